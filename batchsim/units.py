@@ -116,7 +116,7 @@ def parse_rate(text: str | float) -> float:
     return rate
 
 
-def format_duration(us: int | float) -> str:
+def format_duration(us: float) -> str:
     """A duration for people: "0s", "350ms", "42.5s", "12m 05s", "3h 07m", "2d 04h"."""
     seconds = us / US_PER_S
     if seconds == 0:

@@ -1,0 +1,1 @@
+"""batchsim: a discrete-event simulator of AWS Batch for capacity planning."""

@@ -1,0 +1,121 @@
+"""When and for whom the managed environments scale: the demand of all queues, spread over environments.
+
+The jobs that wait in a queue are the demand of its first environment in `computeEnvironmentOrder`;
+what that one can neither hold nor grow for spills to the next [spec 2.6, 3.5]. All waiting jobs
+count, not only the head, so that a deep queue grows the fleet in one decision.
+
+A decision is due at the next multiple of the scaling interval after anything that may call for one:
+a pass that left jobs waiting, an instance idle for long enough, a failed launch to be tried again.
+Nothing is due when nothing has changed, so that a run with nothing left to do ends.
+"""
+
+from __future__ import annotations
+
+
+from batchsim.core.commands import LAUNCH, TERMINATE, Command
+from batchsim.core.fleet import GONE, Fleet, Instance
+from batchsim.core.grid import NEVER, next_multiple
+from batchsim.core.scaling import Scaler
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from batchsim.core.plan import Plan
+    from batchsim.core.ordering import Order
+    from collections.abc import Callable, Sequence
+
+
+class Capacity:
+    """The scalers of all managed environments; `scalers[e]` is None for an unmanaged one."""
+
+    __slots__ = ("_fleets", "_grow_due", "_interval", "_managed", "_new_instance", "_plan", "scalers")
+
+    def __init__(
+        self, plan: Plan, fleets: Sequence[Fleet], new_instance: Callable[[int, int], Instance]
+    ) -> None:
+        self._plan = plan
+        self._fleets = fleets
+        self._new_instance = new_instance
+        self._interval = plan.policy.scaling_interval_us
+        self.scalers = [
+            Scaler(environment, plan.policy, plan.types, plan.needs, fleets[index])
+            if environment.managed
+            else None
+            for index, environment in enumerate(plan.environments)
+        ]
+        self._managed = [(index, scaler) for index, scaler in enumerate(self.scalers) if scaler is not None]
+        # minvCpus and desiredvCpus are there from the beginning.
+        self._grow_due = 0 if self._managed else NEVER
+
+    def due_us(self) -> int:
+        """The instant at which `decide` must be asked next; NEVER if nothing calls for it."""
+        due = self._grow_due
+        for _, scaler in self._managed:
+            idle = scaler.next_idle_us()
+            if idle >= 0:
+                due = min(due, next_multiple(idle, self._interval))
+        return due
+
+    def want_growth(self, now: int) -> None:
+        """Jobs wait, or capacity was lost: decide at the next opportunity."""
+        if self._managed:
+            self._grow_due = min(self._grow_due, next_multiple(now, self._interval))
+
+    def decide(self, now: int, queues: Sequence[int], orders: Sequence[Order]) -> list[Command]:
+        """Launches for what waits in `queues` (in order of priority), then terminations of idle instances."""
+        commands: list[Command] = []
+        if self._grow_due <= now:
+            self._grow_due = NEVER
+            self._keep_minimum(now, commands)
+            if any(orders[queue].size for queue in queues):
+                self._meet_demand(now, queues, orders, commands)
+        for index, scaler in self._managed:
+            for instance in scaler.scale_in(now):
+                self._fleets[index].remove(instance)
+                instance.state = GONE
+                commands.append((TERMINATE, instance.index))
+        return commands
+
+    def _keep_minimum(self, now: int, commands: list[Command]) -> None:
+        for index, scaler in self._managed:
+            environment = self._plan.environments[index]
+            wanted = environment.min_vcpus if now else max(environment.min_vcpus, environment.desired_vcpus)
+            self._launch(index, scaler.keep_minimum(now, wanted), commands)
+
+    def _meet_demand(
+        self, now: int, queues: Sequence[int], orders: Sequence[Order], commands: list[Command]
+    ) -> None:
+        demand = [
+            [queue, need, jobs] for queue in queues for need, jobs in enumerate(orders[queue].waiting) if jobs
+        ]
+        for _, scaler in self._managed:
+            scaler.begin()
+        for position in range(max(len(self._plan.queues[queue].environments) for queue in queues)):
+            unmet: dict[int, list[list[int]]] = {}
+            for entry in demand:
+                environments = self._plan.queues[entry[0]].environments
+                if not entry[2] or position >= len(environments):
+                    continue
+                scaler_here = self.scalers[environments[position]]
+                if scaler_here is None:
+                    continue
+                entry[2] = scaler_here.absorb(entry[1], entry[2])
+                if entry[2]:
+                    unmet.setdefault(environments[position], []).append(entry)
+            for index in sorted(unmet):
+                self._grow(now, index, unmet[index], commands)
+
+    def _grow(self, now: int, index: int, unmet: list[list[int]], commands: list[Command]) -> None:
+        scaler = self.scalers[index]
+        assert scaler is not None
+        launches, remaining = scaler.grow(now, [(entry[1], entry[2]) for entry in unmet])
+        for entry, left in zip(unmet, remaining, strict=True):
+            entry[2] = left
+        self._launch(index, launches, commands)
+        retry = scaler.next_retry_us(now)
+        if retry >= 0:
+            self._grow_due = min(self._grow_due, next_multiple(retry, self._interval))
+
+    def _launch(self, index: int, launches: Sequence[int], commands: list[Command]) -> None:
+        for type_index in launches:
+            instance = self._new_instance(index, type_index)
+            commands.append((LAUNCH, instance.index, index, type_index))

@@ -1,0 +1,37 @@
+"""The order in which queues are served: descending priority, in cycles [spec 2.2].
+
+Queues of equal priority are served in creation order, and the first of them moves to the end after
+each cycle that started a job. AWS does not say how it breaks that tie; rotation lets none of them
+starve another.
+"""
+
+from __future__ import annotations
+
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from batchsim.core.plan import QueuePlan
+    from collections.abc import Sequence
+
+
+class Cycle:
+    __slots__ = ("_groups", "_queues")
+
+    def __init__(self, queues: Sequence[QueuePlan]) -> None:
+        by_priority: dict[int, list[int]] = {}
+        for index, queue in enumerate(queues):
+            by_priority.setdefault(queue.priority, []).append(index)
+        self._groups = [by_priority[priority] for priority in sorted(by_priority, reverse=True)]
+        self._queues = [queue for group in self._groups for queue in group]
+
+    def queues(self) -> Sequence[int]:
+        """Queue indices in the order of the present cycle."""
+        return self._queues
+
+    def rotate(self) -> None:
+        """A cycle that started jobs is over."""
+        if len(self._groups) < len(self._queues):
+            for group in self._groups:
+                group.append(group.pop(0))
+            self._queues = [queue for group in self._groups for queue in group]

@@ -1,0 +1,46 @@
+"""Can a job ever start, and if not, why: AWS's own words for a job stuck in RUNNABLE [spec 1.17].
+
+The two misconfigurations are properties of the plan alone, so they can be told without a simulation.
+"""
+
+from __future__ import annotations
+
+from typing import Final, TYPE_CHECKING
+
+
+if TYPE_CHECKING:
+    from batchsim.core.plan import EnvironmentPlan, Need, Plan
+
+MAX_RESOURCE: Final = (
+    "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE - CE(s) associated with the job queue cannot meet"
+    " the CPU requirement of the job."
+)
+RESOURCE_REQUIREMENT: Final = (
+    "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - The job resource requirement (vCPU/memory/GPU) is higher"
+    " than that can be met by the CE(s) attached to the job queue."
+)
+DISABLED: Final = "Every compute environment of the job queue is DISABLED."
+
+
+def never_starts(plan: Plan, queue: int, need: int) -> str | None:
+    """The status reason of a job of `need` that can never start in `queue`; None if it can.
+
+    JOB_RESOURCE_REQUIREMENT: no instance type of any enabled environment holds the job.
+    COMPUTE_ENVIRONMENT_MAX_RESOURCE: some type would, but each such environment's maxvCpus is below
+    the job's vCPUs. [UG: job_stuck_in_runnable_misconfiguration]
+    """
+    environments = [plan.environments[e] for e in plan.queues[queue].environments]
+    enabled = [environment for environment in environments if environment.enabled]
+    if not enabled:
+        return DISABLED
+    asked = plan.needs[need]
+    holding = [environment for environment in enabled if _holds(plan, environment, asked)]
+    if not holding:
+        return RESOURCE_REQUIREMENT
+    if all(environment.managed and environment.max_vcpus < asked.vcpus for environment in holding):
+        return MAX_RESOURCE
+    return None
+
+
+def _holds(plan: Plan, environment: EnvironmentPlan, need: Need) -> bool:
+    return any(plan.types[index].holds(need) for index in environment.types)

@@ -1,0 +1,73 @@
+"""Interned needs and the bit masks that close or open many of them at once.
+
+Bit `n` of a mask stands for need `n`. If need `n` finds no place, neither does any need that asks
+for at least as much of everything (`at_least`), and room of a given size serves exactly the needs in
+`within`. Both are answered from prefix masks, one for each distinct amount of each resource, so the
+cost does not depend on the number of waiting jobs.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from batchsim.core.plan import Need
+    from collections.abc import Sequence
+
+
+class Needs:
+    """The table of distinct needs of a run. `vcpus[n]`, `memory_mib[n]`, `gpus[n]` are its columns."""
+
+    __slots__ = ("_axes", "_larger", "everything", "gpus", "memory_mib", "vcpus")
+
+    def __init__(self, needs: Sequence[Need]) -> None:
+        self.vcpus = [need.vcpus for need in needs]
+        self.memory_mib = [need.memory_mib for need in needs]
+        self.gpus = [need.gpus for need in needs]
+        self.everything = (1 << len(needs)) - 1
+        self._axes = (_Axis(self.vcpus), _Axis(self.memory_mib), _Axis(self.gpus))
+        self._larger: list[int | None] = [None] * len(needs)
+
+    def __len__(self) -> int:
+        return len(self.vcpus)
+
+    def within(self, vcpus: int, memory_mib: int, gpus: int) -> int:
+        """The needs that fit into that much room."""
+        by_vcpus, by_memory, by_gpus = self._axes
+        return by_vcpus.at_most(vcpus) & by_memory.at_most(memory_mib) & by_gpus.at_most(gpus)
+
+    def at_least(self, need: int) -> int:
+        """The needs that ask for no less than `need` of anything, itself included."""
+        mask = self._larger[need]
+        if mask is None:
+            by_vcpus, by_memory, by_gpus = self._axes
+            mask = (
+                by_vcpus.no_less(self.vcpus[need])
+                & by_memory.no_less(self.memory_mib[need])
+                & by_gpus.no_less(self.gpus[need])
+            )
+            self._larger[need] = mask
+        return mask
+
+
+class _Axis:
+    """Prefix masks of one resource: `_masks[k]` holds the needs below the k-th distinct amount."""
+
+    __slots__ = ("_amounts", "_masks")
+
+    def __init__(self, column: Sequence[int]) -> None:
+        by_amount: dict[int, int] = {}
+        for need, amount in enumerate(column):
+            by_amount[amount] = by_amount.get(amount, 0) | 1 << need
+        self._amounts = sorted(by_amount)
+        self._masks = [0]
+        for amount in self._amounts:
+            self._masks.append(self._masks[-1] | by_amount[amount])
+
+    def at_most(self, amount: int) -> int:
+        return self._masks[bisect_right(self._amounts, amount)]
+
+    def no_less(self, amount: int) -> int:
+        return self._masks[-1] ^ self._masks[bisect_left(self._amounts, amount)]

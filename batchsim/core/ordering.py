@@ -1,0 +1,160 @@
+"""The order of the jobs that wait in one queue.
+
+Retried jobs come first, among themselves by submission; the others follow in the order in which they
+became RUNNABLE [spec 1.5, 2.3]. The two kinds of queue differ in who may pass a head that finds no
+place: nobody (`StrictQueue`, what AWS documents), or every job that fits (`GreedyQueue`, the what-if
+`assumptions.backfill: greedy`).
+
+A pass asks `first(open_needs)`, then `take` when the job was placed or `skip` when it was not, until
+`first` answers NOBODY or `skip` says that nobody may pass. Both kinds count what waits by need, which is all that scaling looks at.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections import deque
+from heapq import heappop, heappush
+from typing import Final, Protocol, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+NOBODY: Final = -1
+_JOB_BITS: Final = 32
+_JOB_MASK: Final = (1 << _JOB_BITS) - 1
+
+
+class Order(Protocol):
+    """What the scheduler needs of a queue's order."""
+
+    waiting: list[int]
+    size: int
+
+    def add(self, job: int, *, retried: bool = False) -> None:
+        """The job became RUNNABLE."""
+
+    def first(self, open_needs: int) -> int:
+        """The job to be placed next, or NOBODY; `open_needs` are those that may find a place."""
+
+    def take(self, job: int) -> None:
+        """`job`, just answered by `first`, was placed and leaves the queue."""
+
+    def skip(self, job: int) -> bool:
+        """`job`, just answered by `first`, found no place; tells whether others may be tried."""
+
+    def end_pass(self) -> None:
+        """The pass is over; what was skipped may be asked for again."""
+
+    def jobs(self) -> list[int]:
+        """All waiting jobs in dispatch order; for people, not for decisions."""
+
+
+class StrictQueue:
+    """First come, first served: a head that finds no place blocks everybody behind it."""
+
+    __slots__ = ("_front", "_line", "_need_of", "size", "waiting")
+
+    def __init__(self, needs: int, need_of: Sequence[int]) -> None:
+        self.waiting = [0] * needs
+        self.size = 0
+        self._need_of = need_of
+        self._front: list[int] = []  # retried jobs, the head last, so that it can be popped
+        self._line: deque[int] = deque()
+
+    def add(self, job: int, *, retried: bool = False) -> None:
+        if retried:
+            insort(self._front, job, key=_descending)
+        else:
+            self._line.append(job)
+        self.waiting[self._need_of[job]] += 1
+        self.size += 1
+
+    def first(self, open_needs: int) -> int:  # noqa: ARG002 - the head decides, whatever is open
+        if self._front:
+            return self._front[-1]
+        return self._line[0] if self._line else NOBODY
+
+    def take(self, job: int) -> None:
+        if self._front:
+            self._front.pop()
+        else:
+            self._line.popleft()
+        self.waiting[self._need_of[job]] -= 1
+        self.size -= 1
+
+    def skip(self, job: int) -> bool:  # noqa: ARG002 - it is the head, and nobody passes the head
+        return False
+
+    def end_pass(self) -> None:
+        """Nothing was skipped."""
+
+    def jobs(self) -> list[int]:
+        return self._front[::-1] + list(self._line)
+
+
+class GreedyQueue:
+    """The first job that fits, in order; a job that does not fit is passed by those behind it.
+
+    Jobs of equal need wait in one heap; the heads of all heaps stand in one sorted list. A pass walks
+    that list, so its cost grows with the number of distinct needs, not with the backlog.
+    """
+
+    __slots__ = ("_arrivals", "_groups", "_heads", "_need_of", "_skipped", "size", "waiting")
+
+    def __init__(self, needs: int, need_of: Sequence[int]) -> None:
+        self.waiting = [0] * needs
+        self.size = 0
+        self._need_of = need_of
+        self._groups: list[list[int]] = [[] for _ in range(needs)]
+        self._heads: list[int] = []
+        self._arrivals = len(need_of)  # ranks of retried jobs, which are job numbers, stay below
+        self._skipped = 0
+
+    def add(self, job: int, *, retried: bool = False) -> None:
+        if retried:
+            rank = job
+        else:
+            rank = self._arrivals
+            self._arrivals += 1
+        need = self._need_of[job]
+        group = self._groups[need]
+        before = group[0] if group else -1
+        heappush(group, rank << _JOB_BITS | job)
+        if group[0] != before:
+            if before >= 0:
+                del self._heads[bisect_left(self._heads, before)]
+            insort(self._heads, group[0])
+        self.waiting[need] += 1
+        self.size += 1
+
+    def first(self, open_needs: int) -> int:
+        candidates = open_needs & ~self._skipped
+        need_of = self._need_of
+        for head in self._heads:
+            job = head & _JOB_MASK
+            if candidates >> need_of[job] & 1:
+                return job
+        return NOBODY
+
+    def take(self, job: int) -> None:
+        need = self._need_of[job]
+        group = self._groups[need]
+        del self._heads[bisect_left(self._heads, heappop(group))]
+        if group:
+            insort(self._heads, group[0])
+        self.waiting[need] -= 1
+        self.size -= 1
+
+    def skip(self, job: int) -> bool:
+        self._skipped |= 1 << self._need_of[job]
+        return True
+
+    def end_pass(self) -> None:
+        self._skipped = 0
+
+    def jobs(self) -> list[int]:
+        return [entry & _JOB_MASK for entry in sorted(entry for group in self._groups for entry in group)]
+
+
+def _descending(job: int) -> int:
+    return -job

@@ -1,0 +1,254 @@
+"""Capacity of one managed compute environment: what to launch, and what to give back.
+
+Scaling looks at counts of waiting jobs by need, never at the jobs. A decision first lets what is free
+and what is booting absorb the demand (`absorb`), then launches for the rest (`grow`). The rule of
+maxvCpus: a launch is allowed while the provisioned vCPUs are below maxvCpus, so that the environment
+may end above it by at most one instance [spec 3.2, UG: allocation-strategies].
+
+Instances idle for `idle_scale_in_us` are given back, oldest idleness first, as long as minvCpus stays
+provisioned; whole instances only, never one that runs a job [spec 3.8].
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from batchsim.core.allocation import pick_size, price_tiers
+from batchsim.core.fleet import READY, Fleet, Instance
+from batchsim.core.plan import EnvironmentPlan, MachineType, Need, Policy
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Scaler:
+    """Demand, launches and scale-in of one managed environment.
+
+    `provisioned` is the vCPUs of all instances launched and not yet gone; `booting[type]` counts those
+    that are not READY yet.
+    """
+
+    __slots__ = (
+        "_cooling",
+        "_fleet",
+        "_held",
+        "_idle",
+        "_needs",
+        "_plan",
+        "_policy",
+        "_room",
+        "_tiers",
+        "_types",
+        "_usable_free",
+        "booting",
+        "provisioned",
+    )
+
+    def __init__(
+        self,
+        plan: EnvironmentPlan,
+        policy: Policy,
+        types: Sequence[MachineType],
+        needs: Sequence[Need],
+        fleet: Fleet,
+    ) -> None:
+        self._plan = plan
+        self._policy = policy
+        self._types = types
+        self._needs = needs
+        self._fleet = fleet
+        self._tiers: dict[int, list[list[int]]] = {}
+        self._cooling: dict[int, int] = {}  # type -> the instant from which it may be tried again
+        self._idle: deque[tuple[int, Instance]] = deque()
+        self._held: list[Instance] = []  # idle for long enough, kept by minvCpus
+        self._room: dict[tuple[int, int, int], int] = {}  # free amounts -> instances that boot with them
+        self._usable_free = 0
+        self.provisioned = 0
+        self.booting: dict[int, int] = {}
+
+    # --- what may grow ------------------------------------------------------------------------
+
+    def suits(self, need: int) -> bool:
+        """Whether a launch could ever serve `need`: some type holds it, and maxvCpus is not below it."""
+        return self._needs[need].vcpus <= self._plan.max_vcpus and bool(self._tiers_for(need))
+
+    def can_grow(self, now: int, need: int) -> bool:
+        """Whether a launch that serves `need` is allowed now."""
+        return (
+            self.provisioned < self._plan.max_vcpus
+            and self._plan.enabled
+            and self.suits(need)
+            and self._choose(now, need, self._plan.max_vcpus) >= 0
+        )
+
+    # --- one scaling decision -----------------------------------------------------------------
+
+    def begin(self) -> None:
+        """A scaling decision begins: all free and booting capacity is yet unclaimed."""
+        self._usable_free = self._fleet.free_vcpus
+        self._room = {}
+        for type_index in sorted(self.booting):
+            if self.booting[type_index]:
+                self._add_room(self._types[type_index], self.booting[type_index])
+
+    def absorb(self, need: int, jobs: int) -> int:
+        """Claim free, then booting capacity for `jobs` jobs of `need`; gives how many remain."""
+        vcpus = self._needs[need].vcpus
+        enough = min(jobs, self._usable_free // vcpus) if vcpus else jobs
+        if enough:
+            taken = self._fleet.slots(need, enough)
+            self._usable_free -= taken * vcpus
+            jobs -= taken
+        return self._fill_room(need, jobs) if jobs else 0
+
+    def grow(self, now: int, unmet: list[tuple[int, int]]) -> tuple[list[int], list[int]]:
+        """Types to launch for `unmet` pairs (need, jobs), in order, and how many jobs of each pair remain.
+
+        The caller turns each type into an instance and calls `launched`; `provisioned` already counts
+        it here, because the next launch depends on it.
+        """
+        pending = sum(self._needs[need].vcpus * jobs for need, jobs in unmet)
+        launches: list[int] = []
+        remaining: list[int] = []
+        for need, wanted in unmet:
+            jobs = self._fill_room(need, wanted)
+            pending -= (wanted - jobs) * self._needs[need].vcpus
+            while (
+                jobs and self.provisioned < self._plan.max_vcpus and self._plan.enabled and self.suits(need)
+            ):
+                type_index = self._choose(now, need, min(pending, self._plan.max_vcpus - self.provisioned))
+                if type_index < 0:
+                    break
+                self._count_launch(type_index)
+                launches.append(type_index)
+                self._add_room(self._types[type_index], 1)
+                left = self._fill_room(need, jobs)
+                pending -= (jobs - left) * self._needs[need].vcpus
+                jobs = left
+            remaining.append(jobs)
+        return launches, remaining
+
+    def keep_minimum(self, now: int, wanted_vcpus: int) -> list[int]:
+        """Types to launch so that at least `wanted_vcpus` are provisioned, whatever waits."""
+        launches: list[int] = []
+        while self.provisioned < wanted_vcpus:
+            tiers = price_tiers(self._types, self._plan.types, Need(0, 0, 0))
+            type_index = self._pick(now, tiers, wanted_vcpus - self.provisioned)
+            if type_index < 0:
+                break
+            self._count_launch(type_index)
+            launches.append(type_index)
+        return launches
+
+    # --- what happened ------------------------------------------------------------------------
+
+    def ready(self, now: int, instance: Instance) -> None:
+        self.booting[instance.type] -= 1
+        self.became_idle(now, instance)
+
+    def launch_failed(self, now: int, instance: Instance) -> None:
+        self.booting[instance.type] -= 1
+        self.provisioned -= instance.vcpus
+        self._cooling[instance.type] = now + self._policy.launch_cooloff_us
+
+    def lost(self, instance: Instance) -> None:
+        if instance.state != READY:
+            self.booting[instance.type] -= 1
+        self.provisioned -= instance.vcpus
+
+    def became_idle(self, now: int, instance: Instance) -> None:
+        instance.idle_since = now
+        self._idle.append((now, instance))
+
+    # --- scale-in -----------------------------------------------------------------------------
+
+    def scale_in(self, now: int) -> list[Instance]:
+        """Instances to terminate now; each is idle, and minvCpus stays provisioned."""
+        limit = now - self._policy.idle_scale_in_us
+        while self._idle and self._idle[0][0] <= limit:
+            since, instance = self._idle.popleft()
+            if instance.idle_since == since and instance.state == READY and not instance.jobs:
+                self._held.append(instance)
+        if not self._held:
+            return []
+        going: list[Instance] = []
+        held: list[Instance] = []
+        for instance in self._held:
+            if instance.state != READY or instance.jobs:
+                continue
+            if self.provisioned - instance.vcpus >= self._plan.min_vcpus:
+                self.provisioned -= instance.vcpus
+                going.append(instance)
+            else:
+                held.append(instance)
+        self._held = held
+        return going
+
+    def next_idle_us(self) -> int:
+        """When the oldest idleness reaches its limit; -1 if nothing is idle."""
+        while self._idle:
+            since, instance = self._idle[0]
+            if instance.idle_since == since and instance.state == READY and not instance.jobs:
+                return since + self._policy.idle_scale_in_us
+            self._idle.popleft()
+        return -1
+
+    def next_retry_us(self, now: int) -> int:
+        """The earliest instant at which a type that failed may be tried again; -1 if there is none."""
+        later = [instant for instant in self._cooling.values() if instant > now]
+        return min(later) if later else -1
+
+    # --- inside -------------------------------------------------------------------------------
+
+    def _count_launch(self, type_index: int) -> None:
+        self.provisioned += self._types[type_index].vcpus
+        self.booting[type_index] = self.booting.get(type_index, 0) + 1
+
+    def _tiers_for(self, need: int) -> list[list[int]]:
+        tiers = self._tiers.get(need)
+        if tiers is None:
+            tiers = self._tiers[need] = price_tiers(self._types, self._plan.types, self._needs[need])
+        return tiers
+
+    def _choose(self, now: int, need: int, room_vcpus: int) -> int:
+        return self._pick(now, self._tiers_for(need), room_vcpus)
+
+    def _pick(self, now: int, tiers: list[list[int]], room_vcpus: int) -> int:
+        cooling = self._cooling
+        for tier in tiers:
+            usable = [index for index in tier if cooling.get(index, -1) <= now] if cooling else tier
+            if usable:
+                return pick_size(self._types, usable, self._policy.size_tiebreak, room_vcpus)
+        return -1
+
+    def _add_room(self, machine: MachineType, count: int) -> None:
+        free = (machine.vcpus, machine.memory_mib, machine.gpus)
+        self._room[free] = self._room.get(free, 0) + count
+
+    def _fill_room(self, need: int, jobs: int) -> int:
+        """Put jobs of `need` into the unclaimed capacity that boots; gives how many remain."""
+        if not self._room:
+            return jobs
+        vcpus, memory_mib, gpus = self._needs[need]
+        for free, count in list(self._room.items()):
+            each = _how_many(free, self._needs[need])
+            if not each:
+                continue
+            filled, rest = divmod(jobs, each)
+            if filled >= count:
+                filled, rest = count, 0
+            del self._room[free]
+            for taken, instances in ((0, count - filled - (rest > 0)), (rest, rest > 0), (each, filled)):
+                if instances:
+                    left = (free[0] - taken * vcpus, free[1] - taken * memory_mib, free[2] - taken * gpus)
+                    self._room[left] = self._room.get(left, 0) + instances
+            jobs -= filled * each + rest
+            if not jobs:
+                break
+        return jobs
+
+
+def _how_many(free: tuple[int, int, int], need: Need) -> int:
+    """How many jobs of a need fit into one instance with that much free."""
+    return min(has // asks for has, asks in zip(free, need, strict=True) if asks)

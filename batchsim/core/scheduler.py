@@ -1,0 +1,374 @@
+"""The scheduler: told what happened, it answers what to do.
+
+It never waits, reads a clock, draws a random number or logs, and it never learns how long anything
+takes. Both drivers, the simulated and the real one, use this very class.
+
+    driver: something happened   job_submitted, instance_joined, instance_ready, instance_lost,
+                                 launch_failed, attempt_started, attempt_exited
+    driver: what now?            decide(now) -> commands, once everything that happened at `now` is told
+    driver: when to ask again    next_wakeup()
+
+All times are integer microseconds since the run began and never decrease.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import deque
+from heapq import heappop, heappush
+from typing import Final, TYPE_CHECKING
+
+from batchsim.core.capacity import Capacity
+from batchsim.core.commands import START, STOP, Command
+from batchsim.core.cycle import Cycle
+from batchsim.core.feasibility import never_starts
+from batchsim.core.fleet import BOOTING, GONE, READY, Fleet, Instance
+from batchsim.core.grid import NEVER, next_multiple
+from batchsim.core.needs import Needs
+from batchsim.core.ordering import NOBODY, GreedyQueue, Order, StrictQueue
+from batchsim.core.retry import retries
+from batchsim.core.states import FAILED, RUNNABLE, RUNNING, STARTING, STATE_NAMES, SUBMITTED, SUCCEEDED
+from batchsim.errors import ContractError
+
+if TYPE_CHECKING:
+    from batchsim.core.scaling import Scaler
+    from batchsim.core.plan import Plan
+    from collections.abc import Sequence
+
+ESSENTIAL_CONTAINER_EXITED: Final = "Essential container in task exited"  # [spec 1.6]
+TIMED_OUT: Final = "Job attempt duration exceeded timeout"  # [spec 1.6]
+
+UNBORN: Final = 255  # the state of a job that has not been submitted yet
+
+
+class Scheduler:
+    """Decides; never acts.
+
+    Call any number of event methods for one instant, then `decide` once. Raises ContractError when
+    told something impossible (an exit of a job that does not run); that is a bug of the driver, the
+    scheduler is unchanged, and the run must stop.
+
+    Columns that a driver may read, indexed by job: `state` (see `states`), `attempt` (attempts begun),
+    `instance_of` (the instance of the latest attempt, -1 before the first), `runnable_us`
+    (first instant in RUNNABLE, -1 before). `status_reason` holds the texts that differ from
+    "Essential container in task exited".
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        jobs = len(plan.class_of)
+        self.plan = plan
+        self.now = 0
+        self.state = bytearray([UNBORN]) * jobs
+        self.attempt = bytearray(jobs)
+        self.instance_of = array("q", [-1]) * jobs
+        self.runnable_us = array("q", [-1]) * jobs
+        self.status_reason: dict[int, str] = {}
+        self.instances: list[Instance] = []
+        self._classes = [plan.classes[index] for index in plan.class_of]
+        self._need_of = [job_class.need for job_class in self._classes]
+        needs = Needs(plan.needs)
+        self.fleets = [Fleet(needs, self.instances) for _ in plan.environments]
+        self.capacity = Capacity(plan, self.fleets, self._new_instance)
+        self._places = [
+            [
+                (self.fleets[index], self.capacity.scalers[index])
+                for index in queue.environments
+                if plan.environments[index].enabled
+            ]
+            for queue in plan.queues
+        ]
+        self._greedy = plan.policy.backfill == "greedy"
+        kind = GreedyQueue if self._greedy else StrictQueue
+        self.orders: list[Order] = [kind(len(needs), self._need_of) for _ in plan.queues]
+        self._cycle = Cycle(plan.queues)
+        self._pass_interval = plan.policy.scheduling_interval_us
+        self._arrived: list[int] = []
+        self._retried: list[int] = []
+        self._evaluating: deque[tuple[int, int]] = deque()
+        self._time_limits: list[tuple[int, int, int]] = []
+        self._stopping: dict[int, str] = {}
+        self._changed = False
+
+    # --- what happened ------------------------------------------------------------------------
+
+    def job_submitted(self, now: int, job: int) -> None:
+        """SubmitJob was accepted: the job is SUBMITTED, and RUNNABLE once it has been evaluated."""
+        self._advance(now)
+        if self.state[job] != UNBORN:
+            raise ContractError(f"job {job} was submitted before; it is {self._state_name(job)}")
+        self.state[job] = SUBMITTED
+        delay = self.plan.policy.submit_evaluation_us
+        if delay:
+            self._evaluating.append((now + delay, job))
+        else:
+            self._make_runnable(now, job)
+
+    def attempt_started(self, now: int, job: int) -> None:
+        """The container is up: RUNNING, and the clock of the attempt's time limit runs [spec 1.7]."""
+        self._advance(now)
+        if self.state[job] != STARTING:
+            raise ContractError(f"an attempt of job {job} started; the job is {self._state_name(job)}")
+        self.state[job] = RUNNING
+        timeout_us = self._classes[job].timeout_us
+        if timeout_us:
+            heappush(self._time_limits, (now + timeout_us, job, self.attempt[job]))
+
+    def attempt_exited(
+        self,
+        now: int,
+        job: int,
+        exit_code: int | None,
+        status_reason: str = ESSENTIAL_CONTAINER_EXITED,
+        reason: str = "",
+    ) -> int:
+        """The attempt is over; gives the job's new state: SUCCEEDED, FAILED or RUNNABLE (a retry).
+
+        `exit_code` is None when there is none: the host was lost, or the container never started.
+        """
+        self._advance(now)
+        state = self.state[job]
+        if state != RUNNING and (state != STARTING or exit_code == 0):
+            raise ContractError(f"an attempt of job {job} exited; the job is {self._state_name(job)}")
+        instance = self.instances[self.instance_of[job]]
+        self.fleets[instance.environment].release(instance, self._need_of[job])
+        del instance.jobs[job]
+        if not instance.jobs:
+            self._became_idle(now, instance)
+        self._changed = True
+        if exit_code == 0 and job not in self._stopping:
+            state = SUCCEEDED
+        else:
+            state = self._after_failure(job, exit_code, status_reason, reason)
+        self.state[job] = state
+        return state
+
+    def instance_joined(self, now: int, environment: int, type_index: int) -> int:
+        """A machine of the user registered with an unmanaged environment; gives its instance index."""
+        self._advance(now)
+        if self.plan.environments[environment].managed:
+            raise ContractError(f"a machine joined the managed environment {environment} unasked")
+        instance = self._new_instance(environment, type_index)
+        self._make_ready(instance)
+        return instance.index
+
+    def instance_ready(self, now: int, index: int) -> None:
+        """A launched instance has registered and can take jobs."""
+        self._advance(now)
+        instance = self._instance(index, BOOTING, "became ready")
+        self._make_ready(instance)
+        self._scaler(instance).ready(now, instance)
+
+    def launch_failed(self, now: int, index: int) -> None:
+        """A launch was refused or the machine never registered; its type is left alone for a while."""
+        self._advance(now)
+        instance = self._instance(index, BOOTING, "failed to launch")
+        instance.state = GONE
+        self._scaler(instance).launch_failed(now, instance)
+        self.capacity.want_growth(now)
+        self._changed = True
+
+    def instance_lost(self, now: int, index: int, status_reason: str) -> list[int]:
+        """An instance is gone, with everything on it; gives the jobs whose attempts ended, ascending.
+
+        Each attempt ends now with `status_reason` and without exit code; retry rules decide. [spec 1.6]
+        """
+        self._advance(now)
+        instance = self.instances[index]
+        if instance.state == GONE:
+            raise ContractError(f"instance {index} was lost; it is gone already")
+        if instance.state == READY:
+            self.fleets[instance.environment].remove(instance)
+        scaler = self.capacity.scalers[instance.environment]
+        if scaler is not None:
+            scaler.lost(instance)
+            self.capacity.want_growth(now)
+        instance.state = GONE
+        jobs = sorted(instance.jobs)
+        for job in jobs:
+            self.state[job] = self._after_failure(job, None, status_reason, "")
+        instance.jobs.clear()
+        self._changed = True
+        return jobs
+
+    # --- what to do ---------------------------------------------------------------------------
+
+    def decide(self, now: int) -> list[Command]:
+        """The commands of this instant, in order: time limits, then placement, then scaling.
+
+        Idempotent: asked again with nothing new, it answers [].
+        """
+        self._advance(now)
+        commands: list[Command] = []
+        if self._time_limits and self._time_limits[0][0] <= now:
+            self._enforce_time_limits(now, commands)
+        evaluating = self._evaluating
+        while evaluating and evaluating[0][0] <= now:
+            self._make_runnable(*evaluating.popleft())
+        if self._changed and (not self._pass_interval or now % self._pass_interval == 0):
+            self._changed = False
+            self._dispatch(now, commands)
+        if self.capacity.due_us() <= now:
+            commands += self.capacity.decide(now, self._cycle.queues(), self.orders)
+        return commands
+
+    def next_wakeup(self) -> int | None:
+        """The instant at which `decide` must be asked even if nothing happens; None if there is none."""
+        wakeup = self.capacity.due_us()
+        if self._time_limits:
+            wakeup = min(wakeup, self._time_limits[0][0])
+        if self._evaluating:
+            wakeup = min(wakeup, next_multiple(self._evaluating[0][0], self._pass_interval))
+        if self._changed:
+            wakeup = min(wakeup, next_multiple(self.now, self._pass_interval))
+        return None if wakeup == NEVER else wakeup
+
+    def waiting_reasons(self) -> dict[int, str]:
+        """Why each RUNNABLE job waits, at the end of a run: AWS's status reason, or a sentence of ours."""
+        reasons: dict[int, str] = {}
+        for queue, order in enumerate(self.orders):
+            blocker = ""
+            for job in order.jobs():
+                own = never_starts(self.plan, queue, self._need_of[job])
+                reasons[job] = own or blocker or "No capacity is free and none can be added."
+                if not blocker and not self._greedy:
+                    blocker = (
+                        f"Waits behind the head of job queue {self.plan.queues[queue].name}: {reasons[job]}"
+                    )
+        return reasons
+
+    # --- inside -------------------------------------------------------------------------------
+
+    def _advance(self, now: int) -> None:
+        if now < self.now:
+            raise ContractError(f"time went back from {self.now} to {now} us (law L1)")
+        self.now = now
+
+    def _make_runnable(self, now: int, job: int) -> None:
+        self.state[job] = RUNNABLE
+        self.runnable_us[job] = now
+        self._arrived.append(job)
+        self._changed = True
+
+    def _after_failure(self, job: int, exit_code: int | None, status_reason: str, reason: str) -> int:
+        """The state after a failed attempt. A stopped job is never retried. [spec 1.3, 1.7]"""
+        job_class = self._classes[job]
+        stopped = self._stopping.pop(job, None)
+        if stopped is not None:
+            self.status_reason[job] = stopped
+            return FAILED
+        if self.attempt[job] < job_class.attempts and retries(
+            job_class.rules, status_reason, reason, exit_code
+        ):
+            self._retried.append(job)
+            return RUNNABLE
+        if status_reason != ESSENTIAL_CONTAINER_EXITED:
+            self.status_reason[job] = status_reason
+        return FAILED
+
+    def _enforce_time_limits(self, now: int, commands: list[Command]) -> None:
+        while self._time_limits and self._time_limits[0][0] <= now:
+            _, job, attempt = heappop(self._time_limits)
+            if self.state[job] == RUNNING and self.attempt[job] == attempt and job not in self._stopping:
+                self._stopping[job] = TIMED_OUT
+                commands.append((STOP, job, TIMED_OUT))
+
+    def _dispatch(self, now: int, commands: list[Command]) -> None:
+        """One cycle over the queues in descending priority [spec 2.2]."""
+        self._enqueue()
+        begun = len(commands)
+        waiting = False
+        for queue in self._cycle.queues():
+            order = self.orders[queue]
+            if order.size:
+                self._serve(now, order, self._places[queue], commands)
+                waiting = waiting or order.size > 0
+        if len(commands) > begun:
+            self._cycle.rotate()
+        if waiting:
+            self.capacity.want_growth(now)
+
+    def _enqueue(self) -> None:
+        """Those who became RUNNABLE since the last pass join their queues, earliest submission first."""
+        for jobs, retried in ((self._retried, True), (self._arrived, False)):
+            if jobs:
+                if len(jobs) > 1:
+                    jobs.sort()
+                for job in jobs:
+                    self.orders[self._classes[job].queue].add(job, retried=retried)
+                jobs.clear()
+
+    def _serve(
+        self, now: int, order: Order, places: Sequence[tuple[Fleet, Scaler | None]], commands: list[Command]
+    ) -> None:
+        """Start jobs of one queue until nobody who may be tried finds a place."""
+        need_of = self._need_of
+        while True:
+            open_needs = self._open_needs(places) if self._greedy else 0
+            job = order.first(open_needs)
+            if job == NOBODY:
+                break
+            need = need_of[job]
+            instance = self._place(now, need, places)
+            if instance is not None:
+                order.take(job)
+                instance.jobs[job] = None
+                self.state[job] = STARTING
+                self.attempt[job] += 1
+                self.instance_of[job] = instance.index
+                self.fleets[instance.environment].reserve(instance, need)
+                commands.append((START, job, instance.index))
+            elif not order.skip(job):
+                break
+        order.end_pass()
+
+    def _place(self, now: int, need: int, places: Sequence[tuple[Fleet, Scaler | None]]) -> Instance | None:
+        """The instance for `need`: of the first environment, in order, that has room.
+
+        A job waits for an environment that can still grow rather than go to a later one. [spec 2.6]
+        """
+        last = len(places) - 1
+        for position, (fleet, scaler) in enumerate(places):
+            instance = fleet.find(need)
+            if instance is not None:
+                return instance
+            if position < last and scaler is not None and scaler.can_grow(now, need):
+                return None
+        return None
+
+    def _open_needs(self, places: Sequence[tuple[Fleet, Scaler | None]]) -> int:
+        mask = 0
+        for fleet, _ in places:
+            mask |= fleet.open_needs()
+        return mask
+
+    def _new_instance(self, environment: int, type_index: int) -> Instance:
+        instance = Instance(len(self.instances), environment, type_index, self.plan.types[type_index])
+        self.instances.append(instance)
+        return instance
+
+    def _make_ready(self, instance: Instance) -> None:
+        instance.state = READY
+        self.fleets[instance.environment].add(instance)
+        self._changed = True
+
+    def _became_idle(self, now: int, instance: Instance) -> None:
+        scaler = self.capacity.scalers[instance.environment]
+        if scaler is not None:
+            scaler.became_idle(now, instance)
+
+    def _scaler(self, instance: Instance) -> Scaler:
+        scaler = self.capacity.scalers[instance.environment]
+        assert scaler is not None  # only managed environments launch
+        return scaler
+
+    def _instance(self, index: int, state: int, event: str) -> Instance:
+        instance = self.instances[index]
+        if instance.state != state:
+            raise ContractError(
+                f"instance {index} {event}; it is {('booting', 'ready', 'gone')[instance.state]}"
+            )
+        return instance
+
+    def _state_name(self, job: int) -> str:
+        state = self.state[job]
+        return "not submitted" if state == UNBORN else STATE_NAMES[state]
