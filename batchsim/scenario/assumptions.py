@@ -1,0 +1,137 @@
+"""The assumptions: every number that AWS does not publish, by name, with its source.
+
+Each is declared once, in `Assumptions`, with its value in both presets, its unit, the section of the
+behaviour specification it comes from, and a sentence. `assumption_table` gives them as data.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field
+
+from .distributions import Distribution
+from .values import Duration, ImageSize, Model, Size
+
+Preset = Literal["aws", "ideal"]
+
+
+def _assumed(aws: Any, ideal: Any, unit: str, source: str, sentence: str) -> Any:
+    """A field whose default depends on the preset; values are written as in a scenario file."""
+    values = {"aws": aws, "ideal": ideal}
+    return Field(
+        default_factory=lambda given: values[given["preset"]],
+        validate_default=True,
+        description=f"{sentence} aws: {aws}, ideal: {ideal}. {source}",
+        json_schema_extra={"aws": aws, "ideal": ideal, "unit": unit, "source": source, "sentence": sentence},
+    )
+
+
+class Assumptions(Model):
+    """All assumptions with their values: those given, and the preset's for the others.
+
+    `preset: aws` holds the recommended defaults; `preset: ideal` sets every delay to zero and memory
+    to nominal, for theory, traces and oracles.
+    """
+
+    preset: Preset = Field("aws", description="Where values come from that are not given.")
+
+    schedulingInterval: Duration = _assumed(
+        "1s", 0, "time", "[spec 5.3]", "Time between two passes of the scheduler; 0 means at each event."
+    )
+    scalingInterval: Duration = _assumed(
+        "30s", 0, "time", "[spec 5.3]", "Time between two scaling decisions; 0 means at each event."
+    )
+    submitEvaluation: Duration = _assumed(
+        "1s", 0, "time", "[spec 5.3]", "Time from SUBMITTED to RUNNABLE of a job without dependencies."
+    )
+    dispatchDelay: Duration = _assumed(
+        "1s", 0, "time", "[spec 5.3]", "Time from the decision to place a job to STARTING."
+    )
+    containerStart: Duration = _assumed(
+        "2s", 0, "time", "[spec 5.3]", "Time from the image being present to RUNNING."
+    )
+    capacityReaction: Distribution = _assumed(
+        {"uniform": {"low": "5s", "high": "60s"}},
+        0,
+        "time",
+        "[spec 5.3]",
+        "Time from a scaling decision to the launch request.",
+    )
+    instanceLaunch: Distribution = _assumed(
+        {"lognormal": {"median": "20s", "p95": "60s"}},
+        0,
+        "time",
+        "[spec 5.2, 5.3]",
+        "Time from the launch request to the instance running, when billing starts.",
+    )
+    instanceRegistration: Distribution = _assumed(
+        {"lognormal": {"median": "60s", "p95": "150s"}},
+        0,
+        "time",
+        "[spec 5.3]",
+        "Time from the instance running to its container agent being registered.",
+    )
+    imagePullRate: Annotated[float, Field(ge=0, le=1e9)] = _assumed(
+        100, 0, "MB/s", "[spec 5.3]", "Compressed image bytes pulled, 10^6 a second; 0 means instantly."
+    )
+    imageSize: ImageSize = _assumed(
+        "500MB", 0, "bytes", "[spec 5.3]", "Compressed size of an image where the workload does not say."
+    )
+    idleScaleIn: Duration = _assumed(
+        "120s", 0, "time", "[spec 3.8, 5.3]", "Time an instance stays idle before it is terminated."
+    )
+    terminateDelay: Duration = _assumed(
+        "30s", 0, "time", "[spec 5.3]", "Time from terminate call to gone; billing stops at the call."
+    )
+    sizeTiebreak: Literal["largest_not_exceeding_demand", "smallest_fitting"] = _assumed(
+        "largest_not_exceeding_demand",
+        "largest_not_exceeding_demand",
+        "choice",
+        "[spec 3.4]",
+        "Which size is launched among instance types of equal price per vCPU.",
+    )
+    backfill: Literal["none", "greedy"] = _assumed(
+        "none",
+        "none",
+        "choice",
+        "[spec 2.3, 2.7]",
+        "Whether jobs behind a queue's head may start while the head cannot.",
+    )
+    memoryModel: Literal["registered", "fitted", "nominal"] = _assumed(
+        "registered",
+        "nominal",
+        "choice",
+        "[spec 3.6]",
+        "Memory an instance offers: as observed (else fitted), by the fitted formula, or all of it.",
+    )
+    traceMemoryPerVcpu: Annotated[Size, Field(ge=1, le=10_000_000)] = _assumed(
+        "4MiB", "4MiB", "MiB", "[spec 1.14]", "Memory per vCPU of a trace's job where the log does not say."
+    )
+    stopGrace: Duration = _assumed(
+        "30s", "30s", "time", "[spec 1.7]", "Time from SIGTERM to SIGKILL of a container that is stopped."
+    )
+
+    def resolved(self) -> Self:
+        """The same values, all counted as given, so that a dump shows every one of them."""
+        return self.model_copy(update=dict(self))
+
+
+@dataclass(frozen=True, slots=True)
+class Assumption:
+    """One assumption as data; `aws` and `ideal` are written as in a scenario file."""
+
+    name: str
+    aws: Any
+    ideal: Any
+    unit: str
+    source: str
+    sentence: str
+
+
+def assumption_table() -> tuple[Assumption, ...]:
+    """All assumptions in the order they are declared."""
+    rows = []
+    for name, field in Assumptions.model_fields.items():
+        if isinstance(field.json_schema_extra, dict):
+            rows.append(Assumption(name=name, **field.json_schema_extra))  # type: ignore[arg-type]
+    return tuple(rows)

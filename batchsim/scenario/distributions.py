@@ -1,0 +1,142 @@
+"""Probability distributions of durations, and the times at which jobs are submitted."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from .values import Duration, FilePath, Many, MismatchError, Model, Rate, Text, Whole
+
+PositiveDuration = Annotated[Duration, Field(gt=0)]
+
+
+class _OneOf(Model):
+    """A mapping of which exactly one key is given."""
+
+    @property
+    def kind(self) -> str:
+        """The key that was given."""
+        return next(name for name in type(self).model_fields if getattr(self, name) is not None)
+
+    @property
+    def chosen(self) -> Any:
+        """The value of the key that was given."""
+        return getattr(self, self.kind)
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        kinds = list(type(self).model_fields)
+        given = [name for name in kinds if getattr(self, name) is not None]
+        if len(given) != 1:
+            said = " and ".join(given) if given else "none of them"
+            raise MismatchError(f"exactly one of {', '.join(kinds)}", message=f"there is {said}")
+        return self
+
+
+class Uniform(Model):
+    """Evenly between two bounds."""
+
+    low: Duration
+    high: Duration
+
+    @model_validator(mode="after")
+    def _bounds_in_order(self) -> Self:
+        if self.low > self.high:
+            raise MismatchError("a duration of at least low", place=("high",))
+        return self
+
+
+class Exponential(Model):
+    """Memoryless, with a mean."""
+
+    mean: PositiveDuration
+
+
+class Lognormal(Model):
+    """Skewed, as run times are: half are above `median`, one in twenty above `p95`."""
+
+    median: PositiveDuration
+    p95: PositiveDuration
+
+    @model_validator(mode="after")
+    def _percentiles_in_order(self) -> Self:
+        if self.p95 < self.median:
+            raise MismatchError("a duration of at least the median", place=("p95",))
+        return self
+
+
+class Gamma(Model):
+    """With a mean and a coefficient of variation (standard deviation / mean)."""
+
+    mean: PositiveDuration
+    cv: Annotated[float, Field(gt=0, le=100)]
+
+
+class Empirical(Model):
+    """Drawn from the values of a file: a column of a CSV, or one number a line."""
+
+    path: FilePath = Field(description="Relative to the scenario file.")
+    column: Text | None = Field(None, description="Absent: the first column of numbers.")
+    unit: Literal["s", "ms", "m", "h"] = "s"
+
+
+class Distribution(_OneOf):
+    """A distribution of durations: exactly one of the keys; a bare duration means `constant`."""
+
+    constant: Duration | None = None
+    uniform: Uniform | None = None
+    exponential: Exponential | None = None
+    lognormal: Lognormal | None = None
+    gamma: Gamma | None = None
+    empirical: Empirical | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare_duration(cls, value: Any) -> Any:
+        return {"constant": value} if isinstance(value, str | int | float) else value
+
+
+class AtOnce(Model):
+    """All jobs at one instant."""
+
+    at: Duration = 0
+
+
+class Every(Model):
+    """One job each interval, the first at `start`."""
+
+    interval: PositiveDuration
+    start: Duration = 0
+
+
+class Poisson(Model):
+    """Independent arrivals at a constant mean rate, from `start` on."""
+
+    rate: Annotated[Rate, Field(gt=0)]
+    start: Duration = 0
+
+
+class Hourly(Model):
+    """Independent arrivals whose mean rate depends on the hour of the day.
+
+    `rates` are of the hours 0 to 23; at `start` it is `startHour` o'clock sharp.
+    """
+
+    rates: Annotated[Many[Rate], Field(min_length=24, max_length=24)]
+    start: Duration = 0
+    startHour: Annotated[Whole, Field(ge=0, le=23)] = 0
+
+    @model_validator(mode="after")
+    def _not_all_zero(self) -> Self:
+        if not any(self.rates):
+            raise MismatchError("at least one rate above 0", place=("rates",))
+        return self
+
+
+class Arrivals(_OneOf):
+    """When the jobs of a workload entry are submitted: exactly one of the keys."""
+
+    atOnce: AtOnce | None = None
+    every: Every | None = None
+    poisson: Poisson | None = None
+    hourly: Hourly | None = None
+    times: Annotated[Many[Duration], Field(min_length=1)] | None = None

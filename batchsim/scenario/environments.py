@@ -1,0 +1,117 @@
+"""Compute environments, spelt as `describe-compute-environments` spells them."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from .metadata import Access, Identity, MachineImage, Network, SpotSettings, Unbuilt, Updates
+from .values import Many, MismatchError, Model, SafeName, Size, State, Whole
+
+_FOREIGN_PARTS = {"MANAGED": ("instances", "unmanagedvCpus"), "UNMANAGED": ("computeResources",)}
+
+InstanceTypeName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9._-]*$", max_length=64)]
+
+
+class Machine(Model):
+    """Machines of an unmanaged environment: an EC2 instance type, or vCPUs and memory as described."""
+
+    instanceType: InstanceTypeName | None = None
+    vcpus: Annotated[Whole, Field(ge=1, le=10_000)] | None = None
+    memory: Annotated[Size, Field(ge=4, le=100_000_000)] | None = None
+    gpus: Annotated[Whole, Field(ge=0, le=10_000)] = 0
+    name: SafeName | None = None
+    count: Annotated[Whole, Field(ge=1, le=100_000)] = 1
+    usdPerHour: Annotated[float, Field(ge=0, le=1_000_000)] | None = Field(
+        None,
+        description="Price of one; absent: the catalogue's for an instanceType, 0 for a described machine.",
+    )
+
+    @model_validator(mode="after")
+    def _typed_or_described(self) -> Self:
+        described = [name for name in ("vcpus", "memory", "gpus") if name in self.model_fields_set]
+        if self.instanceType is not None and described:
+            raise MismatchError(
+                message=f"instanceType already says the {described[0]}",
+                hint=f"leave out either instanceType or {' and '.join(described)}",
+                place=(described[0],),
+            )
+        if self.instanceType is None and (self.vcpus is None or self.memory is None):
+            raise MismatchError("instanceType, or vcpus and memory", message="this machine is not described")
+        return self
+
+
+class ComputeResources(Model):
+    """What AWS Batch may launch for a managed environment."""
+
+    type: Literal["EC2"]
+    allocationStrategy: Literal["BEST_FIT_PROGRESSIVE"] = "BEST_FIT_PROGRESSIVE"
+    minvCpus: Annotated[Whole, Field(ge=0, le=100_000_000)] = 0
+    maxvCpus: Annotated[Whole, Field(ge=0, le=100_000_000)]
+    desiredvCpus: Annotated[Whole, Field(ge=0, le=100_000_000)] | None = Field(
+        None, description="vCPUs there at the start, between minvCpus and maxvCpus; absent: minvCpus."
+    )
+    instanceTypes: Annotated[Many[InstanceTypeName], Field(min_length=1, max_length=1000)] = ("optimal",)
+
+    subnets: Network = None
+    securityGroupIds: Network = None
+    placementGroup: Network = None
+    instanceRole: Access = None
+    ec2KeyPair: Access = None
+    imageId: MachineImage = None
+    launchTemplate: MachineImage = None
+    ec2Configuration: MachineImage = None
+    spotIamFleetRole: SpotSettings = None
+    bidPercentage: SpotSettings = None
+    tags: Identity = None
+    scalingPolicy: Unbuilt = None
+
+    @model_validator(mode="after")
+    def _vcpus_in_order(self) -> Self:
+        if self.minvCpus > self.maxvCpus:
+            raise MismatchError(f"at most maxvCpus = {self.maxvCpus}", place=("minvCpus",))
+        if self.desiredvCpus is not None and not self.minvCpus <= self.desiredvCpus <= self.maxvCpus:
+            raise MismatchError(
+                f"a number between minvCpus = {self.minvCpus} and maxvCpus = {self.maxvCpus}",
+                place=("desiredvCpus",),
+            )
+        return self
+
+
+class ComputeEnvironment(Model):
+    """A compute environment; `computeResources` if it is managed, `instances` if it is not."""
+
+    computeEnvironmentName: SafeName
+    type: Literal["MANAGED", "UNMANAGED"]
+    state: State = "ENABLED"
+    computeResources: ComputeResources | None = None
+    instances: Annotated[Many[Machine], Field(max_length=1000)] = Field(
+        (), description="The machines of an UNMANAGED environment. Ours: AWS has no such field."
+    )
+    unmanagedvCpus: Annotated[Whole, Field(ge=0, le=100_000_000)] | None = None
+
+    computeEnvironmentArn: Identity = None
+    ecsClusterArn: Identity = None
+    containerOrchestrationType: Literal["ECS"] | None = None
+    status: Identity = None
+    statusReason: Identity = None
+    uuid: Identity = None
+    tags: Identity = None
+    context: Identity = None
+    serviceRole: Access = None
+    updatePolicy: Updates = None
+    eksConfiguration: Unbuilt = None
+
+    @model_validator(mode="after")
+    def _parts_of_its_type(self) -> Self:
+        if self.type == "MANAGED" and self.computeResources is None:
+            raise MismatchError(
+                "computeResources in a MANAGED environment", place=("computeResources",), missing=True
+            )
+        for name in _FOREIGN_PARTS[self.type]:
+            if name in self.model_fields_set and getattr(self, name) is not None:
+                raise MismatchError(
+                    message=f"{name} does not belong in a{'n' * (self.type[0] == 'U')} {self.type} environment",
+                    hint=f"remove it, or change type to {'UNMANAGED' if self.type == 'MANAGED' else 'MANAGED'}",
+                    place=(name,),
+                )
+        return self

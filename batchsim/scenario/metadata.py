@@ -1,0 +1,59 @@
+"""AWS fields that may stand in a scenario without an effect on the simulation.
+
+A `describe-*` answer can be pasted because these fields are accepted. Those that mean something on
+AWS carry the sentence that says what is not modelled; pure identity (ARNs, tags, status) carries none.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
+
+from .values import MismatchError, Model
+
+
+@dataclass(frozen=True, slots=True)
+class NoEffect:
+    """Marks a field that is accepted and ignored; `sentence` says what that leaves out."""
+
+    sentence: str
+
+
+def _ignored(sentence: str) -> Any:
+    return Annotated[Any, NoEffect(sentence), Field(description=f"Accepted, without effect: {sentence}")]
+
+
+def _must_be_empty(value: Any) -> Any:
+    if value in (None, [], {}, ""):
+        return value
+    raise MismatchError("nothing here", message="this is not modelled by this version of batchsim")
+
+
+Identity = Annotated[Any, Field(description="Accepted, without effect: identifies or labels, no more.")]
+"""ARNs, tags, status and the like."""
+
+Unbuilt = Annotated[Any, AfterValidator(_must_be_empty), Field(description="Must be empty: not modelled.")]
+"""A feature that a `describe-*` answer lists even where it is not used."""
+
+Network = _ignored("Subnets, security groups and placement groups are not modelled: there is one network.")
+Access = _ignored("IAM roles, keys and secrets are not modelled: every call is allowed.")
+MachineImage = _ignored("AMIs, launch templates and user data are not modelled: boot times are assumptions.")
+Storage = _ignored("Volumes, mount points and ephemeral storage are not modelled: disks are never full.")
+ContainerSettings = _ignored("Container settings other than image, vCPUs, memory and GPUs are not modelled.")
+Logging = _ignored("Log drivers are not modelled.")
+Updates = _ignored("Updates of a compute environment during a run are not modelled.")
+SharePriority = _ignored("schedulingPriority has no effect: AWS uses it in fair-share queues only.")
+SpotSettings = _ignored("Spot settings have no effect on an EC2 (On-Demand) compute environment.")
+
+
+def not_modelled(model: Model) -> Iterator[str]:
+    """The sentences of the ignored fields given in a model and in those inside it, with repetitions."""
+    for name in sorted(model.model_fields_set):
+        value = getattr(model, name)
+        for mark in type(model).model_fields[name].metadata:
+            if isinstance(mark, NoEffect) and value not in (None, [], {}, ""):
+                yield mark.sentence
+        for part in value if isinstance(value, tuple) else (value,):
+            if isinstance(part, Model):
+                yield from not_modelled(part)

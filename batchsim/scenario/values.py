@@ -1,0 +1,181 @@
+"""The values a scenario is written with, and the base of its models.
+
+    Duration    text "90s", "12m", "1h30m" or a number of seconds    stored as int microseconds
+    Size        text "7.5GiB", "900MiB" or a number of MiB           stored as int MiB, rounded up
+    ImageSize   text "500MB", "900MiB" or a number of MiB            stored as int bytes
+    Rate        text "120/h", "2/s" or a number per second           stored as float per second
+    Whole       an integer; 1e3 is one, "12" and true are not        stored as int
+    SafeName    a name that can also be a label and a file name      stored as str
+    AwsName     a name or an ARN of an environment or a queue        stored as the bare name
+
+Dumped to JSON, each value is text or a number that reads back to exactly the same value.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PlainSerializer,
+    StringConstraints,
+    WithJsonSchema,
+)
+from pydantic.types import Strict
+
+from batchsim.units import US_PER_S, parse_bytes, parse_duration, parse_rate, parse_size
+
+# No number or unit is longer; the limit keeps absurd texts from costing time.
+LONGEST_QUANTITY = 64
+LONGEST_NAME = 128
+LONGEST_TEXT = 10_000
+
+_Item = TypeVar("_Item")
+
+
+class MismatchError(ValueError):
+    """A value that is not what the scenario needs there.
+
+    `expected` and `hint` are for the reader; `place` is the way from the value that is checked to the
+    guilty part of it, for example `("uniform", "low")`. `message` says what is wrong when `expected`
+    does not; `choices` are the names it could have been. `missing` says that the place is a key that
+    should be there and is not.
+    """
+
+    def __init__(
+        self,
+        expected: str | None = None,
+        *,
+        message: str = "",
+        hint: str | None = None,
+        choices: Iterable[str] = (),
+        place: tuple[str | int, ...] = (),
+        missing: bool = False,
+    ) -> None:
+        self.expected = expected
+        self.message = message
+        self.hint = hint
+        self.choices = tuple(choices)
+        self.place = place
+        self.missing = missing
+        super().__init__(message or f"expected {expected}")
+
+
+class MismatchesError(ValueError):
+    """Several mismatches found by one check."""
+
+    def __init__(self, problems: list[MismatchError]) -> None:
+        self.problems = problems
+        super().__init__("; ".join(str(problem) for problem in problems))
+
+
+class Model(BaseModel):
+    """Base of every scenario model: unchangeable, closed, and with no guessing of types."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True
+    )
+
+
+Many = Annotated[tuple[_Item, ...], Strict(strict=False)]
+"""A list in the file, stored as a tuple."""
+
+
+def _quantity(parse: Callable[[Any], Any], expected: str) -> BeforeValidator:
+    def check(value: Any) -> Any:
+        if not isinstance(value, str | int | float) or (
+            isinstance(value, str) and len(value) > LONGEST_QUANTITY
+        ):
+            raise MismatchError(expected)
+        try:
+            return parse(value)
+        except (ValueError, OverflowError) as error:
+            sentence, _, _ = str(error).partition(", found ")
+            raise MismatchError(sentence.removeprefix("expected ") or expected) from None
+
+    return BeforeValidator(check)
+
+
+def _schema(title: str, description: str, pattern: str, *, number: str = "number") -> WithJsonSchema:
+    text = {"type": "string", "pattern": pattern}
+    return WithJsonSchema(
+        {"title": title, "description": description, "anyOf": [text, {"type": number, "minimum": 0}]}
+    )
+
+
+def _duration_text(us: int) -> str:
+    if us % US_PER_S == 0:
+        return f"{us // US_PER_S}s"
+    return f"{us // 1000}ms" if us % 1000 == 0 else f"{us}us"
+
+
+def _image_text(size: int) -> str:
+    return f"{size}B"
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def _last_component(value: Any) -> Any:
+    if isinstance(value, str) and value.startswith("arn:"):
+        return value.rpartition("/")[2]
+    return value
+
+
+_AMOUNT = r"\s*\d+(\.\d*)?\s*"
+
+Duration = Annotated[
+    int,
+    _quantity(parse_duration, "a duration such as '90s', '12m' or '1h30m'"),
+    PlainSerializer(_duration_text, when_used="json"),
+    _schema(
+        "Duration",
+        "Time as text with units (us, ms, s, m, h, d), such as 90s, 12m or 1h30m, or a number of seconds.",
+        rf"^({_AMOUNT}(us|ms|s|m|min|h|d))+\s*$",
+    ),
+]
+Size = Annotated[
+    int,
+    _quantity(parse_size, "a size such as '900MiB' or '7.5GiB'"),
+    PlainSerializer(lambda mib: f"{mib}MiB", when_used="json"),
+    _schema(
+        "Size",
+        "Memory as text with a unit (MiB, GiB, TiB, or decimal MB, GB, TB), or a whole number of MiB.",
+        rf"^{_AMOUNT}(B|[kKMGT]B|[KMGT]iB)\s*$",
+        number="integer",
+    ),
+]
+ImageSize = Annotated[
+    int,
+    _quantity(parse_bytes, "a size such as '500MB' or '900MiB'"),
+    PlainSerializer(_image_text, when_used="json"),
+    _schema(
+        "Image size",
+        "Compressed size of a container image, for example 500MB or 900MiB, or a whole number of MiB.",
+        rf"^{_AMOUNT}(B|[kKMGT]B|[KMGT]iB)\s*$",
+        number="integer",
+    ),
+]
+Rate = Annotated[
+    float,
+    _quantity(parse_rate, "a rate such as '120/h', '2/s' or '5/m'"),
+    _schema(
+        "Rate",
+        "Events per unit of time, for example 120/h, 2/s or 40/d, or a number per second.",
+        r"^\s*[0-9.eE+]+\s*/\s*(us|ms|s|m|min|h|d)\s*$",
+    ),
+]
+Whole = Annotated[int, BeforeValidator(_whole)]
+SafeName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", min_length=1, max_length=LONGEST_NAME),
+]
+last_arn_component = BeforeValidator(_last_component)
+AwsName = Annotated[SafeName, last_arn_component]
+Text = Annotated[str, StringConstraints(max_length=LONGEST_TEXT)]
+FilePath = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
+State = Literal["ENABLED", "DISABLED"]
