@@ -7,12 +7,12 @@ publish which one it takes: that is the assumption `sizeTiebreak`.
 
 from __future__ import annotations
 
-from typing import Final, TYPE_CHECKING
-
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from batchsim.core.plan import MachineType, Need
     from collections.abc import Sequence
+
+    from batchsim.core.plan import MachineType, Need
 
 # Listed prices are rounded, so that the sizes of one family may differ by a little per vCPU.
 # Prices this close count as equal.

@@ -11,17 +11,18 @@ Nothing is due when nothing has changed, so that a run with nothing left to do e
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 
 from batchsim.core.commands import LAUNCH, TERMINATE, Command
 from batchsim.core.fleet import GONE, Fleet, Instance
 from batchsim.core.grid import NEVER, next_multiple
 from batchsim.core.scaling import Scaler
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from batchsim.core.plan import Plan
-    from batchsim.core.ordering import Order
     from collections.abc import Callable, Sequence
+
+    from batchsim.core.ordering import Order
+    from batchsim.core.plan import Plan
 
 
 class Capacity:

@@ -7,16 +7,16 @@ starve another.
 
 from __future__ import annotations
 
-
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from batchsim.core.plan import QueuePlan
     from collections.abc import Sequence
+
+    from batchsim.core.plan import QueuePlan
 
 
 class Cycle:
-    __slots__ = ("_groups", "_queues")
+    __slots__ = ("_groups", "_queues", "_rotates")
 
     def __init__(self, queues: Sequence[QueuePlan]) -> None:
         by_priority: dict[int, list[int]] = {}
@@ -24,6 +24,7 @@ class Cycle:
             by_priority.setdefault(queue.priority, []).append(index)
         self._groups = [by_priority[priority] for priority in sorted(by_priority, reverse=True)]
         self._queues = [queue for group in self._groups for queue in group]
+        self._rotates = len(self._groups) < len(self._queues)
 
     def queues(self) -> Sequence[int]:
         """Queue indices in the order of the present cycle."""
@@ -31,7 +32,7 @@ class Cycle:
 
     def rotate(self) -> None:
         """A cycle that started jobs is over."""
-        if len(self._groups) < len(self._queues):
+        if self._rotates:
             for group in self._groups:
                 group.append(group.pop(0))
             self._queues = [queue for group in self._groups for queue in group]

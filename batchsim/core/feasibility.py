@@ -5,8 +5,7 @@ The two misconfigurations are properties of the plan alone, so they can be told 
 
 from __future__ import annotations
 
-from typing import Final, TYPE_CHECKING
-
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from batchsim.core.plan import EnvironmentPlan, Need, Plan

@@ -17,12 +17,13 @@ Two devices keep the cost of an event independent of the width of the fleet:
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from typing import Final, TYPE_CHECKING
-
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from batchsim.core.plan import MachineType
+    from collections.abc import Sequence
+
     from batchsim.core.needs import Needs
+    from batchsim.core.plan import MachineType
 
 BOOTING: Final = 0
 READY: Final = 1
@@ -62,22 +63,34 @@ class Instance:
         self.free_gpus = machine.gpus
         self.jobs: dict[int, None] = {}
         self.idle_since = -1
-        self.key = -1
+        self.key = -1  # as listed; -1 while not listed
         self.listed_vcpus = 0
         self.listed_gpus = 0
+
+
+class _Level:
+    """The listed instances with one count of free GPUs: `buckets[v]` has those with v free vCPUs."""
+
+    __slots__ = ("buckets", "mask")
+
+    def __init__(self, max_vcpus: int) -> None:
+        self.mask = 0
+        self.buckets: list[list[int]] = [[] for _ in range(max_vcpus + 1)]
 
 
 class Fleet:
     """The READY instances of one environment; answers "where does this need fit best?"."""
 
-    __slots__ = ("_buckets", "_closed", "_instances", "_levels", "_masks", "_needs", "_out", "free_vcpus")
+    __slots__ = ("_amounts", "_closed", "_instances", "_levels", "_needs", "_out", "free_vcpus")
 
-    def __init__(self, needs: Needs, instances: list[Instance]) -> None:
+    def __init__(self, needs: Needs, instances: list[Instance], types: Sequence[MachineType]) -> None:
+        """`types` are all that instances of this fleet can have; `instances` is shared by all fleets."""
         self._needs = needs
+        self._amounts = needs.amounts
         self._instances = instances
-        self._levels: list[int] = []  # the free-GPU counts that have a mask, ascending
-        self._masks: dict[int, int] = {}
-        self._buckets: dict[int, dict[int, list[int]]] = {}
+        max_vcpus = max((machine.vcpus for machine in types), default=0)
+        max_gpus = max((machine.gpus for machine in types), default=0)
+        self._levels = [_Level(max_vcpus) for _ in range(max_gpus + 1)]
         self._closed = needs.everything
         self._out: Instance | None = None
         self.free_vcpus = 0
@@ -85,7 +98,9 @@ class Fleet:
     def add(self, instance: Instance) -> None:
         """A READY instance joins, empty."""
         self.free_vcpus += instance.free_vcpus
-        self._put_out(instance)
+        if self._out is not None:
+            self._list(self._out)
+        self._out = instance
 
     def remove(self, instance: Instance) -> None:
         """The instance leaves; what is free on it can no longer be used."""
@@ -95,47 +110,61 @@ class Fleet:
             self._out = None
 
     def reserve(self, instance: Instance, need: int) -> None:
-        needs = self._needs
-        vcpus = needs.vcpus[need]
+        vcpus, memory_mib, gpus = self._amounts[need]
         instance.free_vcpus -= vcpus
-        instance.free_memory -= needs.memory_mib[need]
-        instance.free_gpus -= needs.gpus[need]
+        instance.free_memory -= memory_mib
+        instance.free_gpus -= gpus
         self.free_vcpus -= vcpus
-        assert min(instance.free_vcpus, instance.free_memory, instance.free_gpus) >= 0  # law L3
-        if self._out is not instance:
-            self._put_out(instance)
+        assert instance.free_vcpus >= 0  # law L3
+        assert instance.free_memory >= 0
+        assert instance.free_gpus >= 0
+        out = self._out
+        if out is not instance:
+            if out is not None:
+                self._list(out)
+            self._out = instance
 
     def release(self, instance: Instance, need: int) -> None:
-        needs = self._needs
-        vcpus = needs.vcpus[need]
+        vcpus, memory_mib, gpus = self._amounts[need]
         instance.free_vcpus += vcpus
-        instance.free_memory += needs.memory_mib[need]
-        instance.free_gpus += needs.gpus[need]
+        instance.free_memory += memory_mib
+        instance.free_gpus += gpus
         self.free_vcpus += vcpus
         assert instance.free_vcpus <= instance.vcpus  # law L3
-        if self._out is not instance:
-            self._put_out(instance)
+        out = self._out
+        if out is not instance:
+            if out is not None:
+                self._list(out)
+            self._out = instance
 
     def find(self, need: int) -> Instance | None:
         """The best-fitting instance for `need`, or None."""
-        needs = self._needs
+        vcpus, memory_mib, gpus = self._amounts[need]
         out = self._out
         if self._closed >> need & 1:
             if (
                 out is not None
-                and out.free_vcpus >= needs.vcpus[need]
-                and out.free_memory >= needs.memory_mib[need]
-                and out.free_gpus >= needs.gpus[need]
+                and out.free_vcpus >= vcpus
+                and out.free_memory >= memory_mib
+                and out.free_gpus >= gpus
             ):
                 return out
             return None
         if out is not None:
             self._list(out)
             self._out = None
-        found = self._search(needs.vcpus[need], needs.memory_mib[need] << _INDEX_BITS, needs.gpus[need])
-        if found is None:
-            self._closed |= needs.at_least(need)
-        return found
+        key = memory_mib << _INDEX_BITS
+        for level in self._levels[gpus:] if gpus else self._levels:
+            mask = level.mask >> vcpus
+            while mask:
+                low = mask & -mask
+                bucket = level.buckets[vcpus + low.bit_length() - 1]
+                position = bisect_left(bucket, key)
+                if position < len(bucket):
+                    return self._instances[bucket[position] & _INDEX_MASK]
+                mask ^= low
+        self._closed |= self._needs.at_least(need)
+        return None
 
     def open_needs(self) -> int:
         """Mask of the needs that may fit somewhere now; every need that does fit is in it."""
@@ -148,51 +177,30 @@ class Fleet:
     def slots(self, need: int, enough: int) -> int:
         """How many jobs of `need` the free capacity could take, counted no further than `enough`.
 
-        Counted by lists, not by instances; never below the truth for `enough` = 1. It may exceed
-        the truth where memory, not vCPUs, is what runs out.
+        Counted by lists, not by instances; never 0 when there is room for one. It may exceed the truth
+        where memory, not vCPUs, is what runs out.
         """
         if self._out is not None:
             self._list(self._out)
             self._out = None
         if self._closed >> need & 1:
             return 0
-        vcpus, gpus = self._needs.vcpus[need], self._needs.gpus[need]
-        key = self._needs.memory_mib[need] << _INDEX_BITS
+        vcpus, memory_mib, gpus = self._amounts[need]
+        key = memory_mib << _INDEX_BITS
         total = 0
-        for level in self._levels:
-            if level < gpus:
-                continue
-            mask = self._masks[level] >> vcpus << vcpus
+        for free_gpus in range(gpus, len(self._levels)):
+            level = self._levels[free_gpus]
+            mask = level.mask >> vcpus << vcpus
             while mask and total < enough:
                 low = mask & -mask
                 mask ^= low
-                free = low.bit_length() - 1
-                bucket = self._buckets[level][free]
-                each = free // vcpus if vcpus else enough
+                free_vcpus = low.bit_length() - 1
+                bucket = level.buckets[free_vcpus]
+                each = free_vcpus // vcpus if vcpus else enough
                 if gpus:
-                    each = min(each, level // gpus)
+                    each = min(each, free_gpus // gpus)
                 total += each * (len(bucket) - bisect_left(bucket, key))
         return min(total, enough)
-
-    def _search(self, vcpus: int, key: int, gpus: int) -> Instance | None:
-        for level in self._levels:
-            if level < gpus:
-                continue
-            mask = self._masks[level] >> vcpus
-            buckets = self._buckets[level]
-            while mask:
-                low = mask & -mask
-                bucket = buckets[vcpus + low.bit_length() - 1]
-                position = bisect_left(bucket, key)
-                if position < len(bucket):
-                    return self._instances[bucket[position] & _INDEX_MASK]
-                mask ^= low
-        return None
-
-    def _put_out(self, instance: Instance) -> None:
-        if self._out is not None:
-            self._list(self._out)
-        self._out = instance
 
     def _list(self, instance: Instance) -> None:
         """Bring the listing of `instance` up to date."""
@@ -200,30 +208,27 @@ class Fleet:
         key = instance.free_memory << _INDEX_BITS | instance.index
         if instance.key == key and instance.listed_vcpus == vcpus and instance.listed_gpus == gpus:
             return
-        self._unlist(instance)
+        if instance.key >= 0:
+            self._unlist(instance)
         instance.key = key
         instance.listed_vcpus = vcpus
         instance.listed_gpus = gpus
-        buckets = self._buckets.get(gpus)
-        if buckets is None:
-            insort(self._levels, gpus)
-            self._masks[gpus] = 0
-            buckets = self._buckets[gpus] = {}
-        bucket = buckets.get(vcpus)
+        level = self._levels[gpus]
+        bucket = level.buckets[vcpus]
         if bucket:
             insort(bucket, key)
         else:
-            buckets[vcpus] = [key]
-            self._masks[gpus] |= 1 << vcpus
+            bucket.append(key)
+            level.mask |= 1 << vcpus
         if self._closed:
             self._closed &= ~self._needs.within(vcpus, instance.free_memory, gpus)
 
     def _unlist(self, instance: Instance) -> None:
         if instance.key < 0:
             return
-        gpus, vcpus = instance.listed_gpus, instance.listed_vcpus
-        bucket = self._buckets[gpus][vcpus]
+        level = self._levels[instance.listed_gpus]
+        bucket = level.buckets[instance.listed_vcpus]
         del bucket[bisect_left(bucket, instance.key)]
         if not bucket:
-            self._masks[gpus] ^= 1 << vcpus
+            level.mask ^= 1 << instance.listed_vcpus
         instance.key = -1

@@ -9,29 +9,29 @@ cost does not depend on the number of waiting jobs.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from batchsim.core.plan import Need
     from collections.abc import Sequence
+
+    from batchsim.core.plan import Need
 
 
 class Needs:
-    """The table of distinct needs of a run. `vcpus[n]`, `memory_mib[n]`, `gpus[n]` are its columns."""
+    """The table of distinct needs of a run; `amounts[n]` is need n as (vCPUs, memory in MiB, GPUs)."""
 
-    __slots__ = ("_axes", "_larger", "everything", "gpus", "memory_mib", "vcpus")
+    __slots__ = ("_axes", "_larger", "amounts", "everything")
 
     def __init__(self, needs: Sequence[Need]) -> None:
-        self.vcpus = [need.vcpus for need in needs]
-        self.memory_mib = [need.memory_mib for need in needs]
-        self.gpus = [need.gpus for need in needs]
+        self.amounts: list[tuple[int, int, int]] = [
+            (need.vcpus, need.memory_mib, need.gpus) for need in needs
+        ]
         self.everything = (1 << len(needs)) - 1
-        self._axes = (_Axis(self.vcpus), _Axis(self.memory_mib), _Axis(self.gpus))
+        self._axes = tuple(_Axis([amounts[axis] for amounts in self.amounts]) for axis in range(3))
         self._larger: list[int | None] = [None] * len(needs)
 
     def __len__(self) -> int:
-        return len(self.vcpus)
+        return len(self.amounts)
 
     def within(self, vcpus: int, memory_mib: int, gpus: int) -> int:
         """The needs that fit into that much room."""
@@ -42,12 +42,9 @@ class Needs:
         """The needs that ask for no less than `need` of anything, itself included."""
         mask = self._larger[need]
         if mask is None:
-            by_vcpus, by_memory, by_gpus = self._axes
-            mask = (
-                by_vcpus.no_less(self.vcpus[need])
-                & by_memory.no_less(self.memory_mib[need])
-                & by_gpus.no_less(self.gpus[need])
-            )
+            mask = self.everything
+            for axis, amount in zip(self._axes, self.amounts[need], strict=True):
+                mask &= axis.no_less(amount)
             self._larger[need] = mask
         return mask
 

@@ -6,7 +6,8 @@ place: nobody (`StrictQueue`, what AWS documents), or every job that fits (`Gree
 `assumptions.backfill: greedy`).
 
 A pass asks `first(open_needs)`, then `take` when the job was placed or `skip` when it was not, until
-`first` answers NOBODY or `skip` says that nobody may pass. Both kinds count what waits by need, which is all that scaling looks at.
+`first` answers NOBODY or `skip` says that nobody may pass. Both kinds count what waits by need, which
+is all that scaling looks at.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections import deque
 from heapq import heappop, heappush
-from typing import Final, Protocol, TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

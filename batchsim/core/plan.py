@@ -8,7 +8,7 @@ quarter vCPUs need no floats; memory is MiB; time is microseconds; money is micr
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple, TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from batchsim.core.plan import ExitRule
     from collections.abc import Sequence
+
+    from batchsim.core.plan import ExitRule
 
 
 def retries(rules: Sequence[ExitRule], status_reason: str, reason: str, exit_code: int | None) -> bool:

@@ -12,11 +12,11 @@ provisioned; whole instances only, never one that runs a job [spec 3.8].
 from __future__ import annotations
 
 from collections import deque
+from typing import TYPE_CHECKING
 
 from batchsim.core.allocation import pick_size, price_tiers
 from batchsim.core.fleet import READY, Fleet, Instance
 from batchsim.core.plan import EnvironmentPlan, MachineType, Need, Policy
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,0 +1,90 @@
+"""One run: a scenario and a seed give a Result."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from batchsim import __version__
+from batchsim.drivers.planning import Setup, prepare
+from batchsim.drivers.simulated import simulate
+from batchsim.results.context import EnvironmentRow, InstanceTypeRow, RunContext
+from batchsim.results.recording import Recorder
+from batchsim.workload import Workload, build_workload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from batchsim.results import Result
+    from batchsim.scenario import Scenario
+
+
+def run(
+    scenario: Scenario,
+    *,
+    seed: int = 0,
+    replication: int = 0,
+    report: Callable[[int, int], None] | None = None,
+) -> Result:
+    """Simulate `scenario` once.
+
+    The same scenario, seed and replication give the same result to the byte. `report(now_us,
+    jobs_ended)` is called now and then. Raises InputError when the scenario's files or instance types
+    cannot be used.
+    """
+    from batchsim.results import build_result  # noqa: PLC0415 - pandas is slow to import
+
+    workload = cut_at_horizon(build_workload(scenario, seed, replication), scenario.horizon)
+    setup = prepare(scenario, workload, seed, replication)
+    recorder = Recorder(len(workload))
+    simulate(setup.plan, setup.world, recorder, horizon_us=scenario.horizon, report=report)
+    return build_result(recorder, describe(scenario, workload, setup))
+
+
+def cut_at_horizon(workload: Workload, horizon_us: int | None) -> Workload:
+    """The jobs submitted before the horizon; the run does not see the others."""
+    if horizon_us is None:
+        return workload
+    keep = int(np.searchsorted(workload.submit_us, horizon_us))
+    return Workload(
+        workload.classes,
+        workload.job_class[:keep],
+        workload.submit_us[:keep],
+        workload.runtime_us[:keep],
+        workload.requested_us[:keep],
+        workload.ordinal[:keep],
+        workload.notes,
+    )
+
+
+def describe(scenario: Scenario, workload: Workload, setup: Setup) -> RunContext:
+    """What the result must know about the run."""
+    plan = setup.plan
+    return RunContext(
+        name=scenario.name,
+        region=scenario.region,
+        scenario=scenario.to_dict(),
+        digest=scenario.digest(),
+        assumptions=scenario.assumptions.resolved().model_dump(mode="json"),
+        submit_us=workload.submit_us,
+        job_class=workload.job_class,
+        ordinal=workload.ordinal,
+        classes=workload.classes,
+        queues=[queue.name for queue in plan.queues],
+        environments=[
+            EnvironmentRow(each.name, each.managed, each.min_vcpus, each.max_vcpus)
+            for each in plan.environments
+        ],
+        instance_types=[
+            InstanceTypeRow(each.name, each.vcpus, each.memory_mib, each.gpus, each.uusd_per_hour)
+            for each in plan.types
+        ],
+        version=__version__,
+        seed=setup.world.seed,
+        replication=setup.world.replication,
+        price_date=setup.price_date,
+        horizon_us=scenario.horizon,
+        notes=workload.notes,
+        not_modelled=scenario.not_modelled(),
+    )
