@@ -32,8 +32,11 @@ from .distributions import (
 )
 from .environments import ComputeEnvironment, ComputeResources, Machine
 from .jobs import MAX_JOBS, Failure, GeneratedJobs, MixItem, Trace, TraceJobs, WorkloadEntry
+from .loading import load_scenario, parse_scenario
+from .problems import ScenarioProblems
 from .queues import ComputeEnvironmentOrder, JobQueue
 from .scenario import Scenario
+from .schema import json_schema
 
 __all__ = [
     "MAX_JOBS",
@@ -66,9 +69,13 @@ __all__ = [
     "Resources",
     "RetryStrategy",
     "Scenario",
+    "ScenarioProblems",
     "Trace",
     "TraceJobs",
     "Uniform",
     "WorkloadEntry",
     "assumption_table",
+    "json_schema",
+    "load_scenario",
+    "parse_scenario",
 ]

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field
 
 from .distributions import Distribution
-from .values import Duration, ImageSize, Model, Size
+from .values import Duration, ImageSize, Model, Size, sized
 
 Preset = Literal["aws", "ideal"]
 
@@ -104,7 +104,7 @@ class Assumptions(Model):
         "[spec 3.6]",
         "Memory an instance offers: as observed (else fitted), by the fitted formula, or all of it.",
     )
-    traceMemoryPerVcpu: Annotated[Size, Field(ge=1, le=10_000_000)] = _assumed(
+    traceMemoryPerVcpu: Annotated[Size, sized(1, 10_000_000)] = _assumed(
         "4MiB", "4MiB", "MiB", "[spec 1.14]", "Memory per vCPU of a trace's job where the log does not say."
     )
     stopGrace: Duration = _assumed(

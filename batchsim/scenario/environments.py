@@ -2,14 +2,19 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
 from .metadata import Access, Identity, MachineImage, Network, SpotSettings, Unbuilt, Updates
-from .values import Many, MismatchError, Model, SafeName, Size, State, Whole
+from .values import Many, MismatchError, Model, SafeName, Size, State, Whole, matching, sized
 
 _FOREIGN_PARTS = {"MANAGED": ("instances", "unmanagedvCpus"), "UNMANAGED": ("computeResources",)}
 
-InstanceTypeName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9._-]*$", max_length=64)]
+InstanceTypeName = Annotated[
+    str,
+    matching(
+        r"^[a-z][a-z0-9._-]*$", "an instance type, a family or a bundle such as c6i.large, c6i or optimal", 64
+    ),
+]
 
 
 class Machine(Model):
@@ -17,7 +22,7 @@ class Machine(Model):
 
     instanceType: InstanceTypeName | None = None
     vcpus: Annotated[Whole, Field(ge=1, le=10_000)] | None = None
-    memory: Annotated[Size, Field(ge=4, le=100_000_000)] | None = None
+    memory: Annotated[Size, sized(4, 100_000_000)] | None = None
     gpus: Annotated[Whole, Field(ge=0, le=10_000)] = 0
     name: SafeName | None = None
     count: Annotated[Whole, Field(ge=1, le=100_000)] = 1
@@ -110,8 +115,8 @@ class ComputeEnvironment(Model):
         for name in _FOREIGN_PARTS[self.type]:
             if name in self.model_fields_set and getattr(self, name) is not None:
                 raise MismatchError(
-                    message=f"{name} does not belong in a{'n' * (self.type[0] == 'U')} {self.type} environment",
-                    hint=f"remove it, or change type to {'UNMANAGED' if self.type == 'MANAGED' else 'MANAGED'}",
+                    message=f"{name} does not belong to {self.type} environments",
+                    hint="remove it, or change the environment's type",
                     place=(name,),
                 )
         return self

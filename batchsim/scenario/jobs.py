@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, Field, StringConstraints, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from .definitions import ContainerOverrides, JobTimeout, RetryStrategy
 from .distributions import Arrivals, Distribution
@@ -19,6 +19,8 @@ from .values import (
     Size,
     Whole,
     last_arn_component,
+    matching,
+    sized,
 )
 
 MAX_JOBS = 10_000_000
@@ -27,7 +29,7 @@ MAX_JOBS = 10_000_000
 # A name, name:revision or either as an ARN [spec 1.14].
 DefinitionReference = Annotated[
     str,
-    StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(:[1-9][0-9]{0,9})?$", max_length=140),
+    matching(r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(:[1-9][0-9]{0,9})?$", "a name, or name:revision", 140),
     last_arn_component,
 ]
 
@@ -130,7 +132,7 @@ class Trace(Model):
     limit: Annotated[Whole, Field(ge=1, le=MAX_JOBS)] | None = None
     from_: Duration | None = Field(None, alias="from")
     to: Duration | None = None
-    memoryPerVcpu: Annotated[Size, Field(ge=1, le=10_000_000)] | None = Field(
+    memoryPerVcpu: Annotated[Size, sized(1, 10_000_000)] | None = Field(
         None, description="Where the log does not say; absent: assumptions.traceMemoryPerVcpu."
     )
 
@@ -150,10 +152,14 @@ class TraceJobs(_Submission):
 
 def _kind_of_entry(entry: Any) -> str:
     is_trace = "trace" in entry if isinstance(entry, dict) else isinstance(entry, TraceJobs)
-    return "trace" if is_trace else "generated"
+    return _TRACE if is_trace else _GENERATED
 
+
+_GENERATED, _TRACE = "<generated>", "<trace>"
+ENTRY_KINDS: dict[str | int, type[Model]] = {_GENERATED: GeneratedJobs, _TRACE: TraceJobs}
+"""How pydantic names the kind of a workload entry in the location of an error."""
 
 WorkloadEntry = Annotated[
-    Annotated[GeneratedJobs, Tag("generated")] | Annotated[TraceJobs, Tag("trace")],
+    Annotated[GeneratedJobs, Tag(_GENERATED)] | Annotated[TraceJobs, Tag(_TRACE)],
     Discriminator(_kind_of_entry),
 ]

@@ -6,22 +6,29 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, PrivateAttr, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
 from batchsim.units import S_PER_HOUR, US_PER_S
 
 from .assumptions import Assumptions
 from .definitions import JobDefinition
+from .document import Document
 from .environments import ComputeEnvironment
 from .jobs import GeneratedJobs, WorkloadEntry
 from .metadata import not_modelled
 from .queues import JobQueue
-from .values import Duration, FilePath, Many, MismatchError, MismatchesError, Model, SafeName
+from .values import Duration, FilePath, Many, MismatchError, MismatchesError, Model, SafeName, matching
 
 LONGEST_HORIZON_US = 10 * 366 * 24 * S_PER_HOUR * US_PER_S
 MAX_MACHINES = 1_000_000
 
-RegionName = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]+$", max_length=32)]
+RegionName = Annotated[str, matching(r"^[a-z]{2}(-[a-z]+)+-[0-9]+$", "an AWS region such as us-east-1", 32)]
+
+
+def _horizon(us: int) -> int:
+    if not 0 < us <= LONGEST_HORIZON_US:
+        raise MismatchError("a duration above 0 and up to 10 years")
+    return us
 
 
 class Scenario(Model):
@@ -38,7 +45,7 @@ class Scenario(Model):
     jobDefinitions: Annotated[Many[JobDefinition], Field(max_length=10_000)] = ()
     workload: Annotated[Many[WorkloadEntry], Field(min_length=1, max_length=10_000)]
     assumptions: Assumptions = Assumptions(preset="aws")
-    horizon: Annotated[Duration, Field(gt=0, le=LONGEST_HORIZON_US)] | None = Field(
+    horizon: Annotated[Duration, AfterValidator(_horizon)] | None = Field(
         None, description="Stop the run there; absent: when every job has ended."
     )
     catalog: FilePath | None = Field(
@@ -46,6 +53,7 @@ class Scenario(Model):
     )
 
     _base_dir: Path = PrivateAttr(default_factory=Path)
+    _document: Document | None = PrivateAttr(None)
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
@@ -58,6 +66,22 @@ class Scenario(Model):
     def base_dir(self) -> Path:
         """The folder in which relative paths of the scenario are looked up."""
         return self._base_dir
+
+    def read_from(self, document: Document, base_dir: Path) -> Self:
+        """This scenario, knowing the document it was read from and where relative paths are looked up."""
+        self._document = document
+        self._base_dir = base_dir
+        return self
+
+    def origin(self, *location: str | int) -> dict[str, Any]:
+        """`file`, `line`, `column` and `path` of the value at a location, as arguments of an InputError.
+
+        The location is of attribute names and positions: `origin("workload", 0, "trace", "path")`. For
+        a scenario that was not read from a text there is only the path.
+        """
+        if self._document is None:
+            return {"path": ".".join(map(str, location))}
+        return self._document.origin(location)
 
     def queue(self, name: str) -> JobQueue:
         """The queue of that name; KeyError if there is none."""

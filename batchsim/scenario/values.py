@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -24,7 +25,7 @@ from pydantic import (
 )
 from pydantic.types import Strict
 
-from batchsim.units import US_PER_S, parse_bytes, parse_duration, parse_rate, parse_size
+from batchsim.units import US_PER_S, format_size, parse_bytes, parse_duration, parse_rate, parse_size
 
 # No number or unit is longer; the limit keeps absurd texts from costing time.
 LONGEST_QUANTITY = 64
@@ -80,6 +81,27 @@ class Model(BaseModel):
 
 Many = Annotated[tuple[_Item, ...], Strict(strict=False)]
 """A list in the file, stored as a tuple."""
+
+
+PATTERN_MEANINGS: dict[str, str] = {}
+"""What the patterns of `matching` mean, for errors."""
+
+
+def matching(pattern: str, meaning: str, longest: int) -> StringConstraints:
+    """Text of a pattern, at most `longest` characters; `meaning` says in an error what was expected."""
+    PATTERN_MEANINGS[pattern] = meaning
+    return StringConstraints(pattern=pattern, max_length=longest)
+
+
+def sized(low_mib: int, high_mib: int) -> AfterValidator:
+    """A size within bounds, both included."""
+
+    def check(mib: int) -> int:
+        if not low_mib <= mib <= high_mib:
+            raise MismatchError(f"{format_size(low_mib)} to {format_size(high_mib)}")
+        return mib
+
+    return AfterValidator(check)
 
 
 def _quantity(parse: Callable[[Any], Any], expected: str) -> BeforeValidator:
@@ -172,7 +194,11 @@ Rate = Annotated[
 Whole = Annotated[int, BeforeValidator(_whole)]
 SafeName = Annotated[
     str,
-    StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", min_length=1, max_length=LONGEST_NAME),
+    matching(
+        r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$",
+        "a name of letters, digits, '_', '-' and '.' that starts with none of the last two",
+        LONGEST_NAME,
+    ),
 ]
 last_arn_component = BeforeValidator(_last_component)
 AwsName = Annotated[SafeName, last_arn_component]

@@ -1,0 +1,126 @@
+"""A scenario as read: its data with overrides applied, and where each value came from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .tree import Place
+
+Location = tuple[str | int, ...]
+
+# How the items of a list are called in `--set` paths and in errors: the value of the first key there is.
+ITEM_NAMES: dict[str, tuple[str, ...]] = {
+    "computeEnvironments": ("computeEnvironmentName",),
+    "instances": ("name", "instanceType"),
+    "jobQueues": ("jobQueueName",),
+    "computeEnvironmentOrder": ("computeEnvironment",),
+    "jobDefinitions": ("jobDefinitionName",),
+    "resourceRequirements": ("type",),
+    "workload": ("name",),
+    "mix": ("jobDefinition",),
+}
+
+_LONGEST_PART = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """Data, the places of its values, and the overrides that replaced some: location -> `--set` text."""
+
+    file: str
+    data: Any
+    place: Place
+    overridden: dict[Location, str] = field(default_factory=dict)
+
+    def value(self, location: Sequence[str | int]) -> Any:
+        """The value at a location; KeyError if there is none."""
+        value = self.data
+        for part in location:
+            value = _inside(value, part)
+        return value
+
+    def existing(self, location: Location) -> Location:
+        """The longest beginning of a location at which there is a value."""
+        value = self.data
+        for depth, part in enumerate(location):
+            try:
+                value = _inside(value, part)
+            except KeyError:
+                return location[:depth]
+        return location
+
+    def origin(self, location: Location, *, of_key: bool = False) -> dict[str, Any]:
+        """Where the value at a location (or the nearest around it) stands, as arguments of an InputError.
+
+        `file`, `line`, `column` and `path`; a value that an override gave has the override's text as
+        its file and no line. `of_key` gives the position of the key instead of its value's.
+        """
+        path = self.path(location)
+        override = self._override(location)
+        if override is not None:
+            return {"file": override_place(override), "path": path}
+        place = self.place
+        exact = True
+        for part in location:
+            if part not in place.parts:
+                exact = False
+                break
+            place = place.parts[part]
+        if of_key and exact:
+            return {"file": self.file, "line": place.key_line, "column": place.key_column, "path": path}
+        return {"file": self.file, "line": place.line, "column": place.column, "path": path}
+
+    def path(self, location: Location) -> str | None:
+        """A location in `--set` notation: `computeEnvironments.spot.computeResources.maxvCpus`."""
+        parts: list[str] = []
+        value: Any = self.data
+        list_name = ""
+        for part in location:
+            name = None
+            if isinstance(part, int) and isinstance(value, list):
+                name = item_names(value, list_name).get(part)
+            elif isinstance(part, str):
+                list_name = part
+            parts.append(_cut(name or str(part), _LONGEST_PART))
+            try:
+                value = _inside(value, part)
+            except KeyError:
+                value = None
+        return ".".join(parts) or None
+
+    def _override(self, location: Location) -> str | None:
+        for length in range(len(location), -1, -1):
+            if location[:length] in self.overridden:
+                return self.overridden[location[:length]]
+        return None
+
+
+def override_place(text: str) -> str:
+    """What stands for the file in an error about an override."""
+    return f"--set {_cut(text, 2 * _LONGEST_PART)}"
+
+
+def item_names(items: list[Any], list_name: str) -> dict[int, str]:
+    """Names by which the items of a list can be addressed: unique in the list and not a number."""
+    names: dict[int, str] = {}
+    for index, item in enumerate(items):
+        if isinstance(item, dict):
+            given = [item[key] for key in ITEM_NAMES.get(list_name, ()) if item.get(key) is not None]
+            if given and isinstance(given[0], str) and given[0] and not given[0].isdecimal():
+                names[index] = given[0].rpartition("/")[2]
+    taken = list(names.values())
+    return {index: name for index, name in names.items() if taken.count(name) == 1}
+
+
+def _inside(value: Any, part: str | int) -> Any:
+    if isinstance(value, dict) and part in value:
+        return value[part]
+    if isinstance(value, list) and isinstance(part, int) and 0 <= part < len(value):
+        return value[part]
+    raise KeyError(part)
+
+
+def _cut(text: str, limit: int) -> str:
+    if not text.isprintable():
+        text = repr(text)[1:-1]
+    return text if len(text) <= limit else text[: limit - 1] + "…"

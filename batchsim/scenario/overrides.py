@@ -1,0 +1,93 @@
+"""`--set path=value`: changes of a scenario's data before it is checked.
+
+A path names keys and list items, joined by dots. An item of a list is addressed by its position or by
+its name (`computeEnvironments.spot.state`, `jobDefinitions.0.timeout`); names may hold dots
+(`computeEnvironments.lab.instances.m5.4xlarge.count`). Missing keys are created, list items are not.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import Any
+
+from batchsim.errors import ScenarioError
+
+from .document import Document, Location, item_names, override_place
+from .limits import MAX_DEPTH
+from .suggestions import did_you_mean
+from .tree import read_tree
+
+
+def apply_overrides(document: Document, overrides: Sequence[str]) -> Document:
+    """The document with each `path=value` applied in order; values are written as in YAML.
+
+    Raises ScenarioError for a text that is no override and for a path that leads nowhere. A key that
+    no scenario has is created all the same: the check of the scenario says so, and names the override.
+    """
+    for text in overrides:
+        document = _apply(document, text)
+    return document
+
+
+def _apply(document: Document, text: str) -> Document:
+    path, equals, written = text.partition("=")
+    parts = path.strip().split(".")
+    place = override_place(text)
+    if not equals or not all(parts) or len(parts) > 2 * MAX_DEPTH:
+        raise ScenarioError(file=place, expected="path=value", hint="for example assumptions.preset=ideal")
+    value = read_tree(written, place).data if written.strip() else None
+    data, owner = _replaced(document.data, (), parts, value, place)
+    kept = {at: said for at, said in document.overridden.items() if at[: len(owner)] != owner}
+    return replace(document, data=data, overridden={**kept, owner: text})
+
+
+def _replaced(
+    data: Any, location: Location, parts: list[str], value: Any, place: str
+) -> tuple[Any, Location]:
+    """A copy of the data with the value at the path, and the location from which on it is new."""
+    if not parts:
+        return value, location
+    if isinstance(data, dict):
+        key, rest = _longest(parts, data) or (parts[0], parts[1:])
+        here = (*location, key)
+        if data.get(key) is None and rest:
+            created, _ = _replaced({}, here, rest, value, place)
+            return {**data, key: created}, here
+        changed, owner = _replaced(data.get(key), here, rest, value, place)
+        return {**data, key: changed}, owner
+    if isinstance(data, list):
+        index, rest = _item(data, location, parts, place)
+        changed, owner = _replaced(data[index], (*location, index), rest, value, place)
+        return [*data[:index], changed, *data[index + 1 :]], owner
+    inside = ".".join(str(part) for part in location)
+    raise ScenarioError(
+        f"{inside} is one value and has no {parts[0]!r} in it" if inside else "the scenario is no mapping",
+        file=place,
+    )
+
+
+def _longest(parts: list[str], names: Collection[str]) -> tuple[str, list[str]] | None:
+    """The longest beginning of the path that is one of the names, and the rest of the path."""
+    for length in range(len(parts), 0, -1):
+        name = ".".join(parts[:length])
+        if name in names:
+            return name, parts[length:]
+    return None
+
+
+def _item(items: list[Any], location: Location, parts: list[str], place: str) -> tuple[int, list[str]]:
+    indices = {
+        name: index for index, name in item_names(items, str(location[-1]) if location else "").items()
+    }
+    match = _longest(parts, indices)
+    if match is not None:
+        return indices[match[0]], match[1]
+    if parts[0].isdecimal() and len(parts[0]) <= 9 and int(parts[0]) < len(items):
+        return int(parts[0]), parts[1:]
+    positions = f"a position from 0 to {len(items) - 1}" if items else "an item, but the list is empty"
+    raise ScenarioError(
+        file=place,
+        path=".".join(str(part) for part in location),
+        expected=f"{positions} or a name" if indices else positions,
+        found=repr(parts[0]),
+        hint=did_you_mean(parts[0], indices),
+    )

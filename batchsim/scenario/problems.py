@@ -1,0 +1,150 @@
+"""pydantic's findings, and our own checks', as errors a user can act on."""
+
+import re
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any, get_args
+
+from pydantic import ValidationError
+
+from batchsim.errors import ScenarioError
+
+from .document import Document, Location
+from .jobs import ENTRY_KINDS
+from .scenario import Scenario
+from .suggestions import did_you_mean
+from .values import PATTERN_MEANINGS, MismatchError, MismatchesError, Model
+
+_MOST_REPORTED = 50
+_LONGEST_FOUND = 60
+_NOT_BUILT = frozenset(
+    (
+        *("SPOT", "FARGATE", "FARGATE_SPOT", "ECS_MANAGED_INSTANCES", "MANAGED_INSTANCES"),
+        *("BEST_FIT", "BEST_FIT_PROGRESSIVE_ORDERED", "SPOT_CAPACITY_OPTIMIZED"),
+        *("SPOT_PRICE_CAPACITY_OPTIMIZED", "SPOT_CAPACITY_OPTIMIZED_PRIORITIZED"),
+        *("multinode", "EKS", "ECS_FARGATE", "SAGEMAKER_TRAINING"),
+    )
+)
+_EXPECTED = {
+    "model_type": "a mapping (keys and values)",
+    "model_attributes_type": "a mapping (keys and values)",
+    "tuple_type": "a list",
+    "string_type": "text",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "greater_than": "a value above {gt}",
+    "greater_than_equal": "a value of at least {ge}",
+    "less_than_equal": "a value of at most {le}",
+    "too_long": "at most {max_length} entries",
+    "too_short": "at least {min_length} entries",
+    "string_too_long": "at most {max_length} characters",
+    "string_too_short": "at least {min_length} characters",
+    "literal_error": "{expected}",
+}
+
+
+class ScenarioProblems(ScenarioError):  # noqa: N818 - an error that knows the other errors
+    """The first problem of a scenario; `others` are the rest, in the order of the file."""
+
+    others: tuple[ScenarioError, ...] = ()
+
+
+def scenario_problems(failure: ValidationError, document: Document) -> ScenarioProblems:
+    """What pydantic found, with the places of the document; at most 50 problems."""
+    found = list(islice(_problems(failure, document), _MOST_REPORTED))
+    found.sort(key=lambda problem: (problem.line or 0, problem.column or 0))
+    first = found[0]
+    first.others = tuple(found[1:])
+    return first
+
+
+def _problems(failure: ValidationError, document: Document) -> Iterator[ScenarioProblems]:
+    for error in failure.errors(include_url=False, include_input=False):
+        kind, at = error["type"], error["loc"]
+        location = tuple(part for part in at if part not in ENTRY_KINDS)
+        context = error.get("ctx", {})
+        cause = context.get("error")
+        if kind == "default_factory_not_called":
+            continue  # the assumption's preset is wrong, which is an error of its own
+        if isinstance(cause, MismatchesError):
+            for problem in cause.problems:
+                yield _mismatch(problem, location, document)
+        elif isinstance(cause, MismatchError):
+            yield _mismatch(cause, location, document)
+        elif kind == "extra_forbidden":
+            hint = did_you_mean(location[-1], _keys_at(at[:-1]))
+            yield ScenarioProblems("unknown key", hint=hint, **document.origin(location, of_key=True))
+        elif kind == "missing":
+            yield ScenarioProblems(f"the key {location[-1]!r} is missing", **document.origin(location[:-1]))
+        else:
+            yield _unexpected(kind, context, error["msg"], location, document)
+
+
+def _mismatch(problem: MismatchError, location: Location, document: Document) -> ScenarioProblems:
+    at = document.existing((*location, *problem.place))
+    value = document.value(at)
+    return ScenarioProblems(
+        problem.message,
+        expected=problem.expected,
+        found="nothing" if problem.missing else describe(value) if problem.expected else None,
+        hint=problem.hint or did_you_mean(value, problem.choices),
+        **document.origin(at),
+    )
+
+
+def _unexpected(
+    kind: str, context: dict[str, Any], message: str, location: Location, document: Document
+) -> ScenarioProblems:
+    at = document.existing(location)
+    value = document.value(at)
+    said, hint = "", None
+    if kind == "string_pattern_mismatch":
+        expected = PATTERN_MEANINGS[context["pattern"]]
+    else:
+        expected = _EXPECTED[kind].format_map(context) if kind in _EXPECTED else message
+    if kind == "literal_error":
+        hint = did_you_mean(value, re.findall(r"'([^']*)'", expected))
+        if isinstance(value, str) and value in _NOT_BUILT:
+            said, hint = f"{value} is not modelled by this version of batchsim", None
+    if kind == "string_type" and isinstance(value, int | float):
+        hint = "put it in quotes"
+    return ScenarioProblems(said, expected=expected, found=describe(value), hint=hint, **document.origin(at))
+
+
+def describe(value: Any) -> str:
+    """A value in a few words, never at length."""
+    if value is None:
+        return "nothing (null)"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return repr(value if len(value) <= _LONGEST_FOUND else value[: _LONGEST_FOUND - 1] + "…")
+    if isinstance(value, list):
+        return f"a list of {len(value)}" if value else "an empty list"
+    if isinstance(value, dict):
+        return "a mapping" if value else "an empty mapping"
+    return repr(value)
+
+
+def _keys_at(at: Location) -> list[str]:
+    """The keys that the model at a pydantic location has."""
+    models: list[type[Model]] = [Scenario]
+    for part in at:
+        if part in ENTRY_KINDS:
+            models = [ENTRY_KINDS[str(part)]]
+        elif isinstance(part, str):
+            models = [
+                inner
+                for model in models
+                for name, info in model.model_fields.items()
+                if part in (name, info.alias)
+                for inner in _models_in(info.annotation)
+            ]
+    return [info.alias or name for model in models for name, info in model.model_fields.items()]
+
+
+def _models_in(annotation: Any) -> list[type[Model]]:
+    if isinstance(annotation, type) and issubclass(annotation, Model):
+        return [annotation]
+    return [model for argument in get_args(annotation) for model in _models_in(argument)]

@@ -1,0 +1,20 @@
+"""What a user probably meant."""
+
+import difflib
+from collections.abc import Iterable
+
+_LONGEST_GUESS = 80
+_MOST_LISTED = 12
+
+
+def did_you_mean(found: object, choices: Iterable[str]) -> str | None:
+    """A hint that names the likeliest of the choices, or lists them if they are few; None if neither."""
+    names = list(choices)
+    if isinstance(found, str) and found:
+        by_lower = {name.lower(): name for name in names}
+        close = difflib.get_close_matches(found[:_LONGEST_GUESS].lower(), by_lower, n=1, cutoff=0.6)
+        if close:
+            return f"did you mean {by_lower[close[0]]}?"
+    if 0 < len(names) <= _MOST_LISTED:
+        return f"choose from {', '.join(names)}"
+    return None
