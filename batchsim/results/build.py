@@ -1,0 +1,59 @@
+"""From a finished record to a result."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from batchsim.results.frames import build_frames
+from batchsim.results.metrics import summarize
+from batchsim.results.result import Result
+from batchsim.results.tables import build_tables
+from batchsim.results.timeseries import build_timeseries
+from batchsim.units import US_PER_S
+
+if TYPE_CHECKING:
+    from batchsim.results.context import RunContext
+    from batchsim.results.recording import Recorder
+
+
+def build_result(recorder: Recorder, context: RunContext) -> Result:
+    """The result of a finished record; equal records and contexts give equal results, to the byte.
+
+    Raises ContractError when the record is not finished or does not fit the context.
+    """
+    tables = build_tables(recorder, context)
+    assert recorder.outcome is not None
+    jobs, attempts, instances = build_frames(tables, recorder, context)
+    return Result(
+        jobs=jobs,
+        attempts=attempts,
+        instances=instances,
+        timeseries=build_timeseries(tables, context),
+        summary=summarize(tables, context, recorder.outcome),
+        manifest=build_manifest(recorder, context),
+    )
+
+
+def build_manifest(recorder: Recorder, context: RunContext) -> dict[str, Any]:
+    """What the result rests on. No clock time and no path: equal runs have equal manifests."""
+    return {
+        "batchsim": context.version,
+        "numpy": np.__version__,
+        "driver": context.driver,
+        "name": context.name,
+        "region": context.region,
+        "currency": "USD",
+        "price_date": context.price_date,
+        "seed": context.seed,
+        "replication": context.replication,
+        "scenario_sha256": context.digest,
+        "outcome": recorder.outcome,
+        "ended_at_s": recorder.ended_at_us / US_PER_S,
+        "horizon_s": None if context.horizon_us is None else context.horizon_us / US_PER_S,
+        "assumptions": dict(context.assumptions),
+        "not_modelled": list(context.not_modelled),
+        "workload": dict(context.notes),
+        "scenario": dict(context.scenario),
+    }

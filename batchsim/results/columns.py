@@ -1,0 +1,119 @@
+"""Every column of every result frame, declared once, as data.
+
+The frames are built to these declarations, `batchsim columns` prints them, files are read back with
+them, and a test proves that they match. Missing values are NaN, <NA> or None: "has not happened" or
+"does not apply". Time columns are seconds since the run began, exact to the microsecond: multiply by
+10**6 and round to have the integers back.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+FRAMES = ("jobs", "attempts", "instances", "timeseries")
+
+TEXT = "string"
+CATEGORY = "category"
+FLOAT = "float64"
+INTEGER = "int64"
+NULLABLE_INTEGER = "Int64"
+
+
+class Column(NamedTuple):
+    """A column: its pandas dtype, its unit ("" for none) and what it holds or how it is computed."""
+
+    frame: str
+    name: str
+    dtype: str
+    unit: str
+    meaning: str
+
+
+_JOBS = (
+    ("job", TEXT, "", "name: workload entry and number within it; unique"),
+    ("queue", CATEGORY, "", "job queue"),
+    ("group", CATEGORY, "", "workload entry the job comes from"),
+    ("job_definition", CATEGORY, "", "job definition, where there is one"),
+    ("state", CATEGORY, "", "state when the run ended; the seven states of AWS Batch, in their order"),
+    ("submit_s", FLOAT, "s", "instant of submission"),
+    ("runnable_s", FLOAT, "s", "instant the job first became RUNNABLE"),
+    ("start_s", FLOAT, "s", "RUNNING instant of the first attempt that ran"),
+    ("end_s", FLOAT, "s", "instant the job became SUCCEEDED or FAILED"),
+    ("waiting_s", FLOAT, "s", "start_s - submit_s"),
+    ("execution_s", FLOAT, "s", "end_s - start_s; with retries it holds the waits between attempts"),
+    ("turnaround_s", FLOAT, "s", "end_s - submit_s"),
+    ("attempts", INTEGER, "", "attempts begun, that is, placed on an instance"),
+    ("attempts_allowed", INTEGER, "", "attempts of the retry strategy, 1 to 10"),
+    ("vcpus", INTEGER, "vCPU", "requested"),
+    ("memory_mib", INTEGER, "MiB", "requested"),
+    ("gpus", INTEGER, "GPU", "requested"),
+    ("environment", CATEGORY, "", "compute environment of the last attempt; missing while a retry waits"),
+    ("instance", CATEGORY, "", "instance of the last attempt; missing while a retry waits"),
+    ("instance_type", CATEGORY, "", "instance type of the last attempt; missing while a retry waits"),
+    ("exit_code", NULLABLE_INTEGER, "", "of the last attempt's container, where it had one"),
+    ("status_reason", CATEGORY, "", "AWS's statusReason: why the job ended, or why it still waits"),
+    ("reason", CATEGORY, "", "AWS's container.reason, where the container runtime gave one"),
+)
+_ATTEMPTS = (
+    ("job", TEXT, "", "name of the job"),
+    ("attempt", INTEGER, "", "1, 2, 3, ... of the job"),
+    ("environment", CATEGORY, "", "compute environment"),
+    ("instance", CATEGORY, "", "instance whose resources the attempt held from placed_s to ended_s"),
+    ("instance_type", CATEGORY, "", "instance type"),
+    ("placed_s", FLOAT, "s", "decision that reserved the resources"),
+    ("starting_s", FLOAT, "s", "STARTING: the container instance was told; the image is pulled"),
+    ("started_s", FLOAT, "s", "RUNNING: the container is up"),
+    ("ended_s", FLOAT, "s", "the resources are free again; missing when the run ended first"),
+    ("vcpus", INTEGER, "vCPU", "reserved"),
+    ("memory_mib", INTEGER, "MiB", "reserved"),
+    ("gpus", INTEGER, "GPU", "reserved"),
+    ("exit_code", NULLABLE_INTEGER, "", "of the container, where it had one"),
+    ("status_reason", CATEGORY, "", "AWS's statusReason of the attempt"),
+    ("reason", CATEGORY, "", "AWS's container.reason of the attempt"),
+)
+_INSTANCES = (
+    ("instance", TEXT, "", "id, or the name of one of the user's machines; unique"),
+    ("environment", CATEGORY, "", "compute environment"),
+    ("instance_type", CATEGORY, "", "instance type"),
+    ("vcpus", INTEGER, "vCPU", "capacity for jobs"),
+    ("memory_mib", INTEGER, "MiB", "capacity for jobs, after what the system keeps for itself"),
+    ("gpus", INTEGER, "GPU", "capacity for jobs"),
+    ("requested_s", FLOAT, "s", "the scaling decision that asked for the instance"),
+    ("running_s", FLOAT, "s", "the instance runs and billing begins"),
+    ("ready_s", FLOAT, "s", "registered: jobs can be placed on it"),
+    ("ended_s", FLOAT, "s", "told to terminate, or lost: billing stops; missing when the run ended first"),
+    ("end_reason", CATEGORY, "", "why it ended"),
+    ("usd_per_hour", FLOAT, "USD/h", "price"),
+    ("billed_s", INTEGER, "s", "from running_s to ended_s or the run's end, rounded up, at least 60"),
+    ("cost_usd", FLOAT, "USD", "billed_s x usd_per_hour / 3600, rounded half up to a micro-USD"),
+    ("busy_vcpu_s", FLOAT, "vCPU s", "sum over its attempts of vcpus x time in RUNNING"),
+    ("starting_vcpu_s", FLOAT, "vCPU s", "sum over its attempts of vcpus x time from placed_s to RUNNING"),
+)
+_TIMESERIES = (
+    ("t_s", FLOAT, "s", "instant; values are those after everything that happened at it"),
+    ("kind", CATEGORY, "", "'queue' or 'environment'"),
+    ("name", CATEGORY, "", "of the job queue or compute environment"),
+    ("submitted", NULLABLE_INTEGER, "jobs", "queue: jobs submitted so far"),
+    ("runnable", NULLABLE_INTEGER, "jobs", "queue: jobs in RUNNABLE"),
+    ("starting", INTEGER, "jobs", "jobs in STARTING"),
+    ("running", INTEGER, "jobs", "jobs in RUNNING"),
+    ("succeeded", NULLABLE_INTEGER, "jobs", "queue: jobs SUCCEEDED so far"),
+    ("failed", NULLABLE_INTEGER, "jobs", "queue: jobs FAILED so far"),
+    ("reserved_vcpus", INTEGER, "vCPU", "held by attempts that are placed and have not ended"),
+    ("used_vcpus", INTEGER, "vCPU", "held by attempts in RUNNING"),
+    ("instances", NULLABLE_INTEGER, "", "environment: instances that are billed"),
+    ("booting_vcpus", NULLABLE_INTEGER, "vCPU", "environment: of instances requested and not yet ready"),
+    ("provisioned_vcpus", NULLABLE_INTEGER, "vCPU", "environment: of instances that are billed"),
+    ("cost_usd", FLOAT, "USD", "environment: cost so far, exact for the instances that have ended"),
+)
+
+COLUMNS: tuple[Column, ...] = tuple(
+    Column(frame, *column)
+    for frame, columns in zip(FRAMES, (_JOBS, _ATTEMPTS, _INSTANCES, _TIMESERIES), strict=True)
+    for column in columns
+)
+
+
+def columns_of(frame: str) -> tuple[Column, ...]:
+    """The columns of one of `FRAMES`, in their order."""
+    return tuple(column for column in COLUMNS if column.frame == frame)

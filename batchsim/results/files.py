@@ -1,0 +1,267 @@
+"""A result's folder: four frames as Parquet or CSV, `summary.json` and `manifest.json`.
+
+Writing: every file is written under a temporary name in the folder itself and flushed to the disk;
+only then are all of them renamed, the manifest last. A folder with a manifest therefore holds a
+complete result, whenever the writer died. Equal results give equal bytes.
+
+CSV: a text cell that a spreadsheet would take for a formula gets an apostrophe in front, which reading
+takes away again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import pandas as pd
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.compute as pc  # type: ignore[import-untyped]
+import pyarrow.csv as pa_csv  # type: ignore[import-untyped]
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
+
+from batchsim.errors import ResultError, UsageError
+from batchsim.results.columns import CATEGORY, FLOAT, FRAMES, INTEGER, TEXT, Column, columns_of
+from batchsim.results.frames import STATES, category, nullable, strings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import BinaryIO
+
+Format = Literal["parquet", "csv"]
+FORMATS: tuple[Format, ...] = ("parquet", "csv")
+MANIFEST = "manifest.json"
+SUMMARY = "summary.json"
+
+_OURS = {MANIFEST, SUMMARY, *(f"{frame}.{suffix}" for frame in FRAMES for suffix in FORMATS)}
+_FORMULA = r"^('*[=+\-@\t\r\n])"
+_NEUTRALISED = r"^'('*[=+\-@\t\r\n])"
+
+
+def write_folder(
+    folder: str | Path,
+    frames: Mapping[str, pd.DataFrame],
+    summary: Mapping[str, Any],
+    manifest: Mapping[str, Any],
+    suffix: Format = "parquet",
+) -> None:
+    """Write a result; a result that is in the folder already is replaced, anything else refused.
+
+    Raises ResultError when the folder cannot be made or written to, the disk is full, or the folder
+    holds files that are not a result's.
+    """
+    target = Path(folder)
+    if suffix not in FORMATS:
+        raise UsageError(path="format", expected=" or ".join(FORMATS), found=repr(suffix))
+    try:
+        _prepare(target)
+        files: dict[str, Callable[[BinaryIO], None]] = {
+            f"{name}.{suffix}": _frame_writer(frames[name], suffix) for name in FRAMES
+        }
+        files[SUMMARY] = _json_writer(summary)
+        files[MANIFEST] = _json_writer(manifest)
+        _replace_all(target, files)
+    except OSError as error:
+        raise ResultError(
+            f"cannot write the result: {error.strerror or error}",
+            file=str(folder),
+            hint="give a folder that can be written to, on a disk with room",
+        ) from error
+
+
+def read_folder(
+    folder: str | Path,
+) -> tuple[dict[str, pd.DataFrame], dict[str, Any], dict[str, Any]]:
+    """The frames, the summary and the manifest that `write_folder` wrote.
+
+    Raises ResultError, naming the file, when one is missing, unreadable or has not the declared columns.
+    """
+    source = Path(folder)
+    if not (source / MANIFEST).is_file():
+        raise ResultError(
+            file=str(folder),
+            expected=f"a result folder with {MANIFEST}",
+            found="no such folder" if not source.is_dir() else "a folder without it",
+            hint="batchsim run -o FOLDER writes one",
+        )
+    manifest = _read_json(source / MANIFEST)
+    summary = _read_json(source / SUMMARY)
+    return {name: _read_frame(source, name) for name in FRAMES}, summary, manifest
+
+
+# --- writing ----------------------------------------------------------------------------------
+
+
+def _prepare(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise ResultError(file=str(folder), expected="a folder to write to", found="a file")
+    folder.mkdir(parents=True, exist_ok=True)
+    names = sorted(entry.name for entry in folder.iterdir())
+    foreign = [name for name in names if name not in _OURS and not _is_temporary(name)]
+    if foreign and not _is_a_result(folder):
+        raise ResultError(
+            file=str(folder),
+            expected="a new folder, an empty one, or one with an earlier result",
+            found=", ".join(foreign),
+            hint="nothing was written",
+        )
+    for name in filter(_is_temporary, names):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _is_a_result(folder: Path) -> bool:
+    return (folder / MANIFEST).is_file() and "batchsim" in _read_json(folder / MANIFEST)
+
+
+def _temporary(name: str) -> str:
+    return f".{name}.{os.getpid()}.tmp"
+
+
+def _is_temporary(name: str) -> bool:
+    return name.startswith(tuple(f".{ours}." for ours in _OURS)) and name.endswith(".tmp")
+
+
+def _replace_all(folder: Path, files: Mapping[str, Callable[[BinaryIO], None]]) -> None:
+    try:
+        for name, write in files.items():
+            with (folder / _temporary(name)).open("wb") as file:
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+        (folder / MANIFEST).unlink(missing_ok=True)
+        for name in files:
+            (folder / _temporary(name)).replace(folder / name)
+        for name in sorted(_OURS - files.keys()):
+            (folder / name).unlink(missing_ok=True)
+        _sync_folder(folder)
+    finally:
+        for name in files:
+            (folder / _temporary(name)).unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name != "posix":
+        return  # only there can a folder be opened, and only there a rename needs it to be durable
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _json_writer(value: Mapping[str, Any]) -> Callable[[BinaryIO], None]:
+    text = json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    return lambda file: _write_bytes(file, text.encode())
+
+
+def _write_bytes(file: BinaryIO, data: bytes) -> None:
+    file.write(data)
+
+
+def _frame_writer(frame: pd.DataFrame, suffix: Format) -> Callable[[BinaryIO], None]:
+    def write(file: BinaryIO) -> None:
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+        if suffix == "parquet":
+            pq.write_table(table, file, compression="zstd")
+        else:
+            pa_csv.write_csv(_neutralised(table), file)
+
+    return write
+
+
+def _neutralised(table: pa.Table) -> pa.Table:
+    columns = []
+    for column in table.columns:
+        if pa.types.is_dictionary(column.type):
+            whole = column.combine_chunks()
+            texts = pc.replace_substring_regex(whole.dictionary.cast(pa.string()), _FORMULA, r"'\1")
+            columns.append(texts.take(whole.indices))
+        elif pa.types.is_large_string(column.type) or pa.types.is_string(column.type):
+            columns.append(pc.replace_substring_regex(column, _FORMULA, r"'\1"))
+        else:
+            columns.append(column)
+    return pa.table(columns, names=table.column_names)
+
+
+# --- reading ----------------------------------------------------------------------------------
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ResultError(f"cannot be read: {error.strerror or error}", file=str(path)) from error
+    except (ValueError, RecursionError) as error:
+        raise ResultError(f"is not JSON: {error}", file=str(path)) from error
+    if not isinstance(value, dict):
+        raise ResultError(file=str(path), expected="a JSON object", found=type(value).__name__)
+    return value
+
+
+def _read_frame(folder: Path, name: str) -> pd.DataFrame:
+    paths = [path for suffix in FORMATS if (path := folder / f"{name}.{suffix}").is_file()]
+    if not paths:
+        raise ResultError(
+            file=str(folder), expected=f"{name}.parquet or {name}.csv", found="neither", hint="run it again"
+        )
+    path = paths[0]
+    try:
+        table = pq.read_table(path) if path.suffix == ".parquet" else _read_csv(path, name)
+        return pd.DataFrame(
+            {column.name: _from_arrow(table, column) for column in columns_of(name)}, copy=False
+        )
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ResultError(
+            f"cannot be read as the {name} frame: {reason}",
+            file=str(path),
+            hint="batchsim columns lists its columns",
+        ) from error
+
+
+def _read_csv(path: Path, name: str) -> pa.Table:
+    types = {TEXT: pa.large_string(), CATEGORY: pa.string(), FLOAT: pa.float64()}
+    options = pa_csv.ConvertOptions(
+        column_types={column.name: types.get(column.dtype, pa.int64()) for column in columns_of(name)},
+        null_values=[""],
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=False,
+    )
+    table = pa_csv.read_csv(
+        path, convert_options=options, parse_options=pa_csv.ParseOptions(newlines_in_values=True)
+    )
+    columns = [
+        pc.replace_substring_regex(column, _NEUTRALISED, r"\1")
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+        else column
+        for column in table.columns
+    ]
+    return pa.table(columns, names=table.column_names)
+
+
+def _from_arrow(table: pa.Table, column: Column) -> Any:
+    values = table.column(column.name).combine_chunks()
+    if column.dtype == TEXT:
+        return strings(values.cast(pa.large_string()))
+    if column.dtype == CATEGORY:
+        return _category_from_arrow(values, column)
+    if column.dtype == FLOAT:
+        return values.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    missing = values.is_null().to_numpy(zero_copy_only=False)
+    integers = values.cast(pa.int64()).fill_null(1).to_numpy(zero_copy_only=False)
+    if column.dtype != INTEGER:
+        return nullable(integers, missing)
+    if missing.any():
+        raise ValueError(f"column {column.name} has a missing value in row {int(missing.argmax())}")
+    return integers
+
+
+def _category_from_arrow(values: pa.Array, column: Column) -> Any:
+    encoded = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
+    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    names = encoded.dictionary.to_pylist()
+    if column.name != "state":
+        return category(codes, names)
+    known = STATES.categories.get_indexer(pd.Index([*names, None], dtype="str"))
+    return pd.Categorical.from_codes(known[codes], dtype=STATES)

@@ -1,0 +1,203 @@
+"""The summary of a run: exact where it can be.
+
+Means are sums of integer microseconds divided once; money is integer micro-USD until the last division.
+A key without a value (no job has started, say) is None. Keys, units as in the names:
+
+    jobs, jobs_started, attempts      counted; `jobs_not_submitted`: the run ended before their submission
+    states                            jobs by state when the run ended, all seven states
+    makespan_s                        last end_s - first submit_s
+    waiting_mean_s, _p50_, _p95_, _p99_, _max_     of waiting_s: of the jobs that have started
+    execution_mean_s, turnaround_mean_s            of execution_s and turnaround_s, where there is one
+    bounded_slowdown_mean             of max(1, turnaround_s / max(execution_s, 10)): of the jobs that ran to
+                                      their end
+    utilization                       vCPU-time in RUNNING / vCPU-time of instances from running_s to their
+                                      end; of a queue its part of that: queues add up to the whole
+    vcpu_hours_used                   vCPU-time in RUNNING
+    vcpu_hours_paid                   billed_s x vCPUs: with the minimum and the rounding up
+    vcpu_hours_provisioned            without them; = used + starting + booting + unused
+    vcpu_hours_starting, _booting     reserved while the container was not up yet; instance not ready yet
+    vcpu_hours_unused                 ready, and reserved by nobody
+    instances, peak_vcpus             those that ran; most vCPUs running at one instant
+    cost_usd                          exact sum over instances; of a queue: each environment's cost is shared
+                                      by the vCPU-time its attempts reserved there
+    cost_unattributed_usd             of environments in which no attempt reserved anything
+    cost_parts_usd                    booting, starting, used, unused: see `cost.CostParts`
+
+Percentiles interpolate linearly between order statistics, as numpy and pandas do by default.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from batchsim.results.cost import add_parts, cost_parts, shares
+from batchsim.results.exact import exact_sum, sums_by, totals_by
+from batchsim.results.recording import STATE_NAMES
+from batchsim.units import S_PER_HOUR, US_PER_S, UUSD_PER_USD
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from batchsim.results.context import RunContext
+    from batchsim.results.cost import CostParts
+    from batchsim.results.exact import Ints
+    from batchsim.results.recording import Outcome
+    from batchsim.results.tables import Instances, Tables
+
+SLOWDOWN_BOUND_US = 10 * US_PER_S
+_VCPU_HOUR_US = S_PER_HOUR * US_PER_S
+
+Summary = dict[str, Any]
+
+
+def summarize(tables: Tables, context: RunContext, outcome: Outcome) -> Summary:
+    """The summary of a run: the whole, then by queue, environment and instance type."""
+    rows = tables.instances
+    parts = cost_parts(
+        rows.cost, rows.provisioned_vcpu_us, (rows.booting_vcpu_us, rows.starting_vcpu_us, rows.busy_vcpu_us)
+    )
+    queue_costs = _queue_costs(tables, context)
+    every_instance = np.arange(len(rows.type))
+    of_jobs = _job_metrics(tables, np.arange(len(tables.jobs.submit)))
+    environments, types = (
+        [row.name for row in table] for table in (context.environments, context.instance_types)
+    )
+    by_type = _by_name(rows, rows.type, types, parts)
+    return {
+        "outcome": outcome,
+        "ended_at_s": tables.ended_at / US_PER_S,
+        "jobs_not_submitted": tables.not_submitted,
+        **of_jobs,
+        "attempts": len(tables.attempts.job),
+        **_instance_metrics(rows, every_instance, parts),
+        "cost_unattributed_usd": (exact_sum(rows.cost) - sum(queue_costs)) / UUSD_PER_USD,
+        "queues": _by_queue(tables, context, queue_costs, of_jobs),
+        "environments": _by_name(rows, rows.environment, environments, parts),
+        "instanceTypes": {name: metrics for name, metrics in by_type.items() if metrics["instances"]},
+    }
+
+
+def _job_metrics(tables: Tables, rows: Ints) -> Summary:
+    jobs = tables.jobs
+    submit, start, end = jobs.submit[rows], jobs.start[rows], jobs.end[rows]
+    ended = end >= 0
+    ran = ended & (start >= 0)
+    waiting = (start - submit)[start >= 0]
+    execution, turnaround = (end - start)[ran], end - submit
+    states = np.bincount(jobs.state[rows], minlength=len(STATE_NAMES)).tolist()
+    return {
+        "jobs": len(rows),
+        "jobs_started": len(waiting),
+        "states": dict(zip(STATE_NAMES, states, strict=True)),
+        "makespan_s": int(end.max() - submit.min()) / US_PER_S if ended.any() else None,
+        "waiting_mean_s": _mean_s(waiting),
+        **_waiting_percentiles(waiting),
+        "execution_mean_s": _mean_s(execution),
+        "turnaround_mean_s": _mean_s(turnaround[ended]),
+        "bounded_slowdown_mean": _bounded_slowdown(execution, turnaround[ran]),
+    }
+
+
+def _mean_s(us: Ints) -> float | None:
+    return exact_sum(us) / (len(us) * US_PER_S) if len(us) else None
+
+
+def _waiting_percentiles(waiting: Ints) -> Summary:
+    names = ("waiting_p50_s", "waiting_p95_s", "waiting_p99_s", "waiting_max_s")
+    if not len(waiting):
+        return dict.fromkeys(names)
+    values = [*np.quantile(waiting, (0.5, 0.95, 0.99)), waiting.max()]
+    return {name: float(value) / US_PER_S for name, value in zip(names, values, strict=True)}
+
+
+def _bounded_slowdown(execution: Ints, turnaround: Ints) -> float | None:
+    if not len(execution):
+        return None
+    slowdown = np.maximum(1, turnaround / np.maximum(execution, SLOWDOWN_BOUND_US))
+    # fsum rounds once: the same digits on every processor, whatever its vector width.
+    return math.fsum(slowdown.tolist()) / len(execution)
+
+
+def _instance_metrics(rows: Instances, of: Ints, parts: Sequence[CostParts]) -> Summary:
+    provisioned, booting, starting, busy = (
+        exact_sum(column[of])
+        for column in (
+            rows.provisioned_vcpu_us,
+            rows.booting_vcpu_us,
+            rows.starting_vcpu_us,
+            rows.busy_vcpu_us,
+        )
+    )
+    split = add_parts([parts[row] for row in of.tolist()])
+    ran = of[rows.running[of] >= 0]
+    return {
+        "instances": len(ran),
+        "peak_vcpus": _peak_vcpus(rows, ran),
+        "utilization": busy / provisioned if provisioned else None,
+        "vcpu_hours_used": busy / _VCPU_HOUR_US,
+        "vcpu_hours_paid": exact_sum(rows.billed_s[of] * rows.vcpus[of]) / S_PER_HOUR,
+        "vcpu_hours_provisioned": provisioned / _VCPU_HOUR_US,
+        "vcpu_hours_starting": starting / _VCPU_HOUR_US,
+        "vcpu_hours_booting": booting / _VCPU_HOUR_US,
+        "vcpu_hours_unused": (provisioned - booting - starting - busy) / _VCPU_HOUR_US,
+        "cost_usd": exact_sum(rows.cost[of]) / UUSD_PER_USD,
+        "cost_parts_usd": {name: uusd / UUSD_PER_USD for name, uusd in split._asdict().items()},
+    }
+
+
+def _peak_vcpus(rows: Instances, ran: Ints) -> int:
+    """Most vCPUs running at once; at one instant, ends come before beginnings."""
+    instants = np.concatenate((rows.until[ran], rows.running[ran]))
+    changes = np.concatenate((-rows.vcpus[ran], rows.vcpus[ran]))
+    order = np.argsort(instants, kind="stable")
+    return int(changes[order].cumsum().max(initial=0))
+
+
+def _by_queue(
+    tables: Tables, context: RunContext, costs: Sequence[int], of_all: Summary
+) -> dict[str, Summary]:
+    attempts = tables.attempts
+    jobs = [np.flatnonzero(tables.jobs.queue == row) for row in range(len(context.queues))]
+    count = len(context.queues)
+    queue = tables.jobs.queue[attempts.job]
+    busy_us = np.where(attempts.started < 0, 0, attempts.until - attempts.started)
+    used = sums_by(queue, attempts.vcpus * busy_us, count)
+    number = totals_by(queue, np.ones_like(queue), count).tolist()
+    provisioned = exact_sum(tables.instances.provisioned_vcpu_us)
+    return {
+        name: {
+            **(of_all if len(jobs[row]) == of_all["jobs"] else _job_metrics(tables, jobs[row])),
+            "attempts": number[row],
+            "utilization": used[row] / provisioned if provisioned else None,
+            "vcpu_hours_used": used[row] / _VCPU_HOUR_US,
+            "cost_usd": costs[row] / UUSD_PER_USD,
+        }
+        for row, name in enumerate(context.queues)
+    }
+
+
+def _queue_costs(tables: Tables, context: RunContext) -> list[int]:
+    """Micro-USD of each queue: its share of each environment's cost, by reserved vCPU-time."""
+    attempts, rows = tables.attempts, tables.instances
+    queues, environments = len(context.queues), len(context.environments)
+    cell = rows.environment[attempts.instance] * queues + tables.jobs.queue[attempts.job]
+    reserved = sums_by(cell, attempts.vcpus * (attempts.until - attempts.placed), queues * environments)
+    costs = [0] * queues
+    for row, total in enumerate(sums_by(rows.environment, rows.cost, environments)):
+        for queue, share in enumerate(shares(total, reserved[row * queues : (row + 1) * queues])):
+            costs[queue] += share
+    return costs
+
+
+def _by_name(
+    rows: Instances, codes: Ints, names: Sequence[str], parts: Sequence[CostParts]
+) -> dict[str, Summary]:
+    """Instance metrics by the name that each code stands for."""
+    number = {name: row for row, name in enumerate(dict.fromkeys(names))}
+    named = np.array([number[name] for name in names], dtype=np.int64)[codes]
+    return {
+        name: _instance_metrics(rows, np.flatnonzero(named == row), parts) for name, row in number.items()
+    }

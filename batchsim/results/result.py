@@ -1,0 +1,98 @@
+"""What a run gives its user."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from batchsim.results.files import Format, read_folder, write_folder
+from batchsim.units import US_PER_S, format_duration
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+
+    from batchsim.results.audit import Violation
+
+
+@dataclass(slots=True, repr=False, eq=False)
+class Result:
+    """One run: frames whose columns `batchsim columns` lists, a summary, and what they rest on.
+
+    jobs        one row a job that was submitted, in order of submission
+    attempts    one row an attempt, by job, then by number
+    instances   one row an instance, in the order in which they were requested
+    timeseries  one row an instant and queue or compute environment
+    summary     JSON-able; its keys are described in `batchsim.results.metrics`
+    manifest    JSON-able: version, seed, scenario and its hash, assumptions, price date, what is not modelled
+    """
+
+    jobs: pd.DataFrame
+    attempts: pd.DataFrame
+    instances: pd.DataFrame
+    timeseries: pd.DataFrame
+    summary: dict[str, Any]
+    manifest: dict[str, Any]
+
+    @property
+    def frames(self) -> dict[str, pd.DataFrame]:
+        return {
+            "jobs": self.jobs,
+            "attempts": self.attempts,
+            "instances": self.instances,
+            "timeseries": self.timeseries,
+        }
+
+    def write(self, folder: str | Path, format: Format = "parquet") -> None:  # noqa: A002 - the option's name
+        """Write the folder of six files that `Result.read` and `batchsim audit` read.
+
+        Files of an earlier result are replaced; a crash leaves no file half-written. Raises ResultError
+        when the folder cannot be written to or holds other things.
+        """
+        write_folder(folder, self.frames, self.summary, self.manifest, format)
+
+    @classmethod
+    def read(cls, folder: str | Path) -> Result:
+        """The result in a folder, equal to the one that was written. Raises ResultError if there is none."""
+        frames, summary, manifest = read_folder(folder)
+        return cls(**frames, summary=summary, manifest=manifest)
+
+    def audit(self) -> list[Violation]:
+        """The laws this result breaks, re-derived from its frames alone; [] for a good result."""
+        from batchsim.results.audit import audit_frames  # noqa: PLC0415 - only who asks pays for it
+
+        return audit_frames(self.frames, self.summary, self.manifest)
+
+    def __repr__(self) -> str:
+        return f"<Result {self.manifest['name']}: {', '.join(f'{k} {v}' for k, v in self._headline())}>"
+
+    def _repr_html_(self) -> str:
+        cells = "".join(
+            f"<tr><th style='text-align:left'>{escape(key)}</th><td>{escape(value)}</td></tr>"
+            for key, value in self._headline()
+        )
+        frames = ", ".join(f"{name} ({len(frame):,} rows)" for name, frame in self.frames.items())
+        return (
+            f"<div><b>{escape(str(self.manifest['name']))}</b>"
+            f"<table>{cells}</table><small>frames: {escape(frames)}</small></div>"
+        )
+
+    def _headline(self) -> list[tuple[str, str]]:
+        summary, manifest = self.summary, self.manifest
+        states = ", ".join(f"{count:,} {state}" for state, count in summary["states"].items() if count)
+        dated = f", prices of {manifest['price_date']}" if manifest["price_date"] else ""
+        return [
+            ("jobs", states or "none"),
+            ("outcome", f"{summary['outcome']} after {_duration(summary['ended_at_s'])}"),
+            ("makespan", _duration(summary["makespan_s"])),
+            ("waiting mean", _duration(summary["waiting_mean_s"])),
+            ("waiting P95", _duration(summary["waiting_p95_s"])),
+            ("utilization", "-" if summary["utilization"] is None else f"{summary['utilization']:.1%}"),
+            ("cost", f"{summary['cost_usd']:,.2f} {manifest['currency']} ({manifest['region']}{dated})"),
+        ]
+
+
+def _duration(seconds: float | None) -> str:
+    return "-" if seconds is None else format_duration(seconds * US_PER_S)

@@ -1,0 +1,187 @@
+"""The timeseries frame: queues and compute environments on an even grid of at most about 1,000 instants.
+
+Every series is counted, not sampled from a simulation: an event falls into the first grid instant at or
+after it, and the running sum of those counts is the exact value after everything that happened by then.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from batchsim.results.frames import assemble, category, nullable, seconds
+from batchsim.results.recording import FAILED, SUCCEEDED
+from batchsim.units import S_PER_HOUR, US_PER_S, UUSD_PER_USD
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    import pandas as pd
+
+    from batchsim.results.context import RunContext
+    from batchsim.results.exact import Ints
+    from batchsim.results.tables import Attempts, Tables
+
+MAX_STEPS = 1000
+_DAY_US = 86_400 * US_PER_S
+_STEPS_US: tuple[int, ...] = (
+    *(step * 10**exponent for exponent in range(6) for step in (1, 2, 5)),
+    *(s * US_PER_S for s in (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)),
+    *(hours * S_PER_HOUR * US_PER_S for hours in (2, 3, 6, 12, 24)),
+)
+
+Series = dict[str, "Ints"]
+
+
+def build_timeseries(tables: Tables, context: RunContext) -> pd.DataFrame:
+    """One block of rows a queue, then one a compute environment, each on the same grid."""
+    grid = Grid.until(tables.ended_at)
+    queues = _queue_series(tables, grid, len(context.queues))
+    environments = _environment_series(tables, grid, len(context.environments))
+    size = len(grid.instants)
+    rows = (len(context.queues) * size, len(context.environments) * size)
+    names = [*context.queues, *(row.name for row in context.environments)]
+    cost = environments.pop("cost_usd") / UUSD_PER_USD
+    columns: dict[str, Any] = {
+        "t_s": np.tile(seconds(grid.instants), len(names)),
+        "kind": category(np.repeat([0, 1], rows), ("queue", "environment")),
+        "name": category(np.repeat(np.arange(len(names)), size), names),
+        "cost_usd": np.concatenate((np.full(rows[0], np.nan), cost)),
+    }
+    for name in sorted(queues.keys() | environments.keys()):
+        values = np.concatenate(
+            [series.get(name, np.full(n, -1)) for series, n in zip((queues, environments), rows, strict=True)]
+        )
+        in_both = name in queues and name in environments
+        columns[name] = values if in_both else nullable(values, values < 0)
+    return assemble("timeseries", columns)
+
+
+class Grid(NamedTuple):
+    """Instants from 0 to the run's end, `step_us` apart save for the last."""
+
+    step_us: int
+    instants: Ints
+
+    @staticmethod
+    def until(end_us: int) -> Grid:
+        step = grid_step(end_us)
+        return Grid(step, np.append(np.arange(0, end_us, step, dtype=np.int64), end_us))
+
+    def bins(self, us: Ints) -> npt.NDArray[np.int64]:
+        """The first grid instant at or after each instant; for "never", one beyond the last."""
+        never = len(self.instants)
+        bins: npt.NDArray[np.int64] = np.minimum((us + (self.step_us - 1)) // self.step_us, never - 1)
+        bins[us < 0] = never
+        return bins
+
+    def running_sum(
+        self, bins: Ints, groups: Ints, count: int, weights: Ints | None = None
+    ) -> npt.NDArray[np.int64]:
+        """Events (or their weights) so far, at each instant, of each of `count` groups; one flat column.
+
+        Exact as long as the weights of all events add up to less than 2**53.
+        """
+        size = len(self.instants) + 1
+        events = np.bincount(groups * np.int64(size) + bins, weights=weights, minlength=count * size)
+        by_group = events.astype(np.int64).reshape(count, size)[:, :-1]
+        return by_group.cumsum(axis=1).ravel()
+
+
+def grid_step(end_us: int) -> int:
+    """The smallest convenient step that covers the run in at most `MAX_STEPS` steps, in us."""
+    for step in _STEPS_US:
+        if end_us <= step * MAX_STEPS:
+            return step
+    return -(-end_us // (MAX_STEPS * _DAY_US)) * _DAY_US
+
+
+def _queue_series(tables: Tables, grid: Grid, count: int) -> Series:
+    jobs, attempts = tables.jobs, tables.attempts
+    queue = jobs.queue
+    end = grid.bins(jobs.end)
+    failed = jobs.state == FAILED
+    never = len(grid.instants)
+    series = _attempt_series(attempts, grid, queue[attempts.job], count)
+
+    def so_far(bins: Ints, groups: Ints) -> Ints:
+        return grid.running_sum(bins, groups, count)
+
+    # A job enters RUNNABLE first, then with each retry; it leaves with each attempt, or for good.
+    last = (attempts.number == jobs.attempts[attempts.job]) & (jobs.end >= 0)[attempts.job]
+    retried = np.flatnonzero((attempts.ended >= 0) & ~last)
+    left = np.where(attempts.starting < 0, attempts.ended, attempts.starting)
+    left_for_good = np.flatnonzero((jobs.end >= 0) & (jobs.runnable >= 0) & (jobs.instance < 0))
+    series["runnable"] = (
+        so_far(grid.bins(jobs.runnable), queue)
+        + so_far(grid.bins(attempts.ended[retried]), queue[attempts.job[retried]])
+        - so_far(grid.bins(left), queue[attempts.job])
+        - so_far(end[left_for_good], queue[left_for_good])
+    )
+    series["submitted"] = so_far(grid.bins(jobs.submit), queue)
+    series["succeeded"] = so_far(np.where(jobs.state == SUCCEEDED, end, never), queue)
+    series["failed"] = so_far(np.where(failed, end, never), queue)
+    return series
+
+
+def _environment_series(tables: Tables, grid: Grid, count: int) -> Series:
+    rows = tables.instances
+    environment = rows.environment
+    never = len(grid.instants)
+    running, ended = grid.bins(rows.running), grid.bins(rows.ended)
+    off = np.where(rows.running < 0, never, ended)
+    booted = grid.bins(np.where(rows.ready < 0, rows.ended, rows.ready))
+
+    def level(begin: Ints, end: Ints, weights: Ints | None = None) -> Ints:
+        began = grid.running_sum(begin, environment, count, weights)
+        return began - grid.running_sum(end, environment, count, weights)
+
+    series = _attempt_series(tables.attempts, grid, environment[tables.attempts.instance], count)
+    series["instances"] = level(running, off)
+    series["provisioned_vcpus"] = level(running, off, rows.vcpus)
+    series["booting_vcpus"] = level(grid.bins(rows.requested), booted, rows.vcpus)
+    series["cost_usd"] = _cost_so_far(tables, grid, count)
+    return series
+
+
+def _attempt_series(attempts: Attempts, grid: Grid, groups: Ints, count: int) -> Series:
+    never = len(grid.instants)
+    placed, starting, started = map(grid.bins, (attempts.placed, attempts.starting, attempts.started))
+    ended = grid.bins(attempts.ended)
+    ran = attempts.started >= 0
+    stopped = np.where(ran, ended, never)
+    left_starting = np.where(ran, started, np.where(attempts.starting < 0, never, ended))
+
+    def level(begin: Ints, end: Ints, weights: Ints | None = None) -> Ints:
+        began = grid.running_sum(begin, groups, count, weights)
+        return began - grid.running_sum(end, groups, count, weights)
+
+    return {
+        "starting": level(starting, left_starting),
+        "running": level(started, stopped),
+        "reserved_vcpus": level(placed, ended, attempts.vcpus),
+        "used_vcpus": level(started, stopped, attempts.vcpus),
+    }
+
+
+def _cost_so_far(tables: Tables, grid: Grid, count: int) -> npt.NDArray[np.int64]:
+    """Micro-USD: the bill of each instance that has ended, and price x time of the others.
+
+    Python integers, because price times instant outgrows 63 bits. At the run's end, all have ended.
+    """
+    rows = tables.instances
+    size = len(grid.instants)
+    billed, rate, offset = (np.zeros((count, size), dtype=object) for _ in range(3))
+    ran = np.flatnonzero(rows.running >= 0)
+    environment = rows.environment[ran]
+    begin, end = grid.bins(rows.running[ran]), grid.bins(rows.until[ran])
+    price = rows.price[ran].astype(object)
+    head_start = price * rows.running[ran].astype(object)
+    np.add.at(billed, (environment, end), rows.cost[ran].astype(object))
+    for column, values in ((rate, price), (offset, head_start)):
+        np.add.at(column, (environment, begin), values)
+        np.subtract.at(column, (environment, end), values)
+    billed, rate, offset = (column.cumsum(axis=1) for column in (billed, rate, offset))
+    accrued = (rate * grid.instants.astype(object) - offset) // (S_PER_HOUR * US_PER_S)
+    total: npt.NDArray[np.int64] = (billed + accrued).astype(np.int64)
+    return total.ravel()
