@@ -12,6 +12,8 @@ from pydantic import Field
 from .distributions import Distribution
 from .values import Duration, ImageSize, Model, Size, sized
 
+_MARK = "x-assumption"
+
 Preset = Literal["aws", "ideal"]
 
 
@@ -22,7 +24,9 @@ def _assumed(aws: Any, ideal: Any, unit: str, source: str, sentence: str) -> Any
         default_factory=lambda given: values[given["preset"]],
         validate_default=True,
         description=f"{sentence} aws: {aws}, ideal: {ideal}. {source}",
-        json_schema_extra={"aws": aws, "ideal": ideal, "unit": unit, "source": source, "sentence": sentence},
+        json_schema_extra={
+            _MARK: {"aws": aws, "ideal": ideal, "unit": unit, "source": source, "sentence": sentence}
+        },
     )
 
 
@@ -130,8 +134,9 @@ class Assumption:
 
 def assumption_table() -> tuple[Assumption, ...]:
     """All assumptions in the order they are declared."""
-    rows = []
-    for name, field in Assumptions.model_fields.items():
-        if isinstance(field.json_schema_extra, dict):
-            rows.append(Assumption(name=name, **field.json_schema_extra))  # type: ignore[arg-type]
-    return tuple(rows)
+    extras = {name: field.json_schema_extra for name, field in Assumptions.model_fields.items()}
+    return tuple(
+        Assumption(name=name, **extra[_MARK])  # type: ignore[arg-type]
+        for name, extra in extras.items()
+        if isinstance(extra, dict)
+    )

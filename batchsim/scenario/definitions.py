@@ -7,8 +7,8 @@ from pydantic import BeforeValidator, Field, PlainSerializer, ValidationInfo, fi
 
 from batchsim.units import parse_size
 
-from .metadata import Access, ContainerSettings, Identity, Logging, Network, SharePriority, Storage, Unbuilt
-from .values import LONGEST_QUANTITY, Many, MismatchError, Model, SafeName, Text, Whole
+from .metadata import Access, ContainerSettings, FairShare, Identity, Logging, Network, Storage, Unbuilt
+from .values import LONGEST_QUANTITY, Many, MismatchError, Model, SafeName, Text, integral
 
 # [spec 1.14] for the lower limits; the upper ones keep the arithmetic of a run in 64 bits.
 _REQUIREMENT_LIMITS = {"VCPU": (1, 10_000), "MEMORY": (4, 10_000_000), "GPU": (1, 10_000)}
@@ -17,8 +17,8 @@ _REASON_PATTERN = re.compile(r"[A-Za-z0-9.:\s]*\*?")
 _EXIT_CODE_PATTERN = re.compile(r"[0-9]*\*?")
 _LONGEST_PATTERN = 512
 
-Vcpus = Annotated[Whole, Field(ge=1, le=10_000)]
-MemoryMiB = Annotated[Whole, Field(ge=4, le=10_000_000)]
+Vcpus = Annotated[int, Field(ge=1, le=10_000), integral]
+MemoryMiB = Annotated[int, Field(ge=4, le=10_000_000), integral]
 
 
 class Resources(NamedTuple):
@@ -178,7 +178,7 @@ class EvaluateOnExit(Model):
 class RetryStrategy(Model):
     """How often a job may be tried, and which failures end it at once [spec 1.3, 1.4]."""
 
-    attempts: Annotated[Whole, Field(ge=1, le=10)] = 1
+    attempts: Annotated[int, Field(ge=1, le=10), integral] = 1
     evaluateOnExit: Annotated[Many[EvaluateOnExit], Field(max_length=5)] = ()
 
     @model_validator(mode="after")
@@ -191,7 +191,7 @@ class RetryStrategy(Model):
 class JobTimeout(Model):
     """A limit on the duration of each attempt, counted from RUNNING [spec 1.7]."""
 
-    attemptDurationSeconds: Annotated[Whole, Field(ge=60, le=2**31 - 1)]
+    attemptDurationSeconds: Annotated[int, Field(ge=60, le=2**31 - 1), integral]
 
 
 class JobDefinition(Model):
@@ -199,7 +199,7 @@ class JobDefinition(Model):
 
     jobDefinitionName: SafeName
     type: Literal["container"] = "container"
-    revision: Annotated[Whole, Field(ge=1, le=2**31 - 1)] = 1
+    revision: Annotated[int, Field(ge=1, le=2**31 - 1), integral] = 1
     status: Literal["ACTIVE", "INACTIVE"] = "ACTIVE"
     containerProperties: ContainerProperties
     retryStrategy: RetryStrategy = RetryStrategy()
@@ -211,7 +211,7 @@ class JobDefinition(Model):
     tags: Identity = None
     propagateTags: Identity = None
     parameters: Identity = None
-    schedulingPriority: SharePriority = None
+    schedulingPriority: FairShare = None
     nodeProperties: Unbuilt = None
     eksProperties: Unbuilt = None
     ecsProperties: Unbuilt = None

@@ -2,15 +2,17 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, TypeAdapter, model_validator
 
-from .values import Duration, FilePath, Many, MismatchError, Model, Rate, Text, Whole
+from .values import Duration, FilePath, ManyPlain, MismatchError, Model, Rate, Text, above_zero, integral
 
-PositiveDuration = Annotated[Duration, Field(gt=0)]
+PositiveDuration = Annotated[Duration, above_zero]
 
 
 class _OneOf(Model):
     """A mapping of which exactly one key is given."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
 
     @property
     def kind(self) -> str:
@@ -27,7 +29,8 @@ class _OneOf(Model):
         kinds = list(type(self).model_fields)
         given = [name for name in kinds if getattr(self, name) is not None]
         if len(given) != 1:
-            said = " and ".join(given) if given else "none of them"
+            empty = sorted(self.model_fields_set)
+            said = " and ".join(given) if given else f"an empty {empty[0]}" if empty else "none of them"
             raise MismatchError(f"exactly one of {', '.join(kinds)}", message=f"there is {said}")
         return self
 
@@ -79,8 +82,18 @@ class Empirical(Model):
     unit: Literal["s", "ms", "m", "h"] = "s"
 
 
+def _or_a_duration(schema: dict[str, Any]) -> None:
+    title, description = schema["title"], schema.pop("description")
+    mapping = {**schema, "minProperties": 1, "maxProperties": 1}
+    schema.clear()
+    schema.update(title=title, description=description)
+    schema["anyOf"] = [mapping, TypeAdapter(Duration).json_schema()]
+
+
 class Distribution(_OneOf):
     """A distribution of durations: exactly one of the keys; a bare duration means `constant`."""
+
+    model_config = ConfigDict(json_schema_extra=_or_a_duration)
 
     constant: Duration | None = None
     uniform: Uniform | None = None
@@ -111,7 +124,7 @@ class Every(Model):
 class Poisson(Model):
     """Independent arrivals at a constant mean rate, from `start` on."""
 
-    rate: Annotated[Rate, Field(gt=0)]
+    rate: Annotated[Rate, above_zero]
     start: Duration = 0
 
 
@@ -121,9 +134,9 @@ class Hourly(Model):
     `rates` are of the hours 0 to 23; at `start` it is `startHour` o'clock sharp.
     """
 
-    rates: Annotated[Many[Rate], Field(min_length=24, max_length=24)]
+    rates: Annotated[ManyPlain[Rate], Field(min_length=24, max_length=24)]
     start: Duration = 0
-    startHour: Annotated[Whole, Field(ge=0, le=23)] = 0
+    startHour: Annotated[int, Field(ge=0, le=23), integral] = 0
 
     @model_validator(mode="after")
     def _not_all_zero(self) -> Self:
@@ -139,4 +152,4 @@ class Arrivals(_OneOf):
     every: Every | None = None
     poisson: Poisson | None = None
     hourly: Hourly | None = None
-    times: Annotated[Many[Duration], Field(min_length=1)] | None = None
+    times: Annotated[ManyPlain[Duration], Field(min_length=1)] | None = None

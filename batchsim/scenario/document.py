@@ -1,5 +1,6 @@
 """A scenario as read: its data with overrides applied, and where each value came from."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -108,8 +109,8 @@ def item_names(items: list[Any], list_name: str) -> dict[int, str]:
             given = [item[key] for key in ITEM_NAMES.get(list_name, ()) if item.get(key) is not None]
             if given and isinstance(given[0], str) and given[0] and not given[0].isdecimal():
                 names[index] = given[0].rpartition("/")[2]
-    taken = list(names.values())
-    return {index: name for index, name in names.items() if taken.count(name) == 1}
+    uses = Counter(names.values())
+    return {index: name for index, name in names.items() if uses[name] == 1}
 
 
 def _inside(value: Any, part: str | int) -> Any:

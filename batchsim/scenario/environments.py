@@ -4,8 +4,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from .metadata import Access, Identity, MachineImage, Network, SpotSettings, Unbuilt, Updates
-from .values import Many, MismatchError, Model, SafeName, Size, State, Whole, matching, sized
+from .metadata import Access, FairShare, Identity, MachineImage, Network, SpotSettings, Unbuilt, Updates
+from .values import Many, ManyPlain, MismatchError, Model, SafeName, Size, State, integral, matching, sized
 
 _FOREIGN_PARTS = {"MANAGED": ("instances", "unmanagedvCpus"), "UNMANAGED": ("computeResources",)}
 
@@ -21,11 +21,11 @@ class Machine(Model):
     """Machines of an unmanaged environment: an EC2 instance type, or vCPUs and memory as described."""
 
     instanceType: InstanceTypeName | None = None
-    vcpus: Annotated[Whole, Field(ge=1, le=10_000)] | None = None
+    vcpus: Annotated[int, Field(ge=1, le=10_000), integral] | None = None
     memory: Annotated[Size, sized(4, 100_000_000)] | None = None
-    gpus: Annotated[Whole, Field(ge=0, le=10_000)] = 0
+    gpus: Annotated[int, Field(ge=0, le=10_000), integral] = 0
     name: SafeName | None = None
-    count: Annotated[Whole, Field(ge=1, le=100_000)] = 1
+    count: Annotated[int, Field(ge=1, le=100_000), integral] = 1
     usdPerHour: Annotated[float, Field(ge=0, le=1_000_000)] | None = Field(
         None,
         description="Price of one; absent: the catalogue's for an instanceType, 0 for a described machine.",
@@ -50,12 +50,12 @@ class ComputeResources(Model):
 
     type: Literal["EC2"]
     allocationStrategy: Literal["BEST_FIT_PROGRESSIVE"] = "BEST_FIT_PROGRESSIVE"
-    minvCpus: Annotated[Whole, Field(ge=0, le=100_000_000)] = 0
-    maxvCpus: Annotated[Whole, Field(ge=0, le=100_000_000)]
-    desiredvCpus: Annotated[Whole, Field(ge=0, le=100_000_000)] | None = Field(
+    minvCpus: Annotated[int, Field(ge=0, le=100_000_000), integral] = 0
+    maxvCpus: Annotated[int, Field(ge=0, le=100_000_000), integral]
+    desiredvCpus: Annotated[int, Field(ge=0, le=100_000_000), integral] | None = Field(
         None, description="vCPUs there at the start, between minvCpus and maxvCpus; absent: minvCpus."
     )
-    instanceTypes: Annotated[Many[InstanceTypeName], Field(min_length=1, max_length=1000)] = ("optimal",)
+    instanceTypes: Annotated[ManyPlain[InstanceTypeName], Field(min_length=1, max_length=1000)] = ("optimal",)
 
     subnets: Network = None
     securityGroupIds: Network = None
@@ -92,9 +92,9 @@ class ComputeEnvironment(Model):
     instances: Annotated[Many[Machine], Field(max_length=1000)] = Field(
         (), description="The machines of an UNMANAGED environment. Ours: AWS has no such field."
     )
-    unmanagedvCpus: Annotated[Whole, Field(ge=0, le=100_000_000)] | None = None
 
     computeEnvironmentArn: Identity = None
+    unmanagedvCpus: FairShare = None
     ecsClusterArn: Identity = None
     containerOrchestrationType: Literal["ECS"] | None = None
     status: Identity = None

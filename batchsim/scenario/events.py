@@ -51,6 +51,7 @@ def is_json(text: str) -> bool:
 
 
 _JSON_TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]|[^\s\[\]{},:"]+')
+_QUOTED_TUPLE = re.compile(r"\(('[^']*'),\)")  # some of ruamel's messages print a one-tuple
 _JSON_KINDS = {"{": "map", "[": "list", "}": "end", "]": "end"}
 
 
@@ -153,7 +154,7 @@ def _not_yaml(error: Exception, text: str, file: str) -> ScenarioError:
     line = column = hint = None
     what = "it cannot be parsed"
     if isinstance(error, MarkedYAMLError):
-        what = error.problem or error.context or what
+        what = _QUOTED_TUPLE.sub(r"\1", error.problem or error.context or what)
         mark = error.problem_mark or error.context_mark
         if mark is not None:
             line, column = mark.line + 1, mark.column + 1

@@ -2,12 +2,13 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema, model_validator
 
 from .definitions import ContainerOverrides, JobTimeout, RetryStrategy
 from .distributions import Arrivals, Distribution
 from .metadata import Identity, Unbuilt
 from .values import (
+    ARN_PREFIX,
     AwsName,
     Duration,
     FilePath,
@@ -17,8 +18,8 @@ from .values import (
     Model,
     SafeName,
     Size,
-    Whole,
-    last_arn_component,
+    integral,
+    last_component,
     matching,
     sized,
 )
@@ -27,10 +28,14 @@ MAX_JOBS = 10_000_000
 """Jobs of one scenario [reliability: limits]; a run refuses more before it draws any."""
 
 # A name, name:revision or either as an ARN [spec 1.14].
+_REFERENCE = "[A-Za-z0-9_][A-Za-z0-9_.-]*(:[1-9][0-9]{0,9})?"
 DefinitionReference = Annotated[
     str,
-    matching(r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(:[1-9][0-9]{0,9})?$", "a name, or name:revision", 140),
-    last_arn_component,
+    matching(f"^{_REFERENCE}$", "a name, or name:revision", 140),
+    BeforeValidator(last_component),
+    WithJsonSchema(
+        {"title": "Job definition", "type": "string", "pattern": f"^({ARN_PREFIX})?{_REFERENCE}$"}
+    ),
 ]
 
 
@@ -38,7 +43,7 @@ class Failure(Model):
     """Attempts that fail by themselves: each with probability `rate`, leaving `exitCode`."""
 
     rate: Annotated[float, Field(ge=0, le=1)]
-    exitCode: Annotated[Whole, Field(ge=1, le=255)] = 1
+    exitCode: Annotated[int, Field(ge=1, le=255), integral] = 1
 
 
 class MixItem(Model):
@@ -82,7 +87,7 @@ class GeneratedJobs(_Submission):
 
     jobDefinition: DefinitionReference | None = None
     mix: Annotated[Many[MixItem], Field(min_length=1, max_length=1000)] | None = None
-    count: Annotated[Whole, Field(ge=1, le=MAX_JOBS)] | None = None
+    count: Annotated[int, Field(ge=1, le=MAX_JOBS), integral] | None = None
     until: Duration | None = None
     arrivals: Arrivals
     runtime: Distribution | None = None
@@ -129,7 +134,7 @@ class Trace(Model):
     format: Literal["swf"]
     path: FilePath = Field(description="Relative to the scenario file.")
     scaleArrivals: Annotated[float, Field(gt=0, le=1e6)] = 1.0
-    limit: Annotated[Whole, Field(ge=1, le=MAX_JOBS)] | None = None
+    limit: Annotated[int, Field(ge=1, le=MAX_JOBS), integral] | None = None
     from_: Duration | None = Field(None, alias="from")
     to: Duration | None = None
     memoryPerVcpu: Annotated[Size, sized(1, 10_000_000)] | None = Field(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
+from pydantic.json_schema import SkipJsonSchema
 
 from .values import MismatchError, Model
 
@@ -24,8 +25,13 @@ def _ignored(sentence: str) -> Any:
     return Annotated[Any, NoEffect(sentence), Field(description=f"Accepted, without effect: {sentence}")]
 
 
+def _is_empty(value: Any) -> bool:
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return all(map(_is_empty, parts)) if parts is not None else not value
+
+
 def _must_be_empty(value: Any) -> Any:
-    if value in (None, [], {}, ""):
+    if _is_empty(value):
         return value
     raise MismatchError("nothing here", message="this is not modelled by this version of batchsim")
 
@@ -33,8 +39,8 @@ def _must_be_empty(value: Any) -> Any:
 Identity = Annotated[Any, Field(description="Accepted, without effect: identifies or labels, no more.")]
 """ARNs, tags, status and the like."""
 
-Unbuilt = Annotated[Any, AfterValidator(_must_be_empty), Field(description="Must be empty: not modelled.")]
-"""A feature that a `describe-*` answer lists even where it is not used."""
+Unbuilt = SkipJsonSchema[Annotated[Any, AfterValidator(_must_be_empty)]]
+"""A feature that is not modelled; an answer may list it where it is empty, zero or false."""
 
 Network = _ignored("Subnets, security groups and placement groups are not modelled: there is one network.")
 Access = _ignored("IAM roles, keys and secrets are not modelled: every call is allowed.")
@@ -43,7 +49,9 @@ Storage = _ignored("Volumes, mount points and ephemeral storage are not modelled
 ContainerSettings = _ignored("Container settings other than image, vCPUs, memory and GPUs are not modelled.")
 Logging = _ignored("Log drivers are not modelled.")
 Updates = _ignored("Updates of a compute environment during a run are not modelled.")
-SharePriority = _ignored("schedulingPriority has no effect: AWS uses it in fair-share queues only.")
+FairShare = _ignored(
+    "schedulingPriority and unmanagedvCpus have no effect: AWS uses them in fair-share queues only."
+)
 SpotSettings = _ignored("Spot settings have no effect on an EC2 (On-Demand) compute environment.")
 
 
@@ -52,7 +60,7 @@ def not_modelled(model: Model) -> Iterator[str]:
     for name in sorted(model.model_fields_set):
         value = getattr(model, name)
         for mark in type(model).model_fields[name].metadata:
-            if isinstance(mark, NoEffect) and value not in (None, [], {}, ""):
+            if isinstance(mark, NoEffect) and not _is_empty(value):
                 yield mark.sentence
         for part in value if isinstance(value, tuple) else (value,):
             if isinstance(part, Model):

@@ -104,11 +104,13 @@ def _unexpected(
     else:
         expected = _EXPECTED[kind].format_map(context) if kind in _EXPECTED else message
     if kind == "literal_error":
-        hint = did_you_mean(value, re.findall(r"'([^']*)'", expected))
+        hint = did_you_mean(value, re.findall(r"'([^']*)'", expected), listed=False)
         if isinstance(value, str) and value in _NOT_BUILT:
             said, hint = f"{value} is not modelled by this version of batchsim", None
     if kind == "string_type" and isinstance(value, int | float):
         hint = "put it in quotes"
+    if kind in ("int_type", "float_type") and isinstance(value, str) and re.fullmatch(r"[0-9.]{1,18}", value):
+        hint = "remove the quotes"
     return ScenarioProblems(said, expected=expected, found=describe(value), hint=hint, **document.origin(at))
 
 

@@ -5,13 +5,13 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from .metadata import Identity, Unbuilt
-from .values import AwsName, Many, MismatchError, Model, SafeName, State, Whole
+from .values import AwsName, Many, MismatchError, Model, SafeName, State, integral
 
 
 class ComputeEnvironmentOrder(Model):
     """One environment of a queue; lower `order` is tried first."""
 
-    order: Annotated[Whole, Field(ge=0, le=1_000_000)]
+    order: Annotated[int, Field(ge=0, le=1_000_000), integral]
     computeEnvironment: AwsName = Field(description="The environment's name or ARN.")
 
 
@@ -20,7 +20,7 @@ class JobQueue(Model):
 
     jobQueueName: SafeName
     state: State = "ENABLED"
-    priority: Annotated[Whole, Field(ge=0, le=9999)] = 1
+    priority: Annotated[int, Field(ge=0, le=9999), integral] = 1
     computeEnvironmentOrder: Annotated[Many[ComputeEnvironmentOrder], Field(min_length=1, max_length=3)]
 
     jobQueueArn: Identity = None

@@ -44,7 +44,7 @@ class Scenario(Model):
     jobQueues: Annotated[Many[JobQueue], Field(min_length=1, max_length=100)]
     jobDefinitions: Annotated[Many[JobDefinition], Field(max_length=10_000)] = ()
     workload: Annotated[Many[WorkloadEntry], Field(min_length=1, max_length=10_000)]
-    assumptions: Assumptions = Assumptions(preset="aws")
+    assumptions: Assumptions = Field(default_factory=lambda: Assumptions(preset="aws"))
     horizon: Annotated[Duration, AfterValidator(_horizon)] | None = Field(
         None, description="Stop the run there; absent: when every job has ended."
     )
@@ -200,7 +200,7 @@ def _queue_of_entry(scenario: Scenario) -> Iterator[MismatchError]:
 
 
 def _definitions_of_entry(scenario: Scenario) -> Iterator[MismatchError]:
-    known = {name for each in scenario.jobDefinitions for name in _references(each)}
+    known = [name for each in scenario.jobDefinitions for name in _references(each)]
     for index, entry in enumerate(scenario.workload):
         places: list[tuple[tuple[str | int, ...], str | None]] = [(("jobDefinition",), entry.jobDefinition)]
         if isinstance(entry, GeneratedJobs):

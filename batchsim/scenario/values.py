@@ -4,7 +4,7 @@
     Size        text "7.5GiB", "900MiB" or a number of MiB           stored as int MiB, rounded up
     ImageSize   text "500MB", "900MiB" or a number of MiB            stored as int bytes
     Rate        text "120/h", "2/s" or a number per second           stored as float per second
-    Whole       an integer; 1e3 is one, "12" and true are not        stored as int
+    an integer  1e3 is one, "12" and true are not (`integral`)       stored as int
     SafeName    a name that can also be a label and a file name      stored as str
     AwsName     a name or an ARN of an environment or a queue        stored as the bare name
 
@@ -19,18 +19,30 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    FailFast,
     PlainSerializer,
     StringConstraints,
     WithJsonSchema,
 )
 from pydantic.types import Strict
 
-from batchsim.units import US_PER_S, format_size, parse_bytes, parse_duration, parse_rate, parse_size
+from batchsim.units import (
+    BYTES_PER_MIB,
+    US_PER_S,
+    format_size,
+    parse_bytes,
+    parse_duration,
+    parse_rate,
+    parse_size,
+)
 
 # No number or unit is longer; the limit keeps absurd texts from costing time.
 LONGEST_QUANTITY = 64
 LONGEST_NAME = 128
 LONGEST_TEXT = 10_000
+
+_NAME = "[A-Za-z0-9_][A-Za-z0-9_.-]*"
+ARN_PREFIX = "arn:[^/]*/(.*/)?"
 
 _Item = TypeVar("_Item")
 
@@ -81,6 +93,8 @@ class Model(BaseModel):
 
 Many = Annotated[tuple[_Item, ...], Strict(strict=False)]
 """A list in the file, stored as a tuple."""
+ManyPlain = Annotated[tuple[_Item, ...], Strict(strict=False), FailFast()]
+"""The same for values of one line, where the first error says enough: lists may hold many thousands."""
 
 
 PATTERN_MEANINGS: dict[str, str] = {}
@@ -102,6 +116,23 @@ def sized(low_mib: int, high_mib: int) -> AfterValidator:
         return mib
 
     return AfterValidator(check)
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+integral = BeforeValidator(_whole)
+"""Makes a field of type int take 1e3, which YAML reads as a float; last in its annotation."""
+
+
+def _above_zero(value: float) -> float:
+    if value <= 0:
+        raise MismatchError("a value above 0")
+    return value
+
+
+above_zero = AfterValidator(_above_zero)
 
 
 def _quantity(parse: Callable[[Any], Any], expected: str) -> BeforeValidator:
@@ -133,16 +164,12 @@ def _duration_text(us: int) -> str:
 
 
 def _image_text(size: int) -> str:
-    return f"{size}B"
+    if size % 10**6 == 0:
+        return f"{size // 10**6}MB"
+    return f"{size // BYTES_PER_MIB}MiB" if size % BYTES_PER_MIB == 0 else f"{size}B"
 
 
-def _whole(value: Any) -> Any:
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value
-
-
-def _last_component(value: Any) -> Any:
+def last_component(value: Any) -> Any:
     if isinstance(value, str) and value.startswith("arn:"):
         return value.rpartition("/")[2]
     return value
@@ -191,17 +218,19 @@ Rate = Annotated[
         r"^\s*[0-9.eE+]+\s*/\s*(us|ms|s|m|min|h|d)\s*$",
     ),
 ]
-Whole = Annotated[int, BeforeValidator(_whole)]
 SafeName = Annotated[
     str,
     matching(
-        r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$",
+        rf"^{_NAME}$",
         "a name of letters, digits, '_', '-' and '.' that starts with none of the last two",
         LONGEST_NAME,
     ),
 ]
-last_arn_component = BeforeValidator(_last_component)
-AwsName = Annotated[SafeName, last_arn_component]
+AwsName = Annotated[
+    SafeName,
+    BeforeValidator(last_component),
+    WithJsonSchema({"title": "Name or ARN", "type": "string", "pattern": rf"^({ARN_PREFIX})?{_NAME}$"}),
+]
 Text = Annotated[str, StringConstraints(max_length=LONGEST_TEXT)]
 FilePath = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
 State = Literal["ENABLED", "DISABLED"]
