@@ -91,9 +91,13 @@ class Model(BaseModel):
     )
 
 
+class _FirstErrorOnly(FailFast):
+    __hash__ = object.__hash__  # so that it can stand in a union
+
+
 Many = Annotated[tuple[_Item, ...], Strict(strict=False)]
 """A list in the file, stored as a tuple."""
-ManyPlain = Annotated[tuple[_Item, ...], Strict(strict=False), FailFast()]
+ManyPlain = Annotated[tuple[_Item, ...], Strict(strict=False), _FirstErrorOnly()]
 """The same for values of one line, where the first error says enough: lists may hold many thousands."""
 
 
