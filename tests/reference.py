@@ -371,13 +371,13 @@ class SwfJob(NamedTuple):
 
 
 def read_swf(path: Path) -> list[SwfJob]:
-    """The usable jobs of a gzipped Standard Workload Format log, by submission, ties by line; seconds.
+    """The usable jobs of a Standard Workload Format log, plain or .gz, by submission, ties by line; seconds.
 
     Run time is field 4, processors field 5 or, if that is not positive, field 8, the user's estimate field 9
     (-1: none). Jobs without a positive run time and a positive number of processors are left out.
     """
     jobs = []
-    with gzip.open(path, "rt") as lines:
+    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as lines:
         for line in lines:
             if line.strip() and not line.startswith(";"):
                 field = [0, *map(float, line.split())]
