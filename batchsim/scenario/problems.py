@@ -66,7 +66,9 @@ def _problems(failure: ValidationError, document: Document) -> Iterator[Scenario
         context = error.get("ctx", {})
         cause = context.get("error")
         if kind == "default_factory_not_called":
-            continue  # the assumption's preset is wrong, which is an error of its own
+            continue  # the assumptions' preset is wrong, which is an error of its own
+        if kind == "too_short" and len(document.value(location)) >= context["min_length"]:
+            continue  # pydantic counts the good items only, and the bad ones are errors of their own
         if isinstance(cause, MismatchesError):
             for problem in cause.problems:
                 yield _mismatch(problem, location, document)
@@ -102,7 +104,8 @@ def _unexpected(
     if kind == "string_pattern_mismatch":
         expected = PATTERN_MEANINGS[context["pattern"]]
     else:
-        expected = _EXPECTED[kind].format_map(context) if kind in _EXPECTED else message
+        limits = {name: _plain_number(limit) for name, limit in context.items()}
+        expected = _EXPECTED[kind].format_map(limits) if kind in _EXPECTED else message
     if kind == "literal_error":
         hint = did_you_mean(value, re.findall(r"'([^']*)'", expected), listed=False)
         if isinstance(value, str) and value in _NOT_BUILT:
@@ -112,6 +115,10 @@ def _unexpected(
     if kind in ("int_type", "float_type") and isinstance(value, str) and re.fullmatch(r"[0-9.]{1,18}", value):
         hint = "remove the quotes"
     return ScenarioProblems(said, expected=expected, found=describe(value), hint=hint, **document.origin(at))
+
+
+def _plain_number(limit: Any) -> Any:
+    return int(limit) if isinstance(limit, float) and limit.is_integer() else limit
 
 
 def describe(value: Any) -> str:
