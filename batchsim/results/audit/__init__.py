@@ -1,0 +1,65 @@
+"""The auditor: every law of a result, derived again from its frames, its summary and its manifest alone.
+
+It never imports the scheduler, the drivers or the code that builds results, so that a mistake there
+cannot excuse itself. Vectorised: a million jobs take about three seconds.
+
+    violations = audit_frames(result.frames, result.summary, result.manifest)     # [] for a good result
+    violations = audit_folder("runs/night")
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from batchsim.errors import ResultError
+from batchsim.results.audit import accounts, capacity, counts, endings, lifecycle, little, order
+from batchsim.results.audit.facts import gather
+from batchsim.results.audit.violation import LAWS, Violation
+from batchsim.results.files import read_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import pandas as pd
+
+__all__ = ["LAWS", "Violation", "audit_folder", "audit_frames"]
+
+_CHECKS = (
+    lifecycle.time,
+    lifecycle.states,
+    capacity.capacity,
+    capacity.holding,
+    lifecycle.attempts,
+    counts.counts,
+    order.fifo,
+    capacity.orphans,
+    accounts.cost,
+    little.little,
+    accounts.work,
+    endings.endings,
+)
+
+
+def audit_frames(
+    frames: Mapping[str, pd.DataFrame], summary: Mapping[str, Any], manifest: Mapping[str, Any]
+) -> list[Violation]:
+    """Every way in which the result breaks a law, in the order of `LAWS`.
+
+    frames   "jobs", "attempts", "instances", "timeseries" with the columns of `batchsim.results.columns`
+
+    Raises ResultError when a frame, a column or a key that every result has is missing.
+    """
+    try:
+        facts, found = gather(frames, summary, manifest)
+        for check in _CHECKS:
+            found += check(facts)
+    except KeyError as error:
+        raise ResultError(f"the summary or the manifest has no {error}") from error
+    laws = list(LAWS)
+    return sorted(found, key=lambda violation: laws.index(violation.law))
+
+
+def audit_folder(folder: str | Path) -> list[Violation]:
+    """`audit_frames` of a folder that `Result.write` wrote. Raises ResultError if it cannot be read."""
+    return audit_frames(*read_folder(folder))

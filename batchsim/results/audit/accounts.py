@@ -1,0 +1,169 @@
+"""L13 cost and L15 work: every figure of frames and summary is added up again, on integers."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from batchsim.results.audit.facts import Ints, series, total
+from batchsim.results.audit.violation import Violation, rows_where, unless
+from batchsim.units import S_PER_HOUR, US_PER_S, UUSD_PER_USD, billed_seconds, cost_uusd
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import numpy.typing as npt
+
+    from batchsim.results.audit.facts import Facts
+
+_VCPU_HOUR_US = S_PER_HOUR * US_PER_S
+
+
+def cost(facts: Facts) -> list[Violation]:
+    """L13: per instance billed time x price; all else that is called cost adds up to it."""
+    frame, rows = facts.frames["instances"], facts.instances
+    lasted = (np.where(rows.ended < 0, facts.ended_at, rows.ended) - rows.running).tolist()
+    price = _whole(frame["usd_per_hour"], UUSD_PER_USD)
+    billed = [
+        billed_seconds(us) if ran else 0 for us, ran in zip(lasted, (rows.running >= 0).tolist(), strict=True)
+    ]
+    costs = np.array(
+        [cost_uusd(seconds, uusd) for seconds, uusd in zip(billed, price.tolist(), strict=True)], np.int64
+    )
+    told = _whole(frame["cost_usd"], UUSD_PER_USD)
+    return [
+        *rows_where(price < 0, "L13", "instances", "usd_per_hour is negative or missing"),
+        *rows_where(
+            frame["billed_s"].to_numpy() != np.array(billed, np.int64),
+            "L13",
+            "instances",
+            "billed_s is not the time it ran, in whole seconds, at least 60",
+        ),
+        *rows_where(told != costs, "L13", "instances", "cost_usd is not billed_s x usd_per_hour / 3600"),
+        *_cost_sums(facts, costs),
+        *_cost_so_far(facts, costs),
+    ]
+
+
+def _cost_sums(facts: Facts, costs: Ints) -> list[Violation]:
+    found: list[Violation] = []
+    for where, part, mine in _parts(facts):
+        spent = total(costs[mine])
+        found += unless(
+            _uusd(part["cost_usd"]) == spent, "L13", f"{where}cost_usd is not the sum over its instances"
+        )
+        by_use = sum(map(_uusd, part["cost_parts_usd"].values()))
+        found += unless(by_use == spent, "L13", f"{where}cost_parts_usd do not add up to the cost")
+    by_queue = sum(_uusd(queue["cost_usd"]) for queue in facts.summary["queues"].values())
+    by_queue += _uusd(facts.summary["cost_unattributed_usd"])
+    return found + unless(
+        by_queue == total(costs),
+        "L13",
+        "the queues' cost_usd and cost_unattributed_usd are not the whole cost",
+    )
+
+
+def _cost_so_far(facts: Facts, costs: Ints) -> list[Violation]:
+    told = _whole(facts.frames["timeseries"]["cost_usd"], UUSD_PER_USD)
+    falls = np.zeros(len(told), dtype=np.bool_)
+    found: list[Violation] = []
+    for kind, name, rows in series(facts):
+        if kind != "environment":
+            continue
+        falls[rows[1:]] = np.diff(told[rows]) < 0
+        spent = total(costs[_with(facts, "environment", name)])
+        found += unless(
+            int(told[rows[-1]]) == spent, "L13", f"cost_usd of {name} does not end at its cost", "timeseries"
+        )
+    return found + rows_where(falls, "L13", "timeseries", "cost_usd falls")
+
+
+def work(facts: Facts) -> list[Violation]:
+    """L15: the vCPU-time of instances and of the summary is that of the attempts."""
+    attempts, instances = facts.attempts, facts.instances
+    frame = facts.frames["instances"]
+    ran = attempts.started >= 0
+    known = attempts.instance >= 0
+    busy_us = attempts.vcpus * np.where(ran, attempts.until - attempts.started, 0)
+    starting_us = attempts.vcpus * (np.where(ran, attempts.started, attempts.until) - attempts.placed)
+    used = {}
+    found: list[Violation] = []
+    for column, us in (("busy_vcpu_s", busy_us), ("starting_vcpu_s", starting_us)):
+        used[column] = np.zeros(len(frame), dtype=np.int64)
+        np.add.at(used[column], attempts.instance[known], us[known])
+        wrong = _whole(frame[column], US_PER_S) != used[column]
+        found += rows_where(wrong, "L15", "instances", f"{column} is not the sum over its attempts")
+    lives = np.where(instances.running < 0, 0, _until(facts, instances.ended) - instances.running)
+    boots = np.where(instances.running < 0, 0, _booted(facts) - instances.running)
+    provisioned, booting = instances.vcpus * lives, instances.vcpus * boots
+    paid = frame["billed_s"].to_numpy() * instances.vcpus
+    for where, part, mine in _parts(facts):
+        busy, starting = total(used["busy_vcpu_s"][mine]), total(used["starting_vcpu_s"][mine])
+        whole, boot = total(provisioned[mine]), total(booting[mine])
+        sums = {
+            "used": busy,
+            "starting": starting,
+            "provisioned": whole,
+            "booting": boot,
+            "unused": whole - boot - starting - busy,
+            "paid": total(paid[mine]) * US_PER_S,
+        }
+        found += _hours(where, part, sums, busy, whole)
+    owner = np.append(facts.jobs.queue, -1)[attempts.job]
+    for code, name in enumerate(facts.frames["jobs"]["queue"].cat.categories):
+        part, busy = facts.summary["queues"][name], total(busy_us[owner == code])
+        found += _hours(f"queues.{name}: ", part, {"used": busy}, busy, total(provisioned))
+    return found
+
+
+def _hours(
+    where: str, part: Mapping[str, Any], vcpu_us: Mapping[str, int], busy: int, whole: int
+) -> list[Violation]:
+    found: list[Violation] = []
+    for name, us in vcpu_us.items():
+        key = f"vcpu_hours_{name}"
+        found += unless(_close(part[key], us / _VCPU_HOUR_US), "L15", f"{where}{key} is not what was worked")
+    expected = busy / whole if whole else None
+    return found + unless(
+        _close(part["utilization"], expected), "L15", f"{where}utilization is not used / provisioned"
+    )
+
+
+def _parts(facts: Facts) -> Iterator[tuple[str, Mapping[str, Any], npt.NDArray[np.bool_]]]:
+    """The summary as a whole, of each environment and of each instance type, with its instances."""
+    yield "", facts.summary, np.ones(len(facts.instances.ended), dtype=np.bool_)
+    for key, column in (("environments", "environment"), ("instanceTypes", "instance_type")):
+        for name, part in facts.summary[key].items():
+            yield f"{key}.{name}: ", part, _with(facts, column, name)
+
+
+def _with(facts: Facts, column: str, name: str) -> npt.NDArray[np.bool_]:
+    return np.asarray((facts.frames["instances"][column] == name).to_numpy(dtype=np.bool_))
+
+
+def _until(facts: Facts, ended: Ints) -> Ints:
+    return np.where(ended < 0, facts.ended_at, ended)
+
+
+def _booted(facts: Facts) -> Ints:
+    instances = facts.instances
+    return np.where(instances.ready < 0, _until(facts, instances.ended), instances.ready)
+
+
+def _whole(column: Any, per_unit: int) -> npt.NDArray[np.int64]:
+    """A float column as whole micro-units; -1 for missing, negative and absurd values."""
+    values = column.to_numpy(dtype=np.float64) * per_unit
+    possible = (values >= 0) & (values < 2**62)
+    return np.rint(np.where(possible, values, -1)).astype(np.int64)
+
+
+def _uusd(usd: float) -> int:
+    return round(usd * UUSD_PER_USD)
+
+
+def _close(told: float | None, expected: float | None) -> bool:
+    if told is None or expected is None:
+        return told is expected
+    return math.isclose(told, expected, rel_tol=1e-9, abs_tol=1e-9)

@@ -1,0 +1,144 @@
+"""L3 capacity, L4 holding, L12 orphans: what attempts hold of which instance, and when."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from batchsim.results.audit.facts import RUNNING, STARTING
+from batchsim.results.audit.violation import Violation, rows_where
+
+if TYPE_CHECKING:
+    from batchsim.results.audit.facts import Facts, Ints
+
+_UNKNOWN = -2  # neither a category nor missing
+_RESOURCES = ("vcpus", "memory_mib", "gpus")
+_HOST_LOST = "Host EC2 (instance "  # [spec 1.6]
+
+
+def capacity(facts: Facts) -> list[Violation]:
+    """L3: 0 <= held <= capacity of every instance at every instant, for each resource."""
+    attempts = facts.attempts
+    found: list[Violation] = []
+    for resource in _RESOURCES:
+        needs = facts.in_order("attempts", resource)
+        of_job = facts.in_order("jobs", resource)[attempts.job] if len(facts.jobs.submit) else needs
+        wrong = (needs < 0) | ((attempts.job >= 0) & (needs != of_job))
+        found += rows_where(wrong, "L3", "attempts", f"{resource} are not those of the job", attempts.row)
+    held = np.flatnonzero(
+        (attempts.until > attempts.placed) & (attempts.placed >= 0) & (attempts.instance >= 0)
+    )
+    if not len(held):
+        return found
+    order = _by_instance_and_time(attempts.instance[held], attempts.placed[held], attempts.until[held])
+    attempt = held[order % len(held)]
+    begins = order < len(held)
+    instance = attempts.instance[attempt]
+    for resource in _RESOURCES:
+        needs = facts.in_order("attempts", resource)
+        limits = facts.in_order("instances", resource)
+        if not needs.any() and not (limits < 0).any():
+            continue
+        # Every attempt is given back in the end, so each instance's part of the sum begins at zero.
+        in_use = np.cumsum(np.where(begins, needs[attempt], -needs[attempt]))
+        over = np.zeros(len(attempts.row), dtype=np.bool_)
+        over[attempt[begins & (in_use > limits[instance])]] = True
+        found += rows_where(
+            over, "L3", "attempts", f"its instance has not that many {resource}", attempts.row
+        )
+    return found
+
+
+def _by_instance_and_time(instance: Ints, begin: Ints, end: Ints) -> Ints:
+    """The order of the n beginnings (0 .. n - 1) and n ends (n .. 2n - 1): by instance, then by time;
+    at one instant ends come first.
+    """
+    instances = np.concatenate((instance, instance))
+    instants = np.concatenate((begin, end))
+    begins = np.repeat(np.array([1, 0], dtype=np.int64), len(begin))
+    first = int(begin.min())
+    span = int(end.max()) - first + 1
+    if int(instance.max() + 1) * span < 2**61:
+        return np.argsort((instances * span + (instants - first)) * 2 + begins)
+    return np.lexsort((begins, instants, instances))
+
+
+def holding(facts: Facts) -> list[Violation]:
+    """L4: attempts are on instances that are ready and there; the job's row tells the same place."""
+    jobs, attempts, instances = facts.jobs, facts.attempts, facts.instances
+    found: list[Violation] = []
+    if len(instances.ready):
+        ready, gone = instances.ready[attempts.instance], instances.ended[attempts.instance]
+        known = attempts.instance >= 0
+        found += rows_where(
+            known & ((ready < 0) | (attempts.placed < ready)),
+            "L4",
+            "attempts",
+            "placed before its instance was ready",
+            attempts.row,
+        )
+        found += rows_where(
+            known & (gone >= 0) & (attempts.placed >= gone),
+            "L4",
+            "attempts",
+            "placed on an instance that was gone",
+            attempts.row,
+        )
+    last = jobs.last_attempt
+    open_ = (last >= 0) & (np.append(attempts.ended, -1)[last] < 0)
+    on = np.append(attempts.instance, -1)[last]
+    in_container = (jobs.state == STARTING) | (jobs.state == RUNNING)
+    runs = open_ & (np.append(attempts.starting, -1)[last] >= 0)
+    found += rows_where(
+        (in_container & ~open_) | (runs & ~in_container) | (jobs.terminal & open_),
+        "L4",
+        "jobs",
+        "holds resources without being STARTING or RUNNING, or the other way round",
+    )
+    # A job that waits after an attempt, or FAILED while it waited, has no place.
+    waited = ~open_ & (~jobs.terminal | (jobs.end != np.append(attempts.ended, -1)[last]))
+    found += rows_where(
+        jobs.instance != np.where(waited, -1, on), "L4", "jobs", "instance is not that of the last attempt"
+    )
+    return (
+        found
+        + _same_place(facts, "attempts", attempts.instance, attempts.row)
+        + _same_place(facts, "jobs", jobs.instance, None)
+    )
+
+
+def _same_place(facts: Facts, frame: str, instance: Ints, rows: Ints | None) -> list[Violation]:
+    """The environment and type that a row tells are those of its instance, missing without one."""
+    found: list[Violation] = []
+    for column in ("environment", "instance_type"):
+        own, of_instance = facts.frames[frame][column], facts.frames["instances"][column]
+        to_own = own.cat.categories.get_indexer(of_instance.cat.categories)
+        to_own = np.append(np.where(to_own < 0, _UNKNOWN, to_own), _UNKNOWN)
+        expected = np.append(to_own[of_instance.cat.codes.to_numpy()], -1)[instance]
+        told = own.cat.codes.to_numpy()
+        wrong = expected != (told if rows is None else told[rows])
+        found += rows_where(wrong, "L4", frame, f"{column} is not that of its instance", rows)
+    return found
+
+
+def orphans(facts: Facts) -> list[Violation]:
+    """L12: when an instance ends, so does each of its attempts, at that instant at the latest."""
+    attempts, instances = facts.attempts, facts.instances
+    if not len(instances.ended):
+        return []
+    gone = np.where(attempts.instance < 0, -1, instances.ended[attempts.instance])
+    outlives = (gone >= 0) & ((attempts.ended < 0) | (attempts.ended > gone))
+    reasons = facts.frames["attempts"]["status_reason"].cat
+    host_lost = np.array([str(text).startswith(_HOST_LOST) for text in reasons.categories] + [False])
+    lost = host_lost[reasons.codes.to_numpy()[attempts.row]]
+    return [
+        *rows_where(outlives, "L12", "attempts", "goes on after its instance ended", attempts.row),
+        *rows_where(
+            lost & (attempts.ended != gone),
+            "L12",
+            "attempts",
+            "host lost, but not at that instant",
+            attempts.row,
+        ),
+    ]

@@ -1,0 +1,134 @@
+"""L6 counts: the time series say at each instant what the rows say."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from batchsim.results.audit.facts import FAILED, SUCCEEDED, Ints, series
+from batchsim.results.audit.violation import Violation, rows_where
+from batchsim.units import US_PER_S
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from batchsim.results.audit.facts import Facts
+
+    Flags = npt.NDArray[np.bool_]
+
+
+_OF_BOTH = ("starting", "running", "reserved_vcpus", "used_vcpus")
+
+
+def counts(facts: Facts) -> list[Violation]:
+    """L6: every count of the timeseries frame, counted again at its instants."""
+    frame = facts.frames["timeseries"]
+    rows_of = {(kind, name): rows for kind, name, rows in series(facts)}
+    if not rows_of:
+        return []
+    at = np.rint(frame["t_s"].to_numpy() * US_PER_S).astype(np.int64)
+    grid = at[next(iter(rows_of.values()))]
+    other = np.ones(len(frame), dtype=np.bool_)
+    for rows in rows_of.values():
+        other[rows] = len(rows) != len(grid) or at[rows] != grid
+    if other.any() or (np.diff(grid) <= 0).any():
+        other |= not other.any()
+        return rows_where(other, "L6", "timeseries", "t_s does not rise alike in all series")
+    instants = _Instants(grid)
+    positions = _attempt_positions(facts, instants)
+    expected = _of_queues(facts, instants, positions) | _of_environments(facts, instants, positions)
+    nothing = dict.fromkeys(_OF_BOTH, np.zeros(len(grid), dtype=np.int64))
+    wrong: dict[str, Flags] = {}
+    for key, rows in rows_of.items():
+        for column, values in expected.get(key, nothing).items():
+            told = frame[column].fillna(-1).to_numpy(dtype=np.int64)[rows]
+            wrong.setdefault(column, np.zeros(len(frame), dtype=np.bool_))[rows] = told != values
+    return [
+        violation
+        for column, guilty in wrong.items()
+        for violation in rows_where(guilty, "L6", "timeseries", f"{column} is not what the rows count")
+    ]
+
+
+class _Instants:
+    """Counts events up to each of the ascending instants of the time series."""
+
+    def __init__(self, grid: Ints) -> None:
+        self.grid = grid
+
+    def first_after(self, events: Ints) -> Ints:
+        """The position of the first instant at or after each event; beyond the last one for "never"."""
+        return np.where(events < 0, len(self.grid), np.searchsorted(self.grid, events, side="left"))
+
+    def so_far(self, positions: Ints, weights: Ints | None = None) -> Ints:
+        counted = np.bincount(positions, weights=weights, minlength=len(self.grid) + 1)[:-1]
+        return np.cumsum(counted).astype(np.int64)
+
+    def level(self, begin: Ints, end: Ints, weights: Ints | None = None) -> Ints:
+        """What has begun and not ended, given the positions of beginnings and ends."""
+        ended = np.where(begin < len(self.grid), end, len(self.grid))
+        return self.so_far(begin, weights) - self.so_far(ended, weights)
+
+
+def _of_queues(
+    facts: Facts, instants: _Instants, of_attempts: dict[str, Ints]
+) -> dict[tuple[str, str], dict[str, Ints]]:
+    jobs, attempts = facts.jobs, facts.attempts
+    submit, runnable, end = map(instants.first_after, (jobs.submit, jobs.runnable, jobs.end))
+    owner = np.append(jobs.queue, -1)[attempts.job]
+    expected = {}
+    for code, name in enumerate(facts.frames["jobs"]["queue"].cat.categories):
+        mine = jobs.queue == code
+        counted = _of_attempts(instants, of_attempts, owner == code)
+        # From RUNNABLE to its end, a job is RUNNABLE, STARTING or RUNNING.
+        alive = instants.level(runnable[mine], end[mine])
+        expected["queue", name] = counted | {
+            "submitted": instants.so_far(submit[mine]),
+            "runnable": alive - counted["starting"] - counted["running"],
+            "succeeded": instants.so_far(end[mine & (jobs.state == SUCCEEDED)]),
+            "failed": instants.so_far(end[mine & (jobs.state == FAILED)]),
+        }
+    return expected
+
+
+def _of_environments(
+    facts: Facts, instants: _Instants, of_attempts: dict[str, Ints]
+) -> dict[tuple[str, str], dict[str, Ints]]:
+    rows = facts.instances
+    environment = facts.frames["instances"]["environment"].cat
+    codes = environment.codes.to_numpy()
+    requested, running, ended = map(instants.first_after, (rows.requested, rows.running, rows.ended))
+    ready = instants.first_after(np.where(rows.ready < 0, rows.ended, rows.ready))
+    owner = np.append(codes, -1)[facts.attempts.instance]
+    expected = {}
+    for code, name in enumerate(environment.categories):
+        mine = codes == code
+        vcpus = rows.vcpus[mine]
+        expected["environment", name] = _of_attempts(instants, of_attempts, owner == code) | {
+            "instances": instants.level(running[mine], ended[mine]),
+            "provisioned_vcpus": instants.level(running[mine], ended[mine], vcpus),
+            "booting_vcpus": instants.level(requested[mine], ready[mine], vcpus),
+        }
+    return expected
+
+
+def _attempt_positions(facts: Facts, instants: _Instants) -> dict[str, Ints]:
+    attempts = facts.attempts
+    of = {
+        name: instants.first_after(getattr(attempts, name))
+        for name in ("placed", "starting", "started", "ended")
+    }
+    left_starting = np.where(attempts.started < 0, of["ended"], of["started"])
+    return of | {"left_starting": left_starting, "vcpus": attempts.vcpus}
+
+
+def _of_attempts(instants: _Instants, of: dict[str, Ints], mine: Flags) -> dict[str, Ints]:
+    if not mine.all():
+        of = {name: column[mine] for name, column in of.items()}
+    return {
+        "starting": instants.level(of["starting"], of["left_starting"]),
+        "running": instants.level(of["started"], of["ended"]),
+        "reserved_vcpus": instants.level(of["placed"], of["ended"], of["vcpus"]),
+        "used_vcpus": instants.level(of["started"], of["ended"], of["vcpus"]),
+    }

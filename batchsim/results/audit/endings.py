@@ -1,0 +1,68 @@
+"""L16: no run and no job ends in silence, and the summary counts every job."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from batchsim.results.audit.facts import FAILED, STATES
+from batchsim.results.audit.violation import Violation, rows_where, unless
+from batchsim.units import US_PER_S
+
+if TYPE_CHECKING:
+    from batchsim.results.audit.facts import Facts
+
+_OUTCOMES = ("finished", "horizon", "stalled")
+
+
+def endings(facts: Facts) -> list[Violation]:
+    """L16: the outcome is what the states say; who waits in a stalled run and who FAILED has a reason."""
+    jobs, summary, manifest = facts.jobs, facts.summary, facts.manifest
+    outcome = summary["outcome"]
+    open_ = ~jobs.terminal
+    silent = facts.frames["jobs"]["status_reason"].isna().to_numpy()
+    found = [
+        *unless(outcome in _OUTCOMES, "L16", f"the outcome is not one of {', '.join(_OUTCOMES)}"),
+        *unless(
+            outcome == manifest["outcome"] and summary["ended_at_s"] == manifest["ended_at_s"],
+            "L16",
+            "the manifest tells another end than the summary",
+            "manifest",
+        ),
+        *rows_where((jobs.state == FAILED) & silent, "L16", "jobs", "FAILED without a status reason"),
+    ]
+    if outcome == "finished":
+        found += rows_where(open_, "L16", "jobs", "the run finished, the job did not")
+        found += unless(summary["jobs_not_submitted"] == 0, "L16", "finished before all jobs were submitted")
+    elif outcome == "stalled":
+        found += rows_where(
+            open_ & silent, "L16", "jobs", "the run stalled, and nothing says why this job waits"
+        )
+        found += unless(bool(open_.any()), "L16", "stalled although every job has ended")
+    elif outcome == "horizon":
+        horizon = manifest["horizon_s"]
+        at_horizon = horizon is not None and round(horizon * US_PER_S) == facts.ended_at
+        found += unless(at_horizon, "L16", "the run did not end at its horizon")
+    return found + _tallies(facts)
+
+
+def _tallies(facts: Facts) -> list[Violation]:
+    jobs, summary = facts.jobs, facts.summary
+    placed = np.append(jobs.queue, -1)[facts.attempts.job]
+    found: list[Violation] = []
+    parts = [("", summary, np.ones(len(jobs.state), dtype=np.bool_), len(placed))]
+    for code, name in enumerate(facts.frames["jobs"]["queue"].cat.categories):
+        attempts = int((placed == code).sum())
+        parts.append((f"queues.{name}: ", summary["queues"][name], jobs.queue == code, attempts))
+    for where, part, mine, attempts in parts:
+        counted = dict(zip(STATES, np.bincount(jobs.state[mine] + 1, minlength=8)[1:].tolist(), strict=True))
+        started = int((jobs.start[mine] >= 0).sum())
+        for key, value in (
+            ("jobs", int(mine.sum())),
+            ("states", counted),
+            ("jobs_started", started),
+            ("attempts", attempts),
+        ):
+            found += unless(part[key] == value, "L16", f"{where}{key} is not the count of the rows")
+    return found

@@ -1,0 +1,254 @@
+"""The frames as integers, seen by the audit alone: rows refer to rows, instants are microseconds.
+
+-1 stands for "never", "none" and "unknown". Nothing is taken from the code that made the frames.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.compute as pc  # type: ignore[import-untyped]
+
+from batchsim.errors import ResultError
+from batchsim.results.audit.violation import Violation, rows_where
+from batchsim.results.columns import FRAMES, columns_of
+from batchsim.units import MAX_TIME_US, US_PER_S
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import numpy.typing as npt
+
+Ints = Any  # columns of integers; numpy's stubs lose the type of arithmetic on mixed widths
+STATES = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING", "SUCCEEDED", "FAILED")
+SUBMITTED, PENDING, RUNNABLE, STARTING, RUNNING, SUCCEEDED, FAILED = range(7)
+
+
+@dataclass(frozen=True, slots=True)
+class JobFacts:
+    submit: Ints
+    runnable: Ints
+    start: Ints
+    end: Ints
+    state: Ints
+    attempts: Ints
+    allowed: Ints
+    queue: Ints
+    instance: Ints
+    exit_code: Ints
+    first_attempt: Ints  # position among the attempts; -1 without one
+    last_attempt: Ints
+
+    @property
+    def terminal(self) -> npt.NDArray[np.bool_]:
+        return np.asarray(self.state >= SUCCEEDED)
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFacts:
+    """Attempts by job, then by number, whatever the order of the frame; `row` is the frame's row."""
+
+    row: Ints
+    job: Ints
+    number: Ints
+    instance: Ints
+    placed: Ints
+    starting: Ints
+    started: Ints
+    ended: Ints
+    until: Ints  # its end, or the run's
+    exit_code: Ints
+    vcpus: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceFacts:
+    requested: Ints
+    running: Ints
+    ready: Ints
+    ended: Ints
+    vcpus: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    frames: Mapping[str, pd.DataFrame]
+    summary: Mapping[str, Any]
+    manifest: Mapping[str, Any]
+    ended_at: int
+    jobs: JobFacts
+    attempts: AttemptFacts
+    instances: InstanceFacts
+
+    def in_order(self, frame: str, column: str) -> Any:
+        """A column as a numpy array; of attempts in the order of `AttemptFacts`."""
+        values = self.frames[frame][column].to_numpy()
+        return values[self.attempts.row] if frame == "attempts" else values
+
+
+def gather(
+    frames: Mapping[str, pd.DataFrame], summary: Mapping[str, Any], manifest: Mapping[str, Any]
+) -> tuple[Facts, list[Violation]]:
+    """The facts, and what is wrong with them already: impossible instants, unknown or doubled names.
+
+    Raises ResultError when a column that every result has is missing.
+    """
+    _check_columns(frames)
+    reader = _Reader(frames)
+    ended_at = round(summary["ended_at_s"] * US_PER_S)
+    attempts = _attempt_facts(reader, ended_at)
+    facts = Facts(
+        frames,
+        summary,
+        manifest,
+        ended_at,
+        _job_facts(reader, attempts),
+        attempts,
+        InstanceFacts(
+            requested=reader.instants("instances", "requested_s"),
+            running=reader.instants("instances", "running_s"),
+            ready=reader.instants("instances", "ready_s"),
+            ended=reader.instants("instances", "ended_s"),
+            vcpus=frames["instances"]["vcpus"].to_numpy(),
+        ),
+    )
+    return facts, reader.problems + _names(facts)
+
+
+def _attempt_facts(reader: _Reader, ended_at: int) -> AttemptFacts:
+    frame, jobs = reader.frames["attempts"], reader.frames["jobs"]
+    job = _rows_of_names(frame["job"], jobs["job"], jobs["attempts"].to_numpy())
+    number = frame["attempt"].to_numpy()
+    order = _order(job, number)
+    ended = reader.instants("attempts", "ended_s")[order]
+    return AttemptFacts(
+        row=order,
+        job=job[order],
+        number=number[order],
+        instance=_codes(frame["instance"], reader.frames["instances"]["instance"])[order],
+        placed=reader.instants("attempts", "placed_s")[order],
+        starting=reader.instants("attempts", "starting_s")[order],
+        started=reader.instants("attempts", "started_s")[order],
+        ended=ended,
+        until=np.where(ended < 0, ended_at, ended),
+        exit_code=_exit_codes(frame)[order],
+        vcpus=frame["vcpus"].to_numpy()[order],
+    )
+
+
+def _job_facts(reader: _Reader, attempts: AttemptFacts) -> JobFacts:
+    frame = reader.frames["jobs"]
+    first, last = _bounds(attempts.job, len(frame))
+    return JobFacts(
+        submit=reader.instants("jobs", "submit_s"),
+        runnable=reader.instants("jobs", "runnable_s"),
+        start=reader.instants("jobs", "start_s"),
+        end=reader.instants("jobs", "end_s"),
+        state=_codes(frame["state"], STATES),
+        attempts=frame["attempts"].to_numpy(),
+        allowed=frame["attempts_allowed"].to_numpy(),
+        queue=frame["queue"].cat.codes.to_numpy(),
+        instance=_codes(frame["instance"], reader.frames["instances"]["instance"]),
+        exit_code=_exit_codes(frame),
+        first_attempt=first,
+        last_attempt=last,
+    )
+
+
+def total(values: Ints) -> int:
+    """The exact sum of an int64 column as a Python integer."""
+    wide = np.asarray(values, dtype=np.int64)
+    return (int((wide >> 32).sum()) << 32) + int((wide & 0xFFFF_FFFF).sum())
+
+
+def series(facts: Facts) -> Iterator[tuple[str, str, npt.NDArray[np.int64]]]:
+    """The kind, the name and the rows of each series of the timeseries frame."""
+    by_name = facts.frames["timeseries"].groupby(["kind", "name"], observed=True, sort=False)
+    for key, rows in by_name.indices.items():
+        kind, name = cast("tuple[str, str]", key)
+        yield kind, name, np.sort(rows)
+
+
+class _Reader:
+    """Reads instants and remembers those that cannot be."""
+
+    def __init__(self, frames: Mapping[str, pd.DataFrame]) -> None:
+        self.frames = frames
+        self.problems: list[Violation] = []
+
+    def instants(self, frame: str, column: str) -> npt.NDArray[np.int64]:
+        us = self.frames[frame][column].to_numpy(dtype=np.float64) * US_PER_S
+        possible = (us >= 0) & (us <= MAX_TIME_US)
+        if possible.all():
+            return np.asarray(np.rint(us, out=us), dtype=np.int64)
+        self.problems += rows_where(
+            ~possible & ~np.isnan(us), "L1", frame, f"{column} is not an instant of the run"
+        )
+        return np.rint(np.where(possible, us, -1)).astype(np.int64)
+
+
+def _check_columns(frames: Mapping[str, pd.DataFrame]) -> None:
+    for name in FRAMES:
+        missing = [column.name for column in columns_of(name) if column.name not in frames[name].columns]
+        if missing:
+            raise ResultError(f"the {name} frame has no column {', '.join(missing)}")
+
+
+def _names(facts: Facts) -> list[Violation]:
+    jobs, instances = facts.frames["jobs"]["job"], facts.frames["instances"]["instance"]
+    doubled = np.zeros(len(jobs), dtype=np.bool_)
+    if pc.count_distinct(_arrow(jobs)).as_py() < len(jobs):
+        doubled = jobs.duplicated().to_numpy()
+    return [
+        *rows_where(doubled, "L2", "jobs", "the name of another job"),
+        *rows_where(instances.duplicated().to_numpy(), "L4", "instances", "the name of another instance"),
+        *rows_where(facts.attempts.job < 0, "L5", "attempts", "no such job", facts.attempts.row),
+        *rows_where(facts.attempts.instance < 0, "L4", "attempts", "no such instance", facts.attempts.row),
+    ]
+
+
+def _rows_of_names(names: pd.Series[Any], of: pd.Series[Any], times: Ints) -> Ints:
+    """The row in `of` of each name. Quick when each name of `of` comes `times` times, in order."""
+    wanted, known = _arrow(names), _arrow(of)
+    if (times >= 0).all() and int(times.sum()) == len(names):
+        guess = np.repeat(np.arange(len(of)), times)
+        expected = known if (times == 1).all() else known.take(guess)
+        if expected.equals(wanted):
+            return guess
+    return pc.fill_null(pc.index_in(wanted, value_set=known), -1).to_numpy().astype(np.int64)
+
+
+def _arrow(texts: pd.Series[Any]) -> Any:
+    return pa.array(texts, pa.large_string(), from_pandas=True)
+
+
+def _codes(column: pd.Series[Any], names: Any) -> Ints:
+    """The position in `names` of each value of a categorical column, -1 for missing and unknown."""
+    positions = pd.Index(names, dtype="str")
+    first = ~positions.duplicated()
+    known = pd.Series(np.flatnonzero(first), index=positions[first])
+    of_category = known.reindex(pd.Index(column.cat.categories, dtype="str")).fillna(-1).to_numpy(np.int64)
+    return np.append(of_category, -1)[column.cat.codes.to_numpy()]
+
+
+def _exit_codes(frame: pd.DataFrame) -> Ints:
+    return frame["exit_code"].fillna(-1).to_numpy(dtype=np.int64)
+
+
+def _order(job: Ints, number: Ints) -> Ints:
+    same = job[1:] == job[:-1]
+    if ((job[1:] > job[:-1]) | (same & (number[1:] >= number[:-1]))).all():
+        return np.arange(len(job))
+    return np.lexsort((number, job))
+
+
+def _bounds(job: Ints, jobs: int) -> tuple[Ints, Ints]:
+    """For each job the positions of its first and last attempt in the sorted column `job`."""
+    begin = np.searchsorted(job, np.arange(jobs), side="left")
+    end = np.searchsorted(job, np.arange(jobs), side="right")
+    none = begin == end
+    return np.where(none, -1, begin), np.where(none, -1, end - 1)
