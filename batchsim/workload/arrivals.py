@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 _S_PER_DAY: Final = 24 * S_PER_HOUR
 _HOUR_STARTS_S: Final = np.arange(25) * S_PER_HOUR
-_SPARE: Final = 1000
+_CHUNK: Final = 65_536
+_SPARE: Final = 100  # saves most second rounds where few jobs are expected
 
 
 def expected_arrivals(entry: GeneratedJobs) -> float:
@@ -75,7 +76,7 @@ def _draw_random(
     parts: list[NDArray[np.int64]] = []
     drawn, reached, ended = 0, 0.0, False
     while not ended and (entry.count is None or drawn < entry.count):
-        steps = rng.standard_exponential(int(max(0.0, expected - drawn) + 6 * math.sqrt(expected)) + _SPARE)
+        steps = rng.standard_exponential(min(_CHUNK, int(max(0.0, expected - drawn)) + _SPARE))
         steps[0] += reached
         events = np.cumsum(steps)
         reached = float(events[-1])

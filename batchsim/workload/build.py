@@ -106,7 +106,7 @@ def _generated(scenario: Scenario, entry: GeneratedJobs, streams: _Streams) -> _
     if entry.mix is not None:
         weights = np.cumsum([item.weight for item in entry.mix])
         u = streams("mix", entry.name).random(n)
-        kind = np.searchsorted(weights[:-1] / weights[-1], u, side="right")
+        kind = np.searchsorted(weights / weights[-1], u, side="right")
     runtime_us, files = _draw_runtimes(scenario, entry, kind, streams)
     notes: dict[str, Any] = {"source": "generated", "jobs": n}
     if files:

@@ -44,7 +44,7 @@ class TextBlocks:
             end = text.rfind(b"\n") + 1
             if end:
                 yield line, text[:end]
-                line += text.count(b"\n", 0, end)
+                line += text.count(b"\n")
             rest = text[end:]
             if len(rest) > BLOCK_BYTES:
                 raise TraceError(

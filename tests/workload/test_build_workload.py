@@ -130,6 +130,14 @@ def test_a_mix_follows_its_weights_and_its_runtimes(scenario_of):
     assert abs(np.corrcoef(small[:-1], small[1:])[0, 1]) < 0.02
 
 
+def test_members_of_a_mix_draw_their_runtimes_apart(scenario_of):
+    item = {"weight": 1, "runtime": {"exponential": {"mean": "5m"}}}
+    mix = [{**item, "jobDefinition": "small"}, {**item, "jobDefinition": "large"}]
+    workload = build_workload(scenario_of({**RANDOM, "mix": mix}))
+    first, second = (workload.runtime_us[workload.job_class == index][:500] for index in (0, 1))
+    assert abs(np.corrcoef(first, second)[0, 1]) < 0.2
+
+
 def test_a_mix_lists_all_its_members_even_if_none_was_drawn(scenario_of):
     rare = [{"weight": 1e9, "jobDefinition": "small"}, {"weight": 1e-9, "jobDefinition": "large"}]
     workload = build_workload(scenario_of({**RANDOM, "mix": rare, "count": 10}))

@@ -96,10 +96,10 @@ def test_scaled_submit_times_are_exact_and_cut_to_whole_seconds(read):
     assert read(row(1, 3), row(2, 5), scale=Fraction("1.5")).submit_us.tolist() == [4 * S, 7 * S]
 
 
-def test_scaling_is_exact_beyond_64_bits(read):
-    scale = Fraction("0.12345678901234567")
-    jobs = read(row(1, 8_999_999_999), row(2, "12345.678901"), scale=scale)
+@pytest.mark.parametrize("scale", [Fraction("0.1234567"), Fraction("0.12345678901234567")])
+def test_scaling_is_exact_beyond_64_bits(read, scale):
     exact = sorted([8_999_999_999 * scale // 1, Fraction("12345.678901") * scale // 1])
+    jobs = read(row(1, 8_999_999_999), row(2, "12345.678901"), scale=scale)
     assert jobs.submit_us.tolist() == [second * S for second in exact]
 
 
@@ -168,6 +168,7 @@ def test_line_numbers_are_right_across_blocks(read, monkeypatch):
         ("1 2 3", "log.swf:3: expected 18 fields in a row, found 3: '1 2 3'"),
         (row(5) + " 9", "log.swf:3: expected 18 fields in a row, found 19: '5 0 -1"),
         (row("abc"), "log.swf:3: field 1 (job number): expected a whole number, found 'abc'"),
+        (row("1" * 19), "log.swf:3: field 1 (job number): expected a whole number"),
         (row("1.5"), "log.swf:3: field 1 (job number): expected a whole number, found '1.5'"),
         (row(-1), "log.swf:3: expected a job number of 0 or more, found job -1"),
         (row(5, "1e3"), "log.swf:3: field 2 (submit time): expected a number of seconds below 285 years"),
@@ -194,6 +195,9 @@ def test_a_malformed_row_is_named_with_what_was_expected(read, bad, message):
 def test_the_first_of_several_malformed_rows_is_named(read):
     assert ":2:" in refused(read, row(1), row(2, memory="x"), "1 2 3", row("y"))
     assert ":2:" in refused(read, row(1), "1 2 3", row("y"))
+    assert ":3: field 1 (job number): expected each job number once, found 9 again, as in line 1" in refused(
+        read, row(9), row(1), row(9), row(1)
+    )
 
 
 def test_rows_that_are_dropped_may_be_odd_but_not_malformed(read):
@@ -214,7 +218,7 @@ def test_rows_that_are_dropped_may_be_odd_but_not_malformed(read):
         ),
         (
             {"allocated": 10_000, "memory": 1_024_000},
-            {"allocated": 10_000, "memory": 999_999_999_999_999_999},
+            {"allocated": 2**13, "memory": 2**51},  # 2**64 KB in all
             ":1: expected a job of at most 10,000,000 MiB",
         ),
         (
