@@ -64,6 +64,7 @@ class RunContext:
     digest                          SHA-256 of the scenario, in hex
     price_date                      of the price table, "2026-01-31"; "" when no price came from it
     horizon_us                      where the run was to be stopped, None for "when all jobs are done"
+    not_submitted                   jobs left out because they would be submitted beyond the horizon
     """
 
     name: str
@@ -84,5 +85,6 @@ class RunContext:
     driver: str = "simulated"
     price_date: str = ""
     horizon_us: int | None = None
+    not_submitted: int = 0
     notes: Mapping[str, Any] = field(default_factory=dict)
     not_modelled: Sequence[str] = ()

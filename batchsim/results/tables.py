@@ -125,7 +125,7 @@ def build_tables(recorder: Recorder, context: RunContext) -> Tables:
     jobs = _jobs(recorder, context, submitted)
     attempts = _attempts(recorder, context, jobs, ended_at)
     instances = _instances(recorder, context, attempts, ended_at)
-    return Tables(jobs, attempts, instances, ended_at, recorder.jobs - submitted)
+    return Tables(jobs, attempts, instances, ended_at, context.not_submitted + recorder.jobs - submitted)
 
 
 def view(column: array[int]) -> Ints:
