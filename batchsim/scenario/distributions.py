@@ -29,8 +29,7 @@ class _OneOf(Model):
         kinds = list(type(self).model_fields)
         given = [name for name in kinds if getattr(self, name) is not None]
         if len(given) != 1:
-            empty = sorted(self.model_fields_set)
-            said = " and ".join(given) if given else f"an empty {empty[0]}" if empty else "none of them"
+            said = " and ".join(given) if given else "none of them"
             raise MismatchError(f"exactly one of {', '.join(kinds)}", message=f"there is {said}")
         return self
 

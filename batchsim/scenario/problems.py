@@ -78,7 +78,9 @@ def _problems(failure: ValidationError, document: Document) -> Iterator[Scenario
             hint = did_you_mean(location[-1], _keys_at(at[:-1]))
             yield ScenarioProblems("unknown key", hint=hint, **document.origin(location, of_key=True))
         elif kind == "missing":
-            yield ScenarioProblems(f"the key {location[-1]!r} is missing", **document.origin(location[:-1]))
+            at = document.existing(location)
+            lack = "has no value" if at == location else "is missing"
+            yield ScenarioProblems(f"the key {location[-1]!r} {lack}", **document.origin(at))
         else:
             yield _unexpected(kind, context, error["msg"], location, document)
 

@@ -23,6 +23,7 @@ from pydantic import (
     PlainSerializer,
     StringConstraints,
     WithJsonSchema,
+    model_validator,
 )
 from pydantic.types import Strict
 
@@ -84,11 +85,20 @@ class MismatchesError(ValueError):
 
 
 class Model(BaseModel):
-    """Base of every scenario model: unchangeable, closed, and with no guessing of types."""
+    """Base of every scenario model: unchangeable, closed, with no guessing of types; null is not given."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, given: Any) -> Any:
+        return (
+            {key: value for key, value in given.items() if value is not None}
+            if isinstance(given, dict)
+            else given
+        )
 
 
 class _FirstErrorOnly(FailFast):

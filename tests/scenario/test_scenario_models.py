@@ -3,7 +3,7 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
-from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
 
 import pydantic
 import pytest
@@ -20,6 +20,9 @@ from batchsim.scenario import (
     load_scenario,
     parse_scenario,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SECOND = 1_000_000
 
@@ -218,8 +221,8 @@ class TestResources:
     def test_resource_requirements_win_over_the_old_style(self, genomics):
         scenario = with_(
             genomics,
-            "jobDefinitions.align.containerProperties="
-            "{image: i, vcpus: 1, memory: 100, resourceRequirements: [{type: VCPU, value: 8}, {type: GPU, value: '2'}]}",
+            "jobDefinitions.align.containerProperties={image: i, vcpus: 1, memory: 100, "
+            "resourceRequirements: [{type: VCPU, value: 8}, {type: GPU, value: '2'}]}",
         )
         assert scenario.definition("align").containerProperties.resources() == Resources(8, 100, 2)
 
@@ -237,7 +240,7 @@ class TestResources:
 class TestPastedAnswers:
     """Answers of describe-compute-environments, describe-job-queues and describe-job-definitions."""
 
-    ENVIRONMENT = {
+    ENVIRONMENT: ClassVar = {
         "computeEnvironmentName": "od-ce",
         "computeEnvironmentArn": "arn:aws:batch:us-east-1:123456789012:compute-environment/od-ce",
         "ecsClusterArn": "arn:aws:ecs:us-east-1:123456789012:cluster/AWSBatch-od-ce-1111",
@@ -272,10 +275,8 @@ class TestPastedAnswers:
         assert environment.computeResources.desiredvCpus == 16
 
     def test_a_whole_scenario_says_what_is_not_modelled(self, genomics):
-        scenario = with_(
-            genomics,
-            f"computeEnvironments.cloud={json.dumps({**self.ENVIRONMENT, 'computeEnvironmentName': 'cloud'})}",
-        )
+        environment = {**self.ENVIRONMENT, "computeEnvironmentName": "cloud"}
+        scenario = with_(genomics, f"computeEnvironments.cloud={json.dumps(environment)}")
         sentences = scenario.not_modelled()
         assert len(sentences) == len(set(sentences)) == 4
         assert any("Subnets" in sentence for sentence in sentences)

@@ -13,6 +13,14 @@ RETRY = f"{ALIGN}.retryStrategy"
 SAMPLES = "workload.samples"
 TRACE = "workload.history.trace"
 
+
+def in_order(*entries: tuple[int, str]) -> str:
+    items = ", ".join(f"{{order: {order}, computeEnvironment: {name}}}" for order, name in entries)
+    return f"jobQueues.bulk.computeEnvironmentOrder=[{items}]"
+
+
+RATES = {n: f"[{', '.join(['1/h'] * n)}]" for n in (23, 24, 25)}
+
 BROKEN = [
     # the root
     ("batchsim=2", "batchsim: expected 1, found 2"),
@@ -83,15 +91,15 @@ BROKEN = [
     ("jobQueues.bulk.priority=-1", "priority: expected a value of at least 0, found -1"),
     ("jobQueues.bulk.computeEnvironmentOrder=[]", "computeEnvironmentOrder: expected at least 1 entries"),
     (
-        f"jobQueues.bulk.computeEnvironmentOrder=[{', '.join(f'{{order: {i}, computeEnvironment: c{i}}}' for i in range(4))}]",
+        in_order((1, "a"), (2, "b"), (3, "c"), (4, "d")),
         "computeEnvironmentOrder: expected at most 3 entries, found a list of 4",
     ),
     (
-        "jobQueues.bulk.computeEnvironmentOrder=[{order: 1, computeEnvironment: cloud}, {order: 1, computeEnvironment: lab}]",
+        in_order((1, "cloud"), (1, "lab")),
         "computeEnvironmentOrder.lab.order: this order stands twice in the queue",
     ),
     (
-        "jobQueues.bulk.computeEnvironmentOrder=[{order: 1, computeEnvironment: cloud}, {order: 2, computeEnvironment: cloud}]",
+        in_order((1, "cloud"), (2, "cloud")),
         "computeEnvironment: this computeEnvironment stands twice in the queue",
     ),
     (
@@ -110,7 +118,7 @@ BROKEN = [
     (f"{ALIGN}.platformCapabilities=[FARGATE]", "FARGATE is not modelled by this version of batchsim"),
     (f"{ALIGN}.nodeProperties={{numNodes: 2}}", "this is not modelled by this version of batchsim"),
     (f"{ALIGN}.revision=0", "revision: expected a value of at least 1"),
-    (f"{CONTAINER}.image=", "image: expected text, found nothing (null)"),
+    (f"{CONTAINER}.image=", "image: the key 'image' has no value"),
     (f"{CONTAINER}.resourceRequirements=[{{type: VCPU, value: '1'}}]", "expected a MEMORY requirement"),
     (
         f"{CONTAINER}.resourceRequirements.VCPU.value='0.5'",
@@ -184,7 +192,7 @@ BROKEN = [
         f"{SAMPLES}.arrivals={{}}",
         "arrivals: there is none of them: expected exactly one of atOnce, every, poisson, hourly, times",
     ),
-    (f"{SAMPLES}.arrivals={{atOnce: }}", "arrivals: there is an empty atOnce: expected exactly one of"),
+    (f"{SAMPLES}.arrivals={{atOnce: }}", "arrivals: there is none of them: expected exactly one of"),
     (
         f"{SAMPLES}.arrivals={{atOnce: {{}}, times: [1]}}",
         "there is atOnce and times: expected exactly one of",
@@ -205,15 +213,15 @@ BROKEN = [
         "rates: expected at least one rate above 0",
     ),
     (
-        f"{SAMPLES}.arrivals={{hourly: {{rates: [{', '.join(['1/h'] * 23)}]}}}}",
+        f"{SAMPLES}.arrivals={{hourly: {{rates: {RATES[23]}}}}}",
         "rates: expected at least 24 entries",
     ),
     (
-        f"{SAMPLES}.arrivals={{hourly: {{rates: [{', '.join(['1/h'] * 25)}]}}}}",
+        f"{SAMPLES}.arrivals={{hourly: {{rates: {RATES[25]}}}}}",
         "rates: expected at most 24 entries",
     ),
     (
-        f"{SAMPLES}.arrivals={{hourly: {{rates: [{', '.join(['1/h'] * 24)}], startHour: 24}}}}",
+        f"{SAMPLES}.arrivals={{hourly: {{rates: {RATES[24]}, startHour: 24}}}}",
         "startHour: expected a value of at most 23",
     ),
     (
@@ -323,17 +331,26 @@ def test_a_mix_may_bring_its_own_run_times(genomics, problems_of):
     assert "expected a runtime, found nothing; mix item 1 has none of its own" in line
 
 
-@pytest.mark.parametrize("section", ["computeEnvironments", "jobQueues"])
-def test_a_hundred_of_a_kind_and_no_more(genomics, problems_of, section):
-    item = {
-        "computeEnvironments": "{{computeEnvironmentName: n{0}, type: UNMANAGED}}",
-        "jobQueues": "{{jobQueueName: n{0}, computeEnvironmentOrder: [{{order: 1, computeEnvironment: cloud}}]}}",
-    }[section]
-    kept = {
-        "computeEnvironments": "{computeEnvironmentName: cloud, type: UNMANAGED}",
-        "jobQueues": "{jobQueueName: bulk, computeEnvironmentOrder: [{order: 1, computeEnvironment: cloud}]}",
-    }[section]
-    most = [kept, *(item.format(i) for i in range(99))]
-    assert problems_of(genomics.read_text(), f"{section}=[{', '.join(most)}]") == []
-    (line,) = problems_of(genomics.read_text(), f"{section}=[{', '.join([*most, item.format(99)])}]")
+@pytest.mark.parametrize(
+    ("section", "first", "item"),
+    [
+        ("computeEnvironments", "cloud", "{computeEnvironmentName: NAME, type: UNMANAGED}"),
+        (
+            "jobQueues",
+            "bulk",
+            "{jobQueueName: NAME, computeEnvironmentOrder: [{order: 1, computeEnvironment: cloud}]}",
+        ),
+    ],
+)
+def test_a_hundred_of_a_kind_and_no_more(problems_of, genomics, section, first, item):
+    items = [item.replace("NAME", name) for name in (first, *(f"n{number}" for number in range(100)))]
+    text = genomics.read_text()
+    assert problems_of(text, f"{section}=[{', '.join(items[:100])}]") == []
+    (line,) = problems_of(text, f"{section}=[{', '.join(items)}]")
     assert f"{section}: expected at most 100 entries, found a list of 101" in line
+
+
+def test_null_is_not_given(genomics, problems_of):
+    text = genomics.read_text()
+    assert problems_of(text, "name=", "assumptions=", f"{CLOUD}.minvCpus=null", f"{ALIGN}.timeout=") == []
+    assert problems_of(text, "workload=") == ["--set workload=: workload: the key 'workload' has no value"]

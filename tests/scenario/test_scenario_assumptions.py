@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from batchsim.scenario import Assumptions, assumption_table, load_scenario
+
+SECOND = 1_000_000
+
+# Recommended defaults of the behaviour specification, section 5.3 and the sections named beside them.
+AWS = {
+    "schedulingInterval": 1 * SECOND,
+    "scalingInterval": 30 * SECOND,
+    "submitEvaluation": 1 * SECOND,
+    "dispatchDelay": 1 * SECOND,
+    "containerStart": 2 * SECOND,
+    "capacityReaction": {"uniform": {"low": 5 * SECOND, "high": 60 * SECOND}},
+    "instanceLaunch": {"lognormal": {"median": 20 * SECOND, "p95": 60 * SECOND}},
+    "instanceRegistration": {"lognormal": {"median": 60 * SECOND, "p95": 150 * SECOND}},
+    "imagePullRate": 100.0,
+    "imageSize": 500_000_000,
+    "idleScaleIn": 120 * SECOND,
+    "terminateDelay": 30 * SECOND,
+    "sizeTiebreak": "largest_not_exceeding_demand",
+    "backfill": "none",
+    "memoryModel": "registered",
+    "traceMemoryPerVcpu": 4,
+    "stopGrace": 30 * SECOND,
+}
+KEPT_IN_IDEAL = {
+    "sizeTiebreak": "largest_not_exceeding_demand",
+    "backfill": "none",
+    "memoryModel": "nominal",
+    "traceMemoryPerVcpu": 4,
+    "stopGrace": 30 * SECOND,
+}
+DISTRIBUTIONS = ("capacityReaction", "instanceLaunch", "instanceRegistration")
+
+
+def values_of(assumptions: Assumptions) -> dict[str, object]:
+    return assumptions.model_dump(exclude={"preset"}, exclude_none=True)
+
+
+def test_the_aws_preset():
+    assert values_of(Assumptions.model_validate({})) == AWS
+    assert values_of(Assumptions.model_validate({"preset": "aws"})) == AWS
+
+
+def test_the_ideal_preset_has_no_delay():
+    ideal = values_of(Assumptions.model_validate({"preset": "ideal"}))
+    zero = {
+        name: {"constant": 0} if name in DISTRIBUTIONS else 0 for name in AWS if name not in KEPT_IN_IDEAL
+    }
+    assert ideal == zero | KEPT_IN_IDEAL
+
+
+def test_a_scenario_without_assumptions_has_those_of_aws(kth):
+    assert values_of(load_scenario(kth, ["assumptions="]).assumptions) == AWS
+
+
+@pytest.mark.parametrize("preset", ["aws", "ideal"])
+def test_a_given_assumption_wins_over_the_preset(kth, preset):
+    overrides = [
+        f"assumptions.preset={preset}",
+        "assumptions.idleScaleIn=7s",
+        "assumptions.instanceLaunch=9s",
+    ]
+    assumptions = load_scenario(kth, overrides).assumptions
+    assert assumptions.idleScaleIn == 7 * SECOND
+    assert (assumptions.instanceLaunch.kind, assumptions.instanceLaunch.chosen) == ("constant", 9 * SECOND)
+    default = Assumptions.model_validate({"preset": preset})
+    assert assumptions.dispatchDelay == default.dispatchDelay
+
+
+def test_resolved_states_every_value(kth):
+    assumptions = load_scenario(kth).assumptions
+    given = assumptions.model_dump(mode="json", exclude_unset=True)
+    stated = assumptions.resolved().model_dump(mode="json", exclude_unset=True, exclude_none=True)
+    assert given == {"preset": "ideal"}
+    assert set(stated) == {"preset", *AWS}
+    assert stated["stopGrace"] == "30s"
+    assert Assumptions.model_validate(stated) == assumptions.resolved()
+
+
+def test_the_table_has_every_assumption_with_unit_source_and_sentence():
+    table = assumption_table()
+    assert [row.name for row in table] == list(AWS)
+    for row in table:
+        assert row.unit in {"time", "MB/s", "bytes", "MiB", "choice"}
+        assert re.fullmatch(r"\[spec \d+\.\d+(, \d+\.\d+)*\]", row.source)
+        assert row.sentence.endswith(".")
+
+
+@pytest.mark.parametrize("preset", ["aws", "ideal"])
+def test_the_table_says_what_the_presets_hold(preset):
+    written = {row.name: getattr(row, preset) for row in assumption_table()}
+    assert Assumptions.model_validate(written) == Assumptions.model_validate({"preset": preset}).model_copy(
+        update={"preset": "aws"}
+    )

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from batchsim.scenario import json_schema, load_scenario
+from batchsim.scenario.tree import read_tree
+
+
+@pytest.fixture(scope="module")
+def schema():
+    return json_schema()
+
+
+def mappings_in(node):
+    if isinstance(node, dict):
+        yield node
+    for inner in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from mappings_in(inner)
+
+
+def test_it_is_plain_json_of_the_2020_draft(schema):
+    assert json.loads(json.dumps(schema)) == schema
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert schema["title"] == "batchsim scenario"
+    assert schema["required"] == ["batchsim", "computeEnvironments", "jobQueues", "workload"]
+
+
+def test_every_mapping_is_closed_and_every_reference_leads_somewhere(schema):
+    for node in mappings_in(schema):
+        if node.get("type") == "object":
+            assert node["additionalProperties"] is False
+        if "$ref" in node:
+            assert node["$ref"].removeprefix("#/$defs/") in schema["$defs"]
+
+
+def test_what_is_not_modelled_is_not_offered(schema):
+    offered = {name for part in mappings_in(schema) for name in part.get("properties", {})}
+    assert {"subnets", "maxvCpus", "from"} <= offered
+    assert not {"arrayProperties", "shareIdentifier", "eksProperties", "from_"} & offered
+
+
+def test_the_assumptions_carry_their_sources(schema):
+    properties = schema["$defs"]["Assumptions"]["properties"]
+    assert properties["idleScaleIn"]["description"].endswith("aws: 120s, ideal: 0. [spec 3.8, 5.3]")
+    assert properties["idleScaleIn"]["x-assumption"]["unit"] == "time"
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        (
+            "Duration",
+            ["90s", "12m", "1h30m", "1.5h", " 2d ", "250ms", 0, 7.5],
+            ["90", "12:30", "s", "-5s", -1, ""],
+        ),
+        ("Size", ["7.5GiB", "900MiB", "500MB", 4], ["7.5", "900 mib", -1, ""]),
+        ("Rate", ["120/h", "2/s", "1e3/d", 0.5], ["120", "3/week", -1]),
+    ],
+)
+def test_quantities_are_text_or_numbers(schema, name, good, bad):
+    options = next(part["anyOf"] for part in mappings_in(schema) if part.get("title") == name)
+    assert all(_matches(options, value) for value in good)
+    assert not any(_matches(options, value) for value in bad)
+
+
+def _matches(options, value) -> bool:
+    for option in options:
+        if isinstance(value, str) and option["type"] == "string" and re.search(option["pattern"], value):
+            return True
+        if not isinstance(value, str) and option["type"] != "string" and value >= option["minimum"]:
+            return True
+    return False
+
+
+@pytest.mark.parametrize("name", ["kth", "genomics"])
+def test_it_accepts_the_scenarios_that_load(schema, request, name):
+    path = request.getfixturevalue(name)
+    for data in (read_tree(path.read_text(), "f").data, load_scenario(path).to_dict()):
+        assert list(faults(schema, data, schema)) == []
+
+
+def test_it_refuses_what_is_wrong(schema, genomics):
+    data = read_tree(genomics.read_text(), "f").data
+    data["computeEnvironments"][0]["computeResources"]["maxvCPUs"] = 1
+    data["jobQueues"][0]["priority"] = -1
+    del data["workload"]
+    assert len(list(faults(schema, data, schema))) == 3
+
+
+def faults(schema, data, root, at="$"):
+    """What a value breaks of a schema: the part of JSON Schema that ours uses."""
+    if "$ref" in schema:
+        yield from faults(root["$defs"][schema["$ref"].removeprefix("#/$defs/")], data, root, at)
+    options = schema.get("anyOf", schema.get("oneOf"))
+    if options is not None:
+        fitting = sum(not list(faults(option, data, root, at)) for option in options)
+        if fitting == 0 or ("oneOf" in schema and fitting != 1):
+            yield f"{at}: {fitting} of {len(options)} options fit"
+    kinds = {"object": dict, "array": list, "string": str, "integer": int, "number": int | float}
+    wanted = schema.get("type", list(kinds))
+    if not any(isinstance(data, kinds[kind]) for kind in ([wanted] if isinstance(wanted, str) else wanted)):
+        if "type" in schema:
+            yield f"{at}: {data!r} is not of type {wanted}"
+        return
+    if "const" in schema and data != schema["const"]:
+        yield f"{at}: {data!r} is not {schema['const']!r}"
+    if "enum" in schema and data not in schema["enum"]:
+        yield f"{at}: {data!r} is not one of {schema['enum']}"
+    if isinstance(data, str) and not re.search(schema.get("pattern", ""), data):
+        yield f"{at}: {data!r} does not match {schema['pattern']}"
+    if isinstance(data, int | float) and not schema.get("minimum", data) <= data <= schema.get(
+        "maximum", data
+    ):
+        yield f"{at}: {data} is out of bounds"
+    if isinstance(data, list):
+        for index, item in enumerate(data):
+            yield from faults(schema.get("items", {}), item, root, f"{at}[{index}]")
+    if isinstance(data, dict) and "properties" in schema:
+        yield from (f"{at}: no {key}" for key in schema.get("required", ()) if key not in data)
+        for key, value in data.items():
+            if key in schema["properties"]:
+                yield from faults(schema["properties"][key], value, root, f"{at}.{key}")
+            else:
+                yield f"{at}: unknown {key}"
