@@ -14,8 +14,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from batchsim.core.commands import LAUNCH, TERMINATE, Command
+from batchsim.core.feasibility import never_starts
 from batchsim.core.fleet import GONE, Fleet, Instance
 from batchsim.core.grid import NEVER, next_multiple
+from batchsim.core.ordering import ANYBODY, NOBODY
 from batchsim.core.scaling import Scaler
 
 if TYPE_CHECKING:
@@ -28,7 +30,17 @@ if TYPE_CHECKING:
 class Capacity:
     """The scalers of all managed environments; `scalers[e]` is None for an unmanaged one."""
 
-    __slots__ = ("_fleets", "_grow_due", "_interval", "_managed", "_new_instance", "_plan", "scalers")
+    __slots__ = (
+        "_fleets",
+        "_grow_due",
+        "_hopeless",
+        "_interval",
+        "_managed",
+        "_most_environments",
+        "_new_instance",
+        "_plan",
+        "scalers",
+    )
 
     def __init__(
         self, plan: Plan, fleets: Sequence[Fleet], new_instance: Callable[[int, int], Instance]
@@ -37,6 +49,8 @@ class Capacity:
         self._fleets = fleets
         self._new_instance = new_instance
         self._interval = plan.policy.scaling_interval_us
+        self._hopeless: dict[tuple[int, int], bool] = {}
+        self._most_environments = max(len(queue.environments) for queue in plan.queues)
         self.scalers = [
             Scaler(environment, plan.policy, plan.types, plan.needs, fleets[index])
             if environment.managed
@@ -62,18 +76,21 @@ class Capacity:
             self._grow_due = min(self._grow_due, next_multiple(now, self._interval))
 
     def decide(self, now: int, queues: Sequence[int], orders: Sequence[Order]) -> list[Command]:
-        """Launches for what waits in `queues` (in order of priority), then terminations of idle instances."""
+        """Terminations of idle instances, then launches for what waits in `queues` (in order of priority).
+
+        In that order because what is given back makes room under maxvCpus.
+        """
         commands: list[Command] = []
-        if self._grow_due <= now:
-            self._grow_due = NEVER
-            self._keep_minimum(now, commands)
-            if any(orders[queue].size for queue in queues):
-                self._meet_demand(now, queues, orders, commands)
         for index, scaler in self._managed:
             for instance in scaler.scale_in(now):
                 self._fleets[index].remove(instance)
                 instance.state = GONE
                 commands.append((TERMINATE, instance.index))
+        if commands or self._grow_due <= now:
+            self._grow_due = NEVER
+            self._keep_minimum(now, commands)
+            if any(scaler.below_max() for _, scaler in self._managed):
+                self._meet_demand(now, self._demand(queues, orders), commands)
         return commands
 
     def _keep_minimum(self, now: int, commands: list[Command]) -> None:
@@ -82,24 +99,48 @@ class Capacity:
             wanted = environment.min_vcpus if now else max(environment.min_vcpus, environment.desired_vcpus)
             self._launch(index, scaler.keep_minimum(now, wanted), commands)
 
-    def _meet_demand(
-        self, now: int, queues: Sequence[int], orders: Sequence[Order], commands: list[Command]
-    ) -> None:
-        demand = [
-            [queue, need, jobs] for queue in queues for need, jobs in enumerate(orders[queue].waiting) if jobs
-        ]
+    def _demand(self, queues: Sequence[int], orders: Sequence[Order]) -> list[list[int]]:
+        """What waits, as [queue, need, jobs]: first the head of each queue, then all the others.
+
+        The heads come first because nobody behind a head can start before it: capacity for the others
+        alone would come and go for ever. For the same reason a queue whose head can never start has no
+        demand.
+        """
+        heads: list[list[int]] = []
+        others: list[list[int]] = []
+        for queue in queues:
+            head = orders[queue].blocking_need()
+            if head == NOBODY or (head != ANYBODY and self._never_starts(queue, head)):
+                continue
+            if head != ANYBODY:
+                heads.append([queue, head, 1])
+            for need, waiting in orders[queue].waiting.items():
+                jobs = waiting - (need == head)
+                if jobs:
+                    others.append([queue, need, jobs])
+        return heads + others
+
+    def _never_starts(self, queue: int, need: int) -> bool:
+        known = self._hopeless.get((queue, need))
+        if known is None:
+            known = self._hopeless[queue, need] = never_starts(self._plan, queue, need) is not None
+        return known
+
+    def _meet_demand(self, now: int, demand: list[list[int]], commands: list[Command]) -> None:
+        if not demand:
+            return
         for _, scaler in self._managed:
             scaler.begin()
-        for position in range(max(len(self._plan.queues[queue].environments) for queue in queues)):
+        for position in range(self._most_environments):
             unmet: dict[int, list[list[int]]] = {}
             for entry in demand:
                 environments = self._plan.queues[entry[0]].environments
                 if not entry[2] or position >= len(environments):
                     continue
-                scaler_here = self.scalers[environments[position]]
-                if scaler_here is None:
+                here = self.scalers[environments[position]]
+                if here is None:
                     continue
-                entry[2] = scaler_here.absorb(entry[1], entry[2])
+                entry[2] = here.absorb(entry[1], entry[2])
                 if entry[2]:
                     unmet.setdefault(environments[position], []).append(entry)
             for index in sorted(unmet):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 NOBODY: Final = -1
+ANYBODY: Final = -2
 _JOB_BITS: Final = 32
 _JOB_MASK: Final = (1 << _JOB_BITS) - 1
 
@@ -28,7 +29,7 @@ _JOB_MASK: Final = (1 << _JOB_BITS) - 1
 class Order(Protocol):
     """What the scheduler needs of a queue's order."""
 
-    waiting: list[int]
+    waiting: dict[int, int]
     size: int
 
     def add(self, job: int, *, retried: bool = False) -> None:
@@ -46,6 +47,9 @@ class Order(Protocol):
     def end_pass(self) -> None:
         """The pass is over; what was skipped may be asked for again."""
 
+    def blocking_need(self) -> int:
+        """The need of the job that nobody may pass; ANYBODY if all may, NOBODY if nobody waits."""
+
     def jobs(self) -> list[int]:
         """All waiting jobs in dispatch order; for people, not for decisions."""
 
@@ -55,8 +59,8 @@ class StrictQueue:
 
     __slots__ = ("_front", "_line", "_need_of", "size", "waiting")
 
-    def __init__(self, needs: int, need_of: Sequence[int]) -> None:
-        self.waiting = [0] * needs
+    def __init__(self, need_of: Sequence[int]) -> None:
+        self.waiting: dict[int, int] = {}
         self.size = 0
         self._need_of = need_of
         self._front: list[int] = []  # retried jobs, the head last, so that it can be popped
@@ -67,7 +71,8 @@ class StrictQueue:
             insort(self._front, job, key=_descending)
         else:
             self._line.append(job)
-        self.waiting[self._need_of[job]] += 1
+        need = self._need_of[job]
+        self.waiting[need] = self.waiting.get(need, 0) + 1
         self.size += 1
 
     def first(self, open_needs: int) -> int:  # noqa: ARG002 - the head decides, whatever is open
@@ -80,7 +85,7 @@ class StrictQueue:
             self._front.pop()
         else:
             self._line.popleft()
-        self.waiting[self._need_of[job]] -= 1
+        _count_down(self.waiting, self._need_of[job])
         self.size -= 1
 
     def skip(self, job: int) -> bool:  # noqa: ARG002 - it is the head, and nobody passes the head
@@ -88,6 +93,10 @@ class StrictQueue:
 
     def end_pass(self) -> None:
         """Nothing was skipped."""
+
+    def blocking_need(self) -> int:
+        head = self.first(0)
+        return NOBODY if head == NOBODY else self._need_of[head]
 
     def jobs(self) -> list[int]:
         return self._front[::-1] + list(self._line)
@@ -102,11 +111,11 @@ class GreedyQueue:
 
     __slots__ = ("_arrivals", "_groups", "_heads", "_need_of", "_skipped", "size", "waiting")
 
-    def __init__(self, needs: int, need_of: Sequence[int]) -> None:
-        self.waiting = [0] * needs
+    def __init__(self, need_of: Sequence[int]) -> None:
+        self.waiting: dict[int, int] = {}
         self.size = 0
         self._need_of = need_of
-        self._groups: list[list[int]] = [[] for _ in range(needs)]
+        self._groups: dict[int, list[int]] = {}
         self._heads: list[int] = []
         self._arrivals = len(need_of)  # ranks of retried jobs, which are job numbers, stay below
         self._skipped = 0
@@ -118,14 +127,14 @@ class GreedyQueue:
             rank = self._arrivals
             self._arrivals += 1
         need = self._need_of[job]
-        group = self._groups[need]
+        group = self._groups.setdefault(need, [])
         before = group[0] if group else -1
         heappush(group, rank << _JOB_BITS | job)
         if group[0] != before:
             if before >= 0:
                 del self._heads[bisect_left(self._heads, before)]
             insort(self._heads, group[0])
-        self.waiting[need] += 1
+        self.waiting[need] = self.waiting.get(need, 0) + 1
         self.size += 1
 
     def first(self, open_needs: int) -> int:
@@ -143,7 +152,7 @@ class GreedyQueue:
         del self._heads[bisect_left(self._heads, heappop(group))]
         if group:
             insort(self._heads, group[0])
-        self.waiting[need] -= 1
+        _count_down(self.waiting, need)
         self.size -= 1
 
     def skip(self, job: int) -> bool:
@@ -153,8 +162,21 @@ class GreedyQueue:
     def end_pass(self) -> None:
         self._skipped = 0
 
+    def blocking_need(self) -> int:
+        return ANYBODY if self.size else NOBODY
+
     def jobs(self) -> list[int]:
-        return [entry & _JOB_MASK for entry in sorted(entry for group in self._groups for entry in group)]
+        return [
+            entry & _JOB_MASK for entry in sorted(entry for group in self._groups.values() for entry in group)
+        ]
+
+
+def _count_down(waiting: dict[int, int], need: int) -> None:
+    left = waiting[need] - 1
+    if left:
+        waiting[need] = left
+    else:
+        del waiting[need]
 
 
 def _descending(job: int) -> int:

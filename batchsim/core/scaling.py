@@ -69,18 +69,17 @@ class Scaler:
 
     # --- what may grow ------------------------------------------------------------------------
 
+    def below_max(self) -> bool:
+        """Whether the rule of maxvCpus allows a launch."""
+        return self.provisioned < self._plan.max_vcpus and self._plan.enabled
+
     def suits(self, need: int) -> bool:
         """Whether a launch could ever serve `need`: some type holds it, and maxvCpus is not below it."""
         return self._needs[need].vcpus <= self._plan.max_vcpus and bool(self._tiers_for(need))
 
     def can_grow(self, now: int, need: int) -> bool:
         """Whether a launch that serves `need` is allowed now."""
-        return (
-            self.provisioned < self._plan.max_vcpus
-            and self._plan.enabled
-            and self.suits(need)
-            and self._choose(now, need, self._plan.max_vcpus) >= 0
-        )
+        return self.below_max() and self.suits(need) and self._choose(now, need, self._plan.max_vcpus) >= 0
 
     # --- one scaling decision -----------------------------------------------------------------
 
@@ -105,8 +104,7 @@ class Scaler:
     def grow(self, now: int, unmet: list[tuple[int, int]]) -> tuple[list[int], list[int]]:
         """Types to launch for `unmet` pairs (need, jobs), in order, and how many jobs of each pair remain.
 
-        The caller turns each type into an instance and calls `launched`; `provisioned` already counts
-        it here, because the next launch depends on it.
+        The caller turns each type into an instance; `provisioned` and `booting` count it already.
         """
         pending = sum(self._needs[need].vcpus * jobs for need, jobs in unmet)
         launches: list[int] = []
@@ -114,9 +112,7 @@ class Scaler:
         for need, wanted in unmet:
             jobs = self._fill_room(need, wanted)
             pending -= (wanted - jobs) * self._needs[need].vcpus
-            while (
-                jobs and self.provisioned < self._plan.max_vcpus and self._plan.enabled and self.suits(need)
-            ):
+            while jobs and self.below_max() and self.suits(need):
                 type_index = self._choose(now, need, min(pending, self._plan.max_vcpus - self.provisioned))
                 if type_index < 0:
                     break

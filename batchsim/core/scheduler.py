@@ -83,7 +83,7 @@ class Scheduler:
         ]
         self._greedy = plan.policy.backfill == "greedy"
         kind = GreedyQueue if self._greedy else StrictQueue
-        self.orders: list[Order] = [kind(len(needs), self._need_of) for _ in plan.queues]
+        self.orders: list[Order] = [kind(self._need_of) for _ in plan.queues]
         self._queue_of = [job_class.queue for job_class in self._classes]
         self._cycle = Cycle(plan.queues)
         self._queued = 0  # jobs that wait in all orders together
@@ -262,7 +262,7 @@ class Scheduler:
         self._changed = True
 
     def _after_failure(self, job: int, exit_code: int | None, status_reason: str, reason: str) -> int:
-        """The state after a failed attempt. A stopped job is never retried. [spec 1.3, 1.7]"""
+        """The state after a failed attempt; a stopped job is never retried [spec 1.3, 1.7]."""
         job_class = self._classes[job]
         stopped = self._stopping.pop(job, None)
         if stopped is not None:
