@@ -113,10 +113,11 @@ def test_ties_go_by_number_and_completions_come_before_arrivals():
     assert pool_fifo(jobs_of((3, 2, 1), (0, 3, 1), (3, 1, 1)), 1) == [3, 0, 5]
 
 
-def test_easy_spends_its_extra_processors_once():
-    #                head       shadow 10, extra 4   uses 3   too late, too wide   ends at 10   uses 1
-    jobs = jobs_of((0, 10, 6), (1, 10, 8), (2, 20, 3), (3, 20, 2), (3, 7, 2), (4, 20, 1))
-    assert pool_easy(jobs, 12) == [0, 10, 2, 20, 3, 4]
+def test_easy_spends_its_extra_processors_once_and_only_on_jobs_that_outlast_the_shadow():
+    running, head = (0, 10, 6), (1, 10, 8)  # shadow 10, extra 12 - 8 = 4
+    takes_3, too_wide_for_1, ends_in_time, takes_1 = (2, 20, 3), (2, 20, 2), (2, 7, 2), (2, 20, 1)
+    jobs = jobs_of(running, head, takes_3, too_wide_for_1, ends_in_time, takes_1)
+    assert pool_easy(jobs, 12) == [0, 10, 2, 20, 2, 2]
 
 
 def test_easy_believes_estimates_but_jobs_end_when_they_end():

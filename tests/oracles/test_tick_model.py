@@ -42,6 +42,13 @@ def test_a_gpu_job_waits_for_a_gpu_that_a_job_without_one_kept_busy():
     assert starts(tick_model(jobs, fleet)) == [0, 3, 5]
 
 
+@pytest.mark.parametrize(("vcpus", "memory", "gpus"), [(2, 1, 1), (1, 2, 1), (1, 1, 2)])
+def test_running_jobs_hold_each_resource_until_they_end(vcpus, memory, gpus):
+    jobs = [TickJob(0, 3, vcpus, memory, gpus), TickJob(1, 1, vcpus, memory, gpus)]
+    assert starts(tick_model(jobs, [TickInstance(3, 3, 3)])) == [0, 3]
+    assert starts(tick_model(jobs, [TickInstance(4, 4, 4)])) == [0, 1]
+
+
 def test_free_capacity_split_over_instances_does_not_fit_one_job():
     jobs = [TickJob(0, 4, 1), TickJob(0, 2, 2), TickJob(1, 1, 2)]
     assert tick_model(jobs, [TickInstance(2), TickInstance(2)]) == [(0, 0), (0, 1), (2, 1)]
