@@ -70,10 +70,11 @@ class Capacity:
                 due = min(due, next_multiple(idle, self._interval))
         return due
 
-    def want_growth(self, now: int) -> None:
-        """Jobs wait, or capacity was lost: decide at the next opportunity."""
+    def want_growth(self, now: int) -> int:
+        """Jobs wait, or capacity was lost: decide at the next opportunity, which it gives."""
         if self._managed:
             self._grow_due = min(self._grow_due, next_multiple(now, self._interval))
+        return self._grow_due
 
     def decide(self, now: int, queues: Sequence[int], orders: Sequence[Order]) -> list[Command]:
         """Terminations of idle instances, then launches for what waits in `queues` (in order of priority).

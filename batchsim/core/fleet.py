@@ -206,9 +206,13 @@ class Fleet:
         """Bring the listing of `instance` up to date."""
         vcpus, gpus = instance.free_vcpus, instance.free_gpus
         key = instance.free_memory << _INDEX_BITS | instance.index
-        if instance.key == key and instance.listed_vcpus == vcpus and instance.listed_gpus == gpus:
+        before = instance.key
+        if before == key and instance.listed_vcpus == vcpus and instance.listed_gpus == gpus:
             return
-        if instance.key >= 0:
+        may_open = self._closed and not (
+            vcpus <= instance.listed_vcpus and key <= before and gpus <= instance.listed_gpus
+        )
+        if before >= 0:
             self._unlist(instance)
         instance.key = key
         instance.listed_vcpus = vcpus
@@ -220,7 +224,7 @@ class Fleet:
         else:
             bucket.append(key)
             level.mask |= 1 << vcpus
-        if self._closed:
+        if may_open:
             self._closed &= ~self._needs.within(vcpus, instance.free_memory, gpus)
 
     def _unlist(self, instance: Instance) -> None:

@@ -139,9 +139,8 @@ class Scaler:
 
     # --- what happened ------------------------------------------------------------------------
 
-    def ready(self, now: int, instance: Instance) -> None:
+    def ready(self, instance: Instance) -> None:
         self.booting[instance.type] -= 1
-        self.became_idle(now, instance)
 
     def launch_failed(self, now: int, instance: Instance) -> None:
         self.booting[instance.type] -= 1

@@ -89,38 +89,45 @@ class Scheduler:
         self._queued = 0  # jobs that wait in all orders together
         self._scales = any(environment.managed for environment in plan.environments)
         self._pass_interval = plan.policy.scheduling_interval_us
+        self._evaluation_us = plan.policy.submit_evaluation_us
         self._arrived: list[int] = []
         self._retried: list[int] = []
         self._evaluating: deque[tuple[int, int]] = deque()
         self._time_limits: list[tuple[int, int, int]] = []
         self._stopping: dict[int, str] = {}
-        self._changed = False
+        self._pass_due = NEVER
+        self._due = self._next_due()  # `decide` has nothing to do before
 
     # --- what happened ------------------------------------------------------------------------
 
     def job_submitted(self, now: int, job: int) -> None:
         """SubmitJob was accepted: the job is SUBMITTED, and RUNNABLE once it has been evaluated."""
-        if now != self.now:
-            self._advance(now)
+        if now < self.now:
+            raise self._went_back(now)
         if self.state[job] != UNBORN:
             raise ContractError(f"job {job} was submitted before; it is {self._state_name(job)}")
+        self.now = now
         self.state[job] = SUBMITTED
-        delay = self.plan.policy.submit_evaluation_us
+        delay = self._evaluation_us
         if delay:
             self._evaluating.append((now + delay, job))
+            if len(self._evaluating) == 1:
+                self._ask_at(next_multiple(now + delay, self._pass_interval))
         else:
             self._make_runnable(now, job)
 
     def attempt_started(self, now: int, job: int) -> None:
         """The container is up: RUNNING, and the clock of the attempt's time limit runs [spec 1.7]."""
-        if now != self.now:
-            self._advance(now)
+        if now < self.now:
+            raise self._went_back(now)
         if self.state[job] != STARTING:
             raise ContractError(f"an attempt of job {job} started; the job is {self._state_name(job)}")
+        self.now = now
         self.state[job] = RUNNING
         timeout_us = self._classes[job].timeout_us
         if timeout_us:
             heappush(self._time_limits, (now + timeout_us, job, self.attempt[job]))
+            self._ask_at(now + timeout_us)
 
     def attempt_exited(
         self,
@@ -134,18 +141,19 @@ class Scheduler:
 
         `exit_code` is None when there is none: the host was lost, or the container never started.
         """
-        if now != self.now:
-            self._advance(now)
+        if now < self.now:
+            raise self._went_back(now)
         state = self.state[job]
         if state != RUNNING and (state != STARTING or exit_code == 0):
             raise ContractError(f"an attempt of job {job} exited; the job is {self._state_name(job)}")
+        self.now = now
         instance = self.instances[self.instance_of[job]]
         self.fleets[instance.environment].release(instance, self._need_of[job])
         del instance.jobs[job]
-        if not instance.jobs:
+        if not instance.jobs and self._scales:
             self._became_idle(now, instance)
         if self._queued:
-            self._changed = True
+            self._want_pass(now)
         if exit_code == 0 and job not in self._stopping:
             state = SUCCEEDED
         else:
@@ -155,50 +163,52 @@ class Scheduler:
 
     def instance_joined(self, now: int, environment: int, type_index: int) -> int:
         """A machine of the user registered with an unmanaged environment; gives its instance index."""
-        self._advance(now)
+        if now < self.now:
+            raise self._went_back(now)
         if self.plan.environments[environment].managed:
             raise ContractError(f"a machine joined the managed environment {environment} unasked")
+        self.now = now
         instance = self._new_instance(environment, type_index)
-        self._make_ready(instance)
+        self._make_ready(now, instance)
         return instance.index
 
     def instance_ready(self, now: int, index: int) -> None:
         """A launched instance has registered and can take jobs."""
-        self._advance(now)
-        instance = self._instance(index, BOOTING, "became ready")
-        self._make_ready(instance)
-        self._scaler(instance).ready(now, instance)
+        instance = self._booting(now, index, "became ready")
+        self._make_ready(now, instance)
+        self._scaler(instance).ready(instance)
+        self._became_idle(now, instance)
 
     def launch_failed(self, now: int, index: int) -> None:
         """A launch was refused or the machine never registered; its type is left alone for a while."""
-        self._advance(now)
-        instance = self._instance(index, BOOTING, "failed to launch")
+        instance = self._booting(now, index, "failed to launch")
         instance.state = GONE
         self._scaler(instance).launch_failed(now, instance)
-        self.capacity.want_growth(now)
-        self._changed = True
+        self._want_growth(now)
+        self._want_pass(now)
 
     def instance_lost(self, now: int, index: int, status_reason: str) -> list[int]:
         """An instance is gone, with everything on it; gives the jobs whose attempts ended, ascending.
 
-        Each attempt ends now with `status_reason` and without exit code; retry rules decide. [spec 1.6]
+        Each attempt ends now with `status_reason` and without exit code; retry rules decide [spec 1.6].
         """
-        self._advance(now)
+        if now < self.now:
+            raise self._went_back(now)
         instance = self.instances[index]
         if instance.state == GONE:
             raise ContractError(f"instance {index} was lost; it is gone already")
+        self.now = now
         if instance.state == READY:
             self.fleets[instance.environment].remove(instance)
         scaler = self.capacity.scalers[instance.environment]
         if scaler is not None:
             scaler.lost(instance)
-            self.capacity.want_growth(now)
+            self._want_growth(now)
         instance.state = GONE
         jobs = sorted(instance.jobs)
         for job in jobs:
             self.state[job] = self._after_failure(job, None, status_reason, "")
         instance.jobs.clear()
-        self._changed = True
         return jobs
 
     # --- what to do ---------------------------------------------------------------------------
@@ -208,31 +218,28 @@ class Scheduler:
 
         Idempotent: asked again with nothing new, it answers [].
         """
-        if now != self.now:
-            self._advance(now)
+        if now < self._due:
+            if now < self.now:
+                raise self._went_back(now)
+            return []
+        self.now = now
         commands: list[Command] = []
         if self._time_limits and self._time_limits[0][0] <= now:
             self._enforce_time_limits(now, commands)
         evaluating = self._evaluating
         while evaluating and evaluating[0][0] <= now:
             self._make_runnable(*evaluating.popleft())
-        if self._changed and (not self._pass_interval or now % self._pass_interval == 0):
-            self._changed = False
+        if self._pass_due <= now:
+            self._pass_due = NEVER
             self._dispatch(now, commands)
         if self._scales and self.capacity.due_us() <= now:
             commands += self.capacity.decide(now, self._cycle.queues(), self.orders)
+        self._due = self._next_due()
         return commands
 
     def next_wakeup(self) -> int | None:
         """The instant at which `decide` must be asked even if nothing happens; None if there is none."""
-        wakeup = self.capacity.due_us() if self._scales else NEVER
-        if self._time_limits:
-            wakeup = min(wakeup, self._time_limits[0][0])
-        if self._evaluating:
-            wakeup = min(wakeup, next_multiple(self._evaluating[0][0], self._pass_interval))
-        if self._changed:
-            wakeup = min(wakeup, next_multiple(self.now, self._pass_interval))
-        return None if wakeup == NEVER else wakeup
+        return None if self._due == NEVER else self._due
 
     def waiting_reasons(self) -> dict[int, str]:
         """Why each RUNNABLE job waits, at the end of a run: AWS's status reason, or a sentence of ours."""
@@ -250,16 +257,38 @@ class Scheduler:
 
     # --- inside -------------------------------------------------------------------------------
 
-    def _advance(self, now: int) -> None:
-        if now < self.now:
-            raise ContractError(f"time went back from {self.now} to {now} us (law L1)")
-        self.now = now
+    def _went_back(self, now: int) -> ContractError:
+        return ContractError(f"time went back from {self.now} to {now} us (law L1)")
+
+    def _ask_at(self, instant: int) -> None:
+        self._due = min(self._due, instant)
+
+    def _want_pass(self, now: int) -> None:
+        """A job waits, or room was made for one: a pass at the next opportunity."""
+        interval = self._pass_interval
+        due = -(-now // interval) * interval if interval else now
+        if due < self._pass_due:
+            self._pass_due = due
+            self._due = min(self._due, due)
+
+    def _want_growth(self, now: int) -> None:
+        self._ask_at(self.capacity.want_growth(now))
+
+    def _next_due(self) -> int:
+        due = self._pass_due
+        if self._scales:
+            due = min(due, self.capacity.due_us())
+        if self._time_limits:
+            due = min(due, self._time_limits[0][0])
+        if self._evaluating:
+            due = min(due, next_multiple(self._evaluating[0][0], self._pass_interval))
+        return due
 
     def _make_runnable(self, now: int, job: int) -> None:
         self.state[job] = RUNNABLE
         self.runnable_us[job] = now
         self._arrived.append(job)
-        self._changed = True
+        self._want_pass(now)
 
     def _after_failure(self, job: int, exit_code: int | None, status_reason: str, reason: str) -> int:
         """The state after a failed attempt; a stopped job is never retried [spec 1.3, 1.7]."""
@@ -272,7 +301,7 @@ class Scheduler:
             job_class.rules, status_reason, reason, exit_code
         ):
             self._retried.append(job)
-            self._changed = True
+            self._want_pass(self.now)
             return RUNNABLE
         if status_reason != ESSENTIAL_CONTAINER_EXITED:
             self.status_reason[job] = status_reason
@@ -298,8 +327,8 @@ class Scheduler:
                     self._serve(now, order, self._places[queue], commands)
         if len(commands) > begun:
             self._cycle.rotate()
-        if self._queued:
-            self.capacity.want_growth(now)
+        if self._queued and self._scales:
+            self._want_growth(now)
 
     def _serve_alone(self, now: int, job: int, commands: list[Command]) -> None:
         """The only job that waits anywhere: what `_enqueue` and `_serve` would do, at a third of the cost."""
@@ -373,27 +402,32 @@ class Scheduler:
         self.instances.append(instance)
         return instance
 
-    def _make_ready(self, instance: Instance) -> None:
+    def _make_ready(self, now: int, instance: Instance) -> None:
         instance.state = READY
         self.fleets[instance.environment].add(instance)
-        self._changed = True
+        if self._queued:
+            self._want_pass(now)
 
     def _became_idle(self, now: int, instance: Instance) -> None:
         scaler = self.capacity.scalers[instance.environment]
         if scaler is not None:
             scaler.became_idle(now, instance)
+            self._ask_at(self.capacity.due_us())
 
     def _scaler(self, instance: Instance) -> Scaler:
         scaler = self.capacity.scalers[instance.environment]
         assert scaler is not None  # only managed environments launch
         return scaler
 
-    def _instance(self, index: int, state: int, event: str) -> Instance:
+    def _booting(self, now: int, index: int, event: str) -> Instance:
+        if now < self.now:
+            raise self._went_back(now)
         instance = self.instances[index]
-        if instance.state != state:
+        if instance.state != BOOTING:
             raise ContractError(
                 f"instance {index} {event}; it is {('booting', 'ready', 'gone')[instance.state]}"
             )
+        self.now = now
         return instance
 
     def _state_name(self, job: int) -> str:
