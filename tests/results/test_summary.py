@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchsim import units
+from batchsim.results import EnvironmentRow, InstanceTypeRow, Recorder, build_result
+from batchsim.results.cost import CostParts, billed_seconds, cost_parts, cost_uusd, shares
+from batchsim.results.exact import exact_sum, sums_by
+from tests.results.worlds import JobClass, S, context_of, told_by_hand, write_attempt
+
+
+def test_every_value_of_the_summary_is_what_was_computed_by_hand():
+    summary = build_result(*told_by_hand()).summary
+    queues, environments, types = (summary.pop(key) for key in ("queues", "environments", "instanceTypes"))
+    assert summary == {
+        "outcome": "horizon",
+        "ended_at_s": 200,
+        "jobs_not_submitted": 1,
+        "jobs": 7,
+        "jobs_started": 4,
+        "states": {
+            "SUBMITTED": 1,
+            "PENDING": 0,
+            "RUNNABLE": 2,
+            "STARTING": 0,
+            "RUNNING": 1,
+            "SUCCEEDED": 2,
+            "FAILED": 1,
+        },
+        "makespan_s": 174,
+        "waiting_mean_s": 15.9375,
+        "waiting_p50_s": 7.5,
+        "waiting_p95_s": pytest.approx(38.9),
+        "waiting_p99_s": pytest.approx(42.98),
+        "waiting_max_s": 44,
+        "execution_mean_s": 61,
+        "turnaround_mean_s": 236.75 / 3,
+        "bounded_slowdown_mean": pytest.approx((97 / 53 + 104.75 / 100 + 35 / 30) / 3),
+        "attempts": 6,
+        "instances": 2,
+        "peak_vcpus": 6,
+        "utilization": 640 / 980,
+        "vcpu_hours_used": 640 / 3600,
+        "vcpu_hours_paid": (90 * 2 + 200 * 4) / 3600,
+        "vcpu_hours_provisioned": 980 / 3600,
+        "vcpu_hours_starting": 59.75 / 3600,
+        "vcpu_hours_booting": 60 / 3600,
+        "vcpu_hours_unused": 220.25 / 3600,
+        "cost_usd": 0.2025,
+        "cost_parts_usd": {"booting": 0.000833, "starting": 0.010214, "used": 0.136388, "unused": 0.055065},
+        "cost_unattributed_usd": 0,
+    }
+    assert set(queues) == {"gpu", "bulk", "own", "empty"}
+    assert environments["cloud"]["cost_usd"] == types["small"]["cost_usd"] == 0.0025
+    assert environments["lab"]["cost_parts_usd"] == {
+        "booting": 0,
+        "starting": 0.009937,
+        "used": 0.135,
+        "unused": 0.055063,
+    }
+    assert (environments["cloud"]["instances"], environments["cloud"]["peak_vcpus"]) == (1, 2)
+    assert environments["cloud"]["utilization"] == 100 / 180
+    assert set(types) == {"small", "big"}
+
+
+def test_queues_share_the_cost_of_an_environment_by_what_they_reserved():
+    queues = build_result(*told_by_hand()).summary["queues"]
+    # lab: 0.2 USD over 546.75 vCPU s of gpu and 33 of own, that is 188,615.78 and 11,384.22 micro-USD
+    assert queues["gpu"]["cost_usd"] == 0.188616
+    assert queues["own"]["cost_usd"] == 0.011384
+    assert queues["bulk"]["cost_usd"] == 0.0025
+    assert queues["empty"]["cost_usd"] == 0
+
+
+def test_queues_have_the_metrics_of_their_own_jobs():
+    queues = build_result(*told_by_hand()).summary["queues"]
+    gpu, empty = queues["gpu"], queues["empty"]
+    assert (gpu["jobs"], gpu["jobs_started"], gpu["attempts"]) == (3, 2, 2)
+    assert gpu["states"]["RUNNABLE"] == gpu["states"]["RUNNING"] == gpu["states"]["SUCCEEDED"] == 1
+    assert gpu["waiting_mean_s"] == (4.75 + 10) / 2
+    assert gpu["makespan_s"] == 110.25 - 5.5
+    assert gpu["utilization"] == 510 / 980
+    assert sum(queue["utilization"] for queue in queues.values()) == pytest.approx(640 / 980)
+    assert empty["jobs"] == 0
+    assert [
+        empty[key] for key in ("makespan_s", "waiting_mean_s", "waiting_p95_s", "bounded_slowdown_mean")
+    ] == [None] * 4
+
+
+def test_the_summary_and_the_manifest_are_plain_json():
+    result = build_result(*told_by_hand())
+    for value in (result.summary, result.manifest):
+        assert json.loads(json.dumps(value, allow_nan=False)) == value
+
+
+def test_the_manifest_says_what_the_result_rests_on():
+    manifest = build_result(*told_by_hand()).manifest
+    assert manifest == {
+        "batchsim": "0.1.0",
+        "numpy": np.__version__,
+        "driver": "simulated",
+        "name": "small",
+        "region": "us-east-1",
+        "currency": "USD",
+        "price_date": "2026-01-31",
+        "seed": 7,
+        "replication": 0,
+        "scenario_sha256": "0" * 64,
+        "outcome": "horizon",
+        "ended_at_s": 200,
+        "horizon_s": 200,
+        "assumptions": {"preset": "ideal", "backfill": "none"},
+        "not_modelled": ["tags"],
+        "workload": {"align": {"source": "generated"}},
+        "scenario": {"batchsim": 1, "name": "small"},
+    }
+
+
+def one_instance(running: int, ended: int, uusd_per_hour: int, *, ends_run: int | None = None) -> dict:
+    recorder = Recorder(0)
+    row = recorder.add_instance(0, 0, 0)
+    recorder.i_running_us[row] = recorder.i_ready_us[row] = running
+    recorder.i_ended_us[row] = ended
+    recorder.finish(ended if ends_run is None else ends_run, "finished")
+    context = context_of([], [], queues=["q"], instance_types=[InstanceTypeRow("t", 8, 1, 0, uusd_per_hour)])
+    return build_result(recorder, context).summary
+
+
+@pytest.mark.parametrize(
+    ("running", "ended", "price", "seconds", "uusd"),
+    [
+        (0, 60 * S, 3_600_000, 60, 60_000),
+        (0, 1, 3_600_000, 60, 60_000),  # the minimum
+        (0, 0, 3_600_000, 60, 60_000),  # told to run, then told to end: the minimum
+        (5 * S, 65 * S + 1, 3_600_000, 61, 61_000),  # a second begun is a second billed
+        (0, 3600 * S, 85_000, 3600, 85_000),
+        (0, 61 * S, 85_000, 61, 1_440),  # 1,440.28
+        (0, 90 * S, 20, 90, 1),  # 0.5 rounds up
+        (0, 90 * S, 19, 90, 0),  # 0.475 does not
+        (0, 10 * 365 * 86_400 * S, 400_000_000, 315_360_000, 35_040_000_000_000),
+    ],
+)
+def test_an_instance_is_billed_by_the_second_at_least_a_minute(running, ended, price, seconds, uusd):
+    summary = one_instance(running, ended, price)
+    assert summary["cost_usd"] == uusd / 1e6
+    assert summary["vcpu_hours_paid"] == seconds * 8 / 3600
+
+
+def test_an_instance_that_outlives_the_run_is_billed_to_its_end():
+    assert one_instance(0, -1, 3_600_000, ends_run=100 * S)["cost_usd"] == 0.1
+
+
+def test_nobody_is_charged_for_an_environment_that_nobody_used():
+    summary = one_instance(0, 60 * S, 3_600_000)
+    assert summary["cost_unattributed_usd"] == summary["cost_usd"] == 0.06
+    assert summary["queues"]["q"]["cost_usd"] == 0
+    assert summary["utilization"] == 0
+
+
+@given(st.lists(st.tuples(st.integers(0, 2**45), st.integers(0, 2**45), st.integers(0, 10**9)), max_size=20))
+def test_columns_are_billed_as_single_instances_are(rows):
+    running = np.array([row[0] for row in rows], dtype=np.int64)
+    until = running + np.array([row[1] for row in rows], dtype=np.int64)
+    price = np.array([row[2] for row in rows], dtype=np.int64)
+    seconds = billed_seconds(running, until)
+    assert seconds.tolist() == [units.billed_seconds(row[1]) for row in rows]
+    expected = [units.cost_uusd(units.billed_seconds(row[1]), row[2]) for row in rows]
+    assert cost_uusd(seconds, price).tolist() == expected
+
+
+def test_cost_parts_are_rounded_down_and_the_rest_is_unused():
+    columns = (np.array([10, 0, 7]), np.array([3, 0, 0]), (np.array([1, 0, 0]),) * 3)
+    assert cost_parts(*columns) == [CostParts(3, 3, 3, 1), CostParts(0, 0, 0, 0), CostParts(0, 0, 0, 7)]
+
+
+@given(st.integers(0, 10**12), st.lists(st.integers(0, 10**18), min_size=1, max_size=8))
+def test_shares_add_up_and_are_within_one_of_the_exact_share(total, weights):
+    parts = shares(total, weights)
+    whole = sum(weights)
+    assert sum(parts) == (total if whole else 0)
+    for part, weight in zip(parts, weights, strict=True):
+        assert not whole or abs(part * whole - total * weight) < whole
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(-(2**63), 2**63 - 1)), max_size=50))
+def test_sums_do_not_overflow(rows):
+    codes = np.array([code for code, _ in rows], dtype=np.int64)
+    values = np.array([value for _, value in rows], dtype=np.int64)
+    assert exact_sum(values) == sum(value for _, value in rows)
+    assert sums_by(codes, values, 4) == [sum(v for c, v in rows if c == code) for code in range(4)]
+
+
+def test_the_mean_waiting_is_exact_where_the_sum_outgrows_63_bits():
+    jobs = 40_000
+    wait = 9 * 365 * 86_400 * S + 1
+    recorder = Recorder(jobs)
+    recorder.add_instance(0, 0, 0)
+    for job in range(jobs):
+        recorder.runnable_us[job] = 0
+        write_attempt(recorder, job, 0, wait, wait, wait, wait, 0)
+        recorder.state[job] = 5
+    recorder.finish(wait, "finished")
+    summary = build_result(recorder, context_of([JobClass("a", "q")], [(0, 0)] * jobs)).summary
+    assert jobs * wait > 2**63
+    assert summary["waiting_mean_s"] == wait / S == summary["waiting_max_s"]
+
+
+def test_peak_vcpus_count_an_end_before_a_beginning_at_the_same_instant():
+    recorder = Recorder(0)
+    for begin, end in ((0, 10), (10, 20), (5, 15)):
+        row = recorder.add_instance(0, 0, 0)
+        recorder.i_running_us[row], recorder.i_ended_us[row] = begin, end
+    recorder.finish(30, "finished")
+    assert build_result(recorder, context_of([], [], queues=["q"])).summary["peak_vcpus"] == 8
+
+
+def test_types_of_one_name_and_two_prices_are_one_row_of_the_summary():
+    recorder = Recorder(0)
+    for kind in (0, 1):
+        row = recorder.add_instance(kind, kind, 0)
+        recorder.i_running_us[row] = 0
+    recorder.finish(3600 * S, "finished")
+    context = context_of(
+        [],
+        [],
+        queues=["q"],
+        environments=[EnvironmentRow("a", managed=True), EnvironmentRow("b", managed=False)],
+        instance_types=[InstanceTypeRow("m5", 2, 1, 0, 100), InstanceTypeRow("m5", 2, 1, 0, 250)],
+    )
+    summary = build_result(recorder, context).summary
+    assert summary["instanceTypes"]["m5"]["cost_usd"] == 350e-6
+    assert summary["environments"]["b"]["cost_usd"] == 250e-6
