@@ -21,7 +21,7 @@ def _assumed(aws: Any, ideal: Any, unit: str, source: str, sentence: str) -> Any
     """A field whose default depends on the preset; values are written as in a scenario file."""
     values = {"aws": aws, "ideal": ideal}
     return Field(
-        default_factory=lambda given: values[given["preset"]],
+        default_factory=lambda given: values[given.get("preset", "aws")],
         validate_default=True,
         description=f"{sentence} aws: {aws}, ideal: {ideal}. {source}",
         json_schema_extra={

@@ -7,7 +7,7 @@ its name (`computeEnvironments.spot.state`, `jobDefinitions.0.timeout`); names m
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from batchsim.errors import ScenarioError
 
@@ -15,6 +15,13 @@ from .document import Document, Location, item_names, override_place
 from .limits import MAX_DEPTH
 from .suggestions import did_you_mean
 from .tree import read_tree
+
+
+class _Override(NamedTuple):
+    """One `path=value`: how it is called in errors, and the document it is applied to."""
+
+    place: str
+    document: Document
 
 
 def apply_overrides(document: Document, overrides: Sequence[str]) -> Document:
@@ -35,13 +42,13 @@ def _apply(document: Document, text: str) -> Document:
     if not equals or not all(parts) or len(parts) > 2 * MAX_DEPTH:
         raise ScenarioError(file=place, expected="path=value", hint="for example assumptions.preset=ideal")
     value = read_tree(written, place).data if written.strip() else None
-    data, owner = _replaced(document.data, (), parts, value, place)
+    data, owner = _replaced(document.data, (), parts, value, _Override(place, document))
     kept = {at: said for at, said in document.overridden.items() if at[: len(owner)] != owner}
     return replace(document, data=data, overridden={**kept, owner: text})
 
 
 def _replaced(
-    data: Any, location: Location, parts: list[str], value: Any, place: str
+    data: Any, location: Location, parts: list[str], value: Any, override: _Override
 ) -> tuple[Any, Location]:
     """A copy of the data with the value at the path, and the location from which on it is new."""
     if not parts:
@@ -50,19 +57,16 @@ def _replaced(
         key, rest = _longest(parts, data) or (parts[0], parts[1:])
         here = (*location, key)
         if data.get(key) is None and rest:
-            created, _ = _replaced({}, here, rest, value, place)
+            created, _ = _replaced({}, here, rest, value, override)
             return {**data, key: created}, here
-        changed, owner = _replaced(data.get(key), here, rest, value, place)
+        changed, owner = _replaced(data.get(key), here, rest, value, override)
         return {**data, key: changed}, owner
     if isinstance(data, list):
-        index, rest = _item(data, location, parts, place)
-        changed, owner = _replaced(data[index], (*location, index), rest, value, place)
+        index, rest = _item(data, location, parts, override)
+        changed, owner = _replaced(data[index], (*location, index), rest, value, override)
         return [*data[:index], changed, *data[index + 1 :]], owner
-    inside = ".".join(str(part) for part in location)
-    raise ScenarioError(
-        f"{inside} is one value and has no {parts[0]!r} in it" if inside else "the scenario is no mapping",
-        file=place,
-    )
+    inside = override.document.path(location) or "the scenario"
+    raise ScenarioError(f"{inside} is one value and has no {parts[0]!r} in it", file=override.place)
 
 
 def _longest(parts: list[str], names: Collection[str]) -> tuple[str, list[str]] | None:
@@ -74,20 +78,22 @@ def _longest(parts: list[str], names: Collection[str]) -> tuple[str, list[str]] 
     return None
 
 
-def _item(items: list[Any], location: Location, parts: list[str], place: str) -> tuple[int, list[str]]:
-    indices = {
-        name: index for index, name in item_names(items, str(location[-1]) if location else "").items()
-    }
-    match = _longest(parts, indices)
+def _item(
+    items: list[Any], location: Location, parts: list[str], override: _Override
+) -> tuple[int, list[str]]:
+    """The position of the list item that the path names next, and the rest of the path."""
+    names = item_names(items, str(location[-1]) if location else "")
+    positions = {name: index for index, name in names.items()}
+    match = _longest(parts, positions)
     if match is not None:
-        return indices[match[0]], match[1]
+        return positions[match[0]], match[1]
     if parts[0].isdecimal() and len(parts[0]) <= 9 and int(parts[0]) < len(items):
         return int(parts[0]), parts[1:]
-    positions = f"a position from 0 to {len(items) - 1}" if items else "an item, but the list is empty"
+    expected = f"a position from 0 to {len(items) - 1}" if items else "an item, but the list is empty"
     raise ScenarioError(
-        file=place,
-        path=".".join(str(part) for part in location),
-        expected=f"{positions} or a name" if indices else positions,
+        file=override.place,
+        path=override.document.path(location),
+        expected=f"{expected} or a name" if positions else expected,
         found=repr(parts[0]),
-        hint=did_you_mean(parts[0], indices),
+        hint=did_you_mean(parts[0], positions),
     )

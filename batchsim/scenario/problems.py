@@ -17,14 +17,23 @@ from .values import PATTERN_MEANINGS, MismatchError, MismatchesError, Model
 
 _MOST_REPORTED = 50
 _LONGEST_FOUND = 60
-_NOT_BUILT = frozenset(
-    (
-        *("SPOT", "FARGATE", "FARGATE_SPOT", "ECS_MANAGED_INSTANCES", "MANAGED_INSTANCES"),
-        *("BEST_FIT", "BEST_FIT_PROGRESSIVE_ORDERED", "SPOT_CAPACITY_OPTIMIZED"),
-        *("SPOT_PRICE_CAPACITY_OPTIMIZED", "SPOT_CAPACITY_OPTIMIZED_PRIORITIZED"),
-        *("multinode", "EKS", "ECS_FARGATE", "SAGEMAKER_TRAINING"),
-    )
-)
+_NOT_BUILT = {
+    "BEST_FIT",
+    "BEST_FIT_PROGRESSIVE_ORDERED",
+    "ECS_FARGATE",
+    "ECS_MANAGED_INSTANCES",
+    "EKS",
+    "FARGATE",
+    "FARGATE_SPOT",
+    "MANAGED_INSTANCES",
+    "SAGEMAKER_TRAINING",
+    "SPOT",
+    "SPOT_CAPACITY_OPTIMIZED",
+    "SPOT_CAPACITY_OPTIMIZED_PRIORITIZED",
+    "SPOT_PRICE_CAPACITY_OPTIMIZED",
+    "multinode",
+}
+"""Values that AWS has and this version does not."""
 _EXPECTED = {
     "model_type": "a mapping (keys and values)",
     "model_attributes_type": "a mapping (keys and values)",

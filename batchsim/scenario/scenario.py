@@ -34,7 +34,8 @@ def _horizon(us: int) -> int:
 class Scenario(Model):
     """Compute environments, job queues and job definitions; a workload; and the assumptions.
 
-    Attributes are spelt as in the file. Times are int microseconds, memory int MiB, rates per second.
+    Attributes are spelt as in the file. Times are int microseconds, memory int MiB, image sizes int
+    bytes, rates float per second; lists are tuples.
     """
 
     batchsim: Literal[1] = Field(description="Version of this format.")
@@ -76,8 +77,8 @@ class Scenario(Model):
     def origin(self, *location: str | int) -> dict[str, Any]:
         """`file`, `line`, `column` and `path` of the value at a location, as arguments of an InputError.
 
-        The location is of attribute names and positions: `origin("workload", 0, "trace", "path")`. For
-        a scenario that was not read from a text there is only the path.
+        The location is of keys as in the file and of positions: `origin("workload", 0, "trace", "path")`.
+        For a scenario that was not read from a text there is only the path.
         """
         if self._document is None:
             return {"path": ".".join(map(str, location))}
@@ -200,7 +201,7 @@ def _queue_of_entry(scenario: Scenario) -> Iterator[MismatchError]:
 
 
 def _definitions_of_entry(scenario: Scenario) -> Iterator[MismatchError]:
-    known = [name for each in scenario.jobDefinitions for name in _references(each)]
+    known = dict.fromkeys(name for each in scenario.jobDefinitions for name in _references(each))
     for index, entry in enumerate(scenario.workload):
         places: list[tuple[tuple[str | int, ...], str | None]] = [(("jobDefinition",), entry.jobDefinition)]
         if isinstance(entry, GeneratedJobs):

@@ -2,9 +2,11 @@
 
 import difflib
 from collections.abc import Iterable
+from itertools import islice
 
 _LONGEST_GUESS = 80
 _MOST_LISTED = 12
+_MOST_COMPARED = 200
 
 
 def did_you_mean(found: object, choices: Iterable[str], *, listed: bool = True) -> str | None:
@@ -12,7 +14,7 @@ def did_you_mean(found: object, choices: Iterable[str], *, listed: bool = True) 
 
     `listed=False` never lists them.
     """
-    names = list(choices)
+    names = list(islice(choices, _MOST_COMPARED))
     if isinstance(found, str) and found:
         by_lower = {name.lower(): name for name in names}
         close = difflib.get_close_matches(found[:_LONGEST_GUESS].lower(), by_lower, n=1, cutoff=0.6)

@@ -121,7 +121,7 @@ WRONG = [
     ("computeEnvironments.-1.state=DISABLED", "expected a position from 0 to 1 or a name, found '-1'"),
     (
         f"{CLOUD}.computeResources.instanceTypes.3=c5",
-        "computeResources.instanceTypes: expected a position from 0 to 2, found '3'",
+        f"{{set}}: {CLOUD}.computeResources.instanceTypes: expected a position from 0 to 2, found '3'",
     ),
     ("jobQueues=[]", "{set}: jobQueues: expected at least 1 entries, found an empty list"),
     ("name.first=x", "{set}: name is one value and has no 'first' in it"),
