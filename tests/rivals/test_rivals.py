@@ -96,6 +96,21 @@ class TestManaged:
         shape = small_shape((0, 50, 4, 1), (1, 50, 4, 1), (2, 50, 4, 0))
         assert model(shape).starts == [at * S for at in (170, 220, 120)]
 
+    @pytest.mark.parametrize(("jobs", "vcpus"), [(1, 4), (15, 4), (16, 16), (40, 16)])
+    def test_the_largest_size_that_the_demand_fills_is_launched_at_the_lowest_price_a_vcpu(
+        self, model, jobs, vcpus
+    ):
+        kinds = [
+            ("dear", 32, 999, 3.3),
+            ("small", 4, 16, 0.4),
+            ("large", 16, 64, 1.6),
+            ("huge", 64, 256, 6.4),
+        ]
+        shape = small_shape(*[(0, 100, 1, 0)] * jobs, max_vcpus=1)
+        outcome = model(replace(shape, kinds=tuple(shapes.InstanceKind(*kind) for kind in kinds)))
+        assert outcome.launched == 1
+        assert outcome.paid_vcpu_us == vcpus * (max(outcome.starts) + 100 * S - 30 * S)
+
     @pytest.mark.parametrize("name", ["managed_steady", "managed_burst"])
     def test_laws_on_a_benchmark(self, model, name):
         shape = replace(shapes.SHAPES[name](1500), max_vcpus=512)
