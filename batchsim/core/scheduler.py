@@ -241,6 +241,10 @@ class Scheduler:
         """The instant at which `decide` must be asked even if nothing happens; None if there is none."""
         return None if self._due == NEVER else self._due
 
+    def waiting_jobs(self) -> list[int]:
+        """All RUNNABLE jobs: queue by queue in dispatch order, then those that no pass has seen yet."""
+        return [job for order in self.orders for job in order.jobs()] + self._retried + self._arrived
+
     def waiting_reasons(self) -> dict[int, str]:
         """Why each RUNNABLE job waits, at the end of a run: AWS's status reason, or a sentence of ours."""
         reasons: dict[int, str] = {}

@@ -1,0 +1,138 @@
+"""Build small plans, and drive a scheduler with every law checked after every call."""
+
+from __future__ import annotations
+
+from array import array
+from typing import TYPE_CHECKING
+
+from batchsim.core import invariants
+from batchsim.core.commands import LAUNCH, START, STOP, TERMINATE, describe
+from batchsim.core.plan import ClassPlan, EnvironmentPlan, MachineType, Need, Plan, Policy, QueuePlan
+from batchsim.core.scheduler import Scheduler
+from batchsim.drivers.simulated import simulate
+from batchsim.drivers.world import Boot, Machines, World
+from batchsim.results.recording import Recorder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SECOND = 1_000_000
+
+
+def machine(vcpus: int, memory_mib: int = 1 << 20, gpus: int = 0, usd: float = 0.0, name: str = "m") -> MachineType:
+    return MachineType(name, vcpus, memory_mib, gpus, round(usd * 1_000_000))
+
+
+def managed(types: Sequence[int], max_vcpus: int, min_vcpus: int = 0, **more: object) -> EnvironmentPlan:
+    return EnvironmentPlan("ce", tuple(types), managed=True, max_vcpus=max_vcpus, min_vcpus=min_vcpus, **more)
+
+
+class PlanBuilder:
+    """Collects jobs and turns them into a plan and a world; jobs must be added in order of submission."""
+
+    def __init__(
+        self,
+        types: Sequence[MachineType],
+        environments: Sequence[EnvironmentPlan],
+        queues: Sequence[QueuePlan] = (QueuePlan("q", 1, (0,)),),
+        policy: Policy | None = None,
+    ) -> None:
+        self.types, self.environments, self.queues = types, environments, queues
+        self.policy = policy or Policy()
+        self.needs: dict[Need, int] = {}
+        self.classes: dict[ClassPlan, int] = {}
+        self.class_of = array("i")
+        self.submit_us: list[int] = []
+        self.runtime_us: list[int] = []
+        self.machines: list[Machines] = []
+
+    def job(self, submit: int, runtime: int, need: Need, queue: int = 0, **more: object) -> int:
+        row = self.needs.setdefault(need, len(self.needs))
+        job_class = ClassPlan(queue, row, **more)
+        self.class_of.append(self.classes.setdefault(job_class, len(self.classes)))
+        self.submit_us.append(submit)
+        self.runtime_us.append(runtime)
+        return len(self.submit_us) - 1
+
+    def machines_of(self, environment: int, type_index: int, count: int = 1) -> None:
+        self.machines.append(Machines(environment, type_index, count, ""))
+
+    def plan(self) -> Plan:
+        return Plan(
+            types=self.types,
+            environments=self.environments,
+            queues=self.queues,
+            needs=list(self.needs),
+            classes=list(self.classes),
+            class_of=self.class_of,
+            policy=self.policy,
+        )
+
+    def world(self, **more: object) -> World:
+        classes = max(len(self.classes), 1)
+        values: dict[str, object] = {
+            "submit_us": self.submit_us,
+            "runtime_us": self.runtime_us,
+            "class_of": self.class_of,
+            "failure_rate": [0.0] * classes,
+            "failure_exit_code": [1] * classes,
+            "image": [-1] * classes,
+            "pull_us": [0] * classes,
+            "boot": Boot(0, 0, 0),
+            "machines": self.machines,
+        }
+        return World(**{**values, **more})
+
+    def run(self, horizon_us: int | None = None, **world: object) -> Recorder:
+        recorder = Recorder(len(self.submit_us))
+        simulate(self.plan(), self.world(**world), recorder, horizon_us=horizon_us)
+        return recorder
+
+
+class Checked:
+    """A scheduler whose laws are checked after every call (L1-L7, L9, L10); attributes pass through."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.core = Scheduler(plan)
+        invariants.check(self.core)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.core, name)
+
+    def tell(self, event: str, *arguments: object) -> object:
+        answer = getattr(self.core, event)(*arguments)
+        invariants.check(self.core)
+        return answer
+
+    def decide(self, now: int) -> list[str]:
+        """The commands, described; asserts idempotence (L10) and that no head still fits (L9)."""
+        commands = self.core.decide(now)
+        invariants.check(self.core)
+        assert self.core.decide(now) == [], "law L10: a second decision at the same instant did something"
+        self._no_head_fits(now)
+        return [describe(command) for command in commands]
+
+    def _no_head_fits(self, now: int) -> None:
+        core = self.core
+        interval = core.plan.policy.scheduling_interval_us
+        if interval and now % interval:
+            return
+        for queue, order in enumerate(core.orders):
+            for job in order.jobs()[:1]:
+                need = core.plan.needs[core.plan.classes[core.plan.class_of[job]].need]
+                for index in core.plan.queues[queue].environments:
+                    scaler = core.capacity.scalers[index]
+                    if core.plan.environments[index].enabled:
+                        assert not any(
+                            instance.environment == index
+                            and instance.state == 1
+                            and instance.free_vcpus >= need.vcpus
+                            and instance.free_memory >= need.memory_mib
+                            and instance.free_gpus >= need.gpus
+                            for instance in core.instances
+                        ), f"law L9: head {job} of queue {queue} fits in environment {index}"
+                    if scaler is not None and scaler.can_grow(now, core.plan.classes[core.plan.class_of[job]].need):
+                        break
+
+
+__all__ = ["LAUNCH", "SECOND", "START", "STOP", "TERMINATE", "Checked", "PlanBuilder", "machine", "managed"]
