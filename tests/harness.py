@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 SECOND = 1_000_000
 
 
-def machine(vcpus: int, memory_mib: int = 1 << 20, gpus: int = 0, usd: float = 0.0, name: str = "m") -> MachineType:
+def machine(
+    vcpus: int, memory_mib: int = 1 << 20, gpus: int = 0, usd: float = 0.0, name: str = "m"
+) -> MachineType:
     return MachineType(name, vcpus, memory_mib, gpus, round(usd * 1_000_000))
 
 
@@ -131,7 +133,9 @@ class Checked:
                             and instance.free_gpus >= need.gpus
                             for instance in core.instances
                         ), f"law L9: head {job} of queue {queue} fits in environment {index}"
-                    if scaler is not None and scaler.can_grow(now, core.plan.classes[core.plan.class_of[job]].need):
+                    if scaler is not None and scaler.can_grow(
+                        now, core.plan.classes[core.plan.class_of[job]].need
+                    ):
                         break
 
 

@@ -88,6 +88,7 @@ class Scheduler:
         self._cycle = Cycle(plan.queues)
         self._queued = 0  # jobs that wait in all orders together
         self._scales = any(environment.managed for environment in plan.environments)
+        self._spills = any(len(queue.environments) > 1 for queue in plan.queues)
         self._pass_interval = plan.policy.scheduling_interval_us
         self._evaluation_us = plan.policy.submit_evaluation_us
         self._arrived: list[int] = []
@@ -233,7 +234,7 @@ class Scheduler:
             self._pass_due = NEVER
             self._dispatch(now, commands)
         if self._scales and self.capacity.due_us() <= now:
-            commands += self.capacity.decide(now, self._cycle.queues(), self.orders)
+            self._scale(now, commands)
         self._due = self._next_due()
         return commands
 
@@ -333,6 +334,18 @@ class Scheduler:
             self._cycle.rotate()
         if self._queued and self._scales:
             self._want_growth(now)
+
+    def _scale(self, now: int, commands: list[Command]) -> None:
+        """Scaling decisions; a head that waited for an environment which can grow no more may go on."""
+        while True:
+            scaled = self.capacity.decide(now, self._cycle.queues(), self.orders)
+            commands += scaled
+            if not (scaled and self._spills and self._queued):
+                break
+            if self._pass_interval:
+                self._want_pass(now + 1)
+                break
+            self._dispatch(now, commands)
 
     def _serve_alone(self, now: int, job: int, commands: list[Command]) -> None:
         """The only job that waits anywhere: what `_enqueue` and `_serve` would do, at a third of the cost."""

@@ -131,10 +131,13 @@ REAL_LOGS = [
 ]
 
 
-@pytest.mark.parametrize(("log", "processors", "backfill", "jobs", "total_wait_s"), REAL_LOGS)
-def test_real_logs_wait_as_published(traces, log, processors, backfill, jobs, total_wait_s):
+@pytest.mark.parametrize("case", REAL_LOGS, ids=lambda case: f"{case[0][:5]}-{case[2]}")
+def test_real_logs_wait_as_published(traces, case):
+    log, processors, backfill, jobs, total_wait_s = case
     rows = reference.read_swf(traces / "swf" / log)
-    builder = PlanBuilder([machine(processors)], [EnvironmentPlan("e", (0,))], policy=Policy(backfill=backfill))
+    builder = PlanBuilder(
+        [machine(processors)], [EnvironmentPlan("e", (0,))], policy=Policy(backfill=backfill)
+    )
     builder.machines_of(0, 0)
     for row in rows:
         builder.job(row.submit, row.run, Need(row.processors, 4, 0))
