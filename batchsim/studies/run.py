@@ -25,20 +25,22 @@ def run(
     *,
     seed: int = 0,
     replication: int = 0,
-    report: Callable[[int, int], None] | None = None,
+    report: Callable[[int, int, int], None] | None = None,
 ) -> Result:
     """Simulate `scenario` once.
 
     The same scenario, seed and replication give the same result to the byte. `report(now_us,
-    jobs_ended)` is called now and then. Raises InputError when the scenario's files or instance types
+    jobs_ended, jobs)` is called now and then. Raises InputError when the scenario's files or instance types
     cannot be used.
     """
     from batchsim.results import build_result  # noqa: PLC0415 - pandas is slow to import
 
     workload = cut_at_horizon(build_workload(scenario, seed, replication), scenario.horizon)
     setup = prepare(scenario, workload, seed, replication)
-    recorder = Recorder(len(workload))
-    simulate(setup.plan, setup.world, recorder, horizon_us=scenario.horizon, report=report)
+    jobs = len(workload)
+    recorder = Recorder(jobs)
+    told = None if report is None else lambda now_us, ended: report(now_us, ended, jobs)
+    simulate(setup.plan, setup.world, recorder, horizon_us=scenario.horizon, report=told)
     return build_result(recorder, describe(scenario, workload, setup))
 
 
@@ -66,7 +68,7 @@ def describe(scenario: Scenario, workload: Workload, setup: Setup) -> RunContext
         region=scenario.region,
         scenario=scenario.to_dict(),
         digest=scenario.digest(),
-        assumptions=scenario.assumptions.resolved().model_dump(mode="json"),
+        assumptions=scenario.assumptions.resolved().model_dump(mode="json", exclude_none=True),
         submit_us=workload.submit_us,
         job_class=workload.job_class,
         ordinal=workload.ordinal,

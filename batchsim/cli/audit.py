@@ -1,0 +1,55 @@
+"""`batchsim audit`: derive the laws of a result again, from its files alone."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from batchsim.cli.output import Format, print_csv, print_json, print_text
+from batchsim.cli.verbs import FAILED, OutputFormat
+
+
+def audit(
+    folder: Annotated[
+        str,
+        typer.Argument(metavar="DIR", help="Folder that `batchsim run -o DIR` wrote.", show_default=False),
+    ],
+    output_format: OutputFormat = Format.TABLE,
+) -> None:
+    """Derive the laws of a result again, from its files alone.
+
+    Exit code 1 if one is broken. A folder of replications is audited one by one.
+    """
+    from batchsim.results.audit import LAWS, audit_folder
+    from batchsim.studies.replications import replication_folders
+
+    folders = [str(each) for each in replication_folders(folder)] or [folder]
+    found = [(each, violation) for each in folders for violation in audit_folder(each)]
+    rows = [
+        {
+            "folder": each,
+            "law": violation.law,
+            "meaning": LAWS[violation.law],
+            "frame": violation.frame,
+            "message": violation.message,
+            "count": violation.count,
+            "rows": list(violation.rows),
+        }
+        for each, violation in found
+    ]
+    if output_format is Format.JSON:
+        print_json({"folders": folders, "laws": list(LAWS), "violations": rows})
+    elif output_format is Format.CSV:
+        print_csv(
+            {**row, "rows": " ".join(map(str, violation.rows))}
+            for row, (_, violation) in zip(rows, found, strict=True)
+        )
+    else:
+        for each, violation in found:
+            print_text(f"{each}: {violation}", style="red")
+        if not found:
+            results = "the result" if len(folders) == 1 else f"all {len(folders)} results"
+            print_text(f"{len(LAWS)} laws hold for {results} in {folder}")
+    if found:
+        raise typer.Exit(FAILED)

@@ -1,0 +1,175 @@
+"""`batchsim check`: whether each job of a scenario can ever start."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from batchsim.cli.output import (
+    Column,
+    Format,
+    Table,
+    note,
+    print_csv,
+    print_json,
+    print_line,
+    print_table,
+    print_text,
+)
+from batchsim.cli.verbs import FAILED, OutputFormat, Overrides, ScenarioPath
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from batchsim.studies.check import CheckReport, Finding
+
+_MOST_ROWS = 40
+
+
+def check(
+    scenario: ScenarioPath, overrides: Overrides = None, output_format: OutputFormat = Format.TABLE
+) -> None:
+    """Tell whether each job can ever start, and why not.
+
+    No simulation is made. For jobs that cannot: AWS's status reason, and the smallest changes that mend
+    it. Exit code 1 if there is a job that can never start.
+    """
+    from batchsim.scenario import load_scenario
+    from batchsim.studies.check import check as check_scenario
+
+    loaded = load_scenario(scenario, overrides or ())
+    report = check_scenario(loaded)
+    if output_format is Format.JSON:
+        print_json(_data(report))
+    elif output_format is Format.CSV:
+        print_csv(map(_flat, report.findings))
+    else:
+        _print(scenario, report, wide=output_format is Format.WIDE)
+    for sentence in loaded.not_modelled():
+        note(f"note: {sentence}")
+    if report.never:
+        raise typer.Exit(FAILED)
+
+
+def _print(scenario: str, report: CheckReport, *, wide: bool) -> None:
+    never = report.never
+    cut = not wide and len(report.findings) > _MOST_ROWS
+    findings = sorted(report.findings, key=lambda each: each.reason is None) if cut else report.findings
+    shown = findings[:_MOST_ROWS] if cut else findings
+    rows = [_row(each, never.index(each) + 1 if each.reason else 0) for each in shown]
+    headers = ("workload", "definition", "queue", "jobs", "vCPUs", "MiB", "GPUs", "starts on")
+    columns = [Column(each, each not in {"jobs", "vCPUs", "MiB", "GPUs"}) for each in headers]
+    hidden = len(findings) - len(shown)
+    left_out = f"{hidden} of {len(findings)} rows were cut; --format wide shows all" if hidden else ""
+    print_table(Table("", columns, rows, left_out), wide=wide)
+    for number, finding in enumerate(never if wide else never[:_MOST_ROWS], start=1):
+        _print_never(number, finding)
+    for queue, jobs in report.held_up.items():
+        print_text()
+        print_text(
+            f"Job queue {queue}: {jobs:,} jobs that could start come after one that never can, and a FIFO"
+            " queue does not skip its head (assumptions.backfill: none)."
+        )
+    if len(never) > 1 and report.mend_all:
+        print_text()
+        print_text("All of them at once, by changing compute environments only:")
+        print_line(f"batchsim check {shlex.quote(scenario)} {_as_options(report.mend_all)}", indent=3)
+    if any("USD" in change.text for finding in never for change in finding.changes):
+        print_text()
+        print_text(f"On-Demand prices in USD, {report.region}, of {report.price_date}", "dim")
+    print_text()
+    print_text(*_verdict(report))
+
+
+def _verdict(report: CheckReport) -> tuple[str, str]:
+    jobs = sum(each.jobs for each in report.findings)
+    lost = sum(each.jobs for each in report.never)
+    if not report.never:
+        return f"Each of the {jobs:,} jobs can start.", "green"
+    return f"{lost:,} of the {jobs:,} jobs can never start.", "bold red"
+
+
+def _row(finding: Finding, number: int) -> tuple[str, ...]:
+    return (
+        finding.group,
+        finding.definition or "-",
+        finding.queue,
+        f"{finding.jobs:,}",
+        *(_range(low, high) for low, high in zip(finding.least, finding.most, strict=True)),
+        f"NEVER, see {number}" if number else _hosts(finding),
+    )
+
+
+def _range(low: int, high: int) -> str:
+    return f"{low:,}" if low == high else f"{low:,}-{high:,}"
+
+
+def _hosts(finding: Finding) -> str:
+    return ", ".join(
+        f"{host.environment} ({host.types} of {host.of} types)"
+        if host.types and host.of > 1
+        else host.environment
+        for host in finding.hosts
+    )
+
+
+def _print_never(number: int, finding: Finding) -> None:
+    example = f", such as {finding.example}" if finding.example else ""
+    print_text()
+    print_text(
+        f"{number}. {finding.title}: {finding.jobs:,} jobs in job queue {finding.queue}{example}", "bold"
+    )
+    print_text(str(finding.reason), "red", indent=3)
+    if finding.shortfall:
+        print_text(finding.shortfall, indent=3)
+    for position, change in enumerate(finding.changes):
+        print_text(f"{'or' if position else 'to mend it'}: {change.text}", "green", indent=3)
+        if change.overrides:
+            print_line(_as_options(change.overrides), indent=6)
+
+
+def _as_options(overrides: Mapping[str, str]) -> str:
+    return " ".join(f"--set {shlex.quote(f'{path}={value}')}" for path, value in overrides.items())
+
+
+def _data(report: CheckReport) -> dict[str, Any]:
+    return {
+        "can_all_start": not report.never,
+        "region": report.region,
+        "price_date": report.price_date,
+        "findings": [_finding(each) for each in report.findings],
+        "held_up": dict(report.held_up),
+        "mend_all": dict(report.mend_all),
+    }
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {
+        "workload": finding.group,
+        "job_definition": finding.definition,
+        "queue": finding.queue,
+        "jobs": finding.jobs,
+        "kinds": finding.kinds,
+        "example": finding.example or None,
+        "least": finding.least._asdict(),
+        "most": finding.most._asdict(),
+        "can_start": finding.reason is None,
+        "hosts": [host._asdict() for host in finding.hosts],
+        "status_reason": finding.reason,
+        "shortfall": finding.shortfall or None,
+        "changes": [{"text": each.text, "set": dict(each.overrides)} for each in finding.changes],
+    }
+
+
+def _flat(finding: Finding) -> dict[str, Any]:
+    """One CSV row; the largest needs, the changes in words."""
+    row = _finding(finding)
+    del row["least"], row["most"]
+    return {
+        **row,
+        **finding.most._asdict(),
+        "hosts": " ".join(host.environment for host in finding.hosts),
+        "changes": "; or ".join(each.text for each in finding.changes),
+    }

@@ -1,0 +1,158 @@
+"""What `batchsim run -n N` prints of several replications: means with confidence intervals."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from batchsim.cli.figures import NOTHING, column, counts, duration, percent, usd
+from batchsim.cli.output import (
+    Column,
+    Format,
+    Table,
+    print_csv,
+    print_facts,
+    print_json,
+    print_table,
+    print_text,
+)
+from batchsim.cli.summary import MOST_ROWS, Metrics, flat, foundations, prices, scopes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    Writer = Callable[[Sequence[float | None]], list[str]]
+    # Header, key of the metric, how numbers of it are written together.
+    Spec = tuple[str, str, Writer]
+
+
+def _each(words: Callable[[float | None], str]) -> Writer:
+    return lambda values: [words(value) for value in values]
+
+
+_MAIN: tuple[Spec, ...] = (
+    ("jobs", "jobs", counts),
+    ("jobs FAILED", "states.FAILED", counts),
+    ("makespan", "makespan_s", _each(duration)),
+    ("waiting mean", "waiting_mean_s", _each(duration)),
+    ("waiting P50", "waiting_p50_s", _each(duration)),
+    ("waiting P95", "waiting_p95_s", _each(duration)),
+    ("waiting P99", "waiting_p99_s", _each(duration)),
+    ("waiting longest", "waiting_max_s", _each(duration)),
+    ("bounded slowdown", "bounded_slowdown_mean", column),
+    ("utilization", "utilization", _each(percent)),
+    ("vCPU-hours used", "vcpu_hours_used", column),
+    ("vCPU-hours paid", "vcpu_hours_paid", column),
+    ("cost USD", "cost_usd", usd),
+)
+_QUEUE: tuple[Spec, ...] = (
+    ("jobs", "jobs", counts),
+    ("waiting mean", "waiting_mean_s", _each(duration)),
+    ("waiting P95", "waiting_p95_s", _each(duration)),
+    ("cost USD", "cost_usd", usd),
+)
+_QUEUE_WIDE: tuple[Spec, ...] = (
+    ("waiting P50", "waiting_p50_s", _each(duration)),
+    ("waiting P99", "waiting_p99_s", _each(duration)),
+    ("waiting longest", "waiting_max_s", _each(duration)),
+    ("turnaround mean", "turnaround_mean_s", _each(duration)),
+    ("bounded slowdown", "bounded_slowdown_mean", column),
+    ("FAILED", "states.FAILED", counts),
+    ("vCPU-h used", "vcpu_hours_used", column),
+)
+_CAPACITY: tuple[Spec, ...] = (
+    ("instances", "instances", counts),
+    ("vCPU-h paid", "vcpu_hours_paid", column),
+    ("utilization", "utilization", _each(percent)),
+    ("cost USD", "cost_usd", usd),
+)
+_CAPACITY_WIDE: tuple[Spec, ...] = (
+    ("most vCPUs at once", "peak_vcpus", counts),
+    ("vCPU-h used", "vcpu_hours_used", column),
+    ("vCPU-h booting", "vcpu_hours_booting", column),
+    ("vCPU-h unused", "vcpu_hours_unused", column),
+)
+
+
+def print_combined(
+    combined: Metrics, manifest: Metrics, audit: str, output_format: Format, violations: list[str] | None
+) -> None:
+    """Print the replications that `batchsim.studies.replications.combine` has put together.
+
+    manifest   of one of them
+    audit      in words what the audits found; `violations` in detail, None without an audit
+    """
+    if output_format is Format.JSON:
+        print_json({**combined, "violations": violations})
+    elif output_format is Format.CSV:
+        print_csv(_rows(combined))
+    else:
+        _print_tables(combined, manifest, audit, wide=output_format is Format.WIDE)
+
+
+def _rows(combined: Metrics) -> Iterator[dict[str, Any]]:
+    """One row a metric that has an interval."""
+    shared = {key: combined[key] for key in ("region", "currency", "price_date", "seed", "confidence")}
+    for scope, name, metrics in scopes(combined, combined["name"]):
+        for metric, value in flat(metrics, leaf="half_width"):
+            if isinstance(value, dict):
+                yield {"scope": scope, "name": name, "metric": metric, **value, **shared}
+
+
+def _print_tables(combined: Metrics, manifest: Metrics, audit: str, *, wide: bool) -> None:
+    outcomes = ", ".join(f"{number} {outcome}" for outcome, number in combined["outcome"].items())
+    stalled = "stalled" in combined["outcome"]
+    style = "bold red" if stalled else "bold green"
+    print_text(f"{combined['name']}: {combined['replications']} replications, {outcomes}", style)
+    print_text()
+    print_facts([("prices", prices(manifest)), *foundations(combined, manifest), ("audit", audit)])
+    print_text()
+    print_table(_main_table(combined), wide=wide)
+    queue = (*_QUEUE, *_QUEUE_WIDE) if wide else _QUEUE
+    capacity = (*_CAPACITY, *_CAPACITY_WIDE) if wide else _CAPACITY
+    types = dict(sorted(combined["instanceTypes"].items(), key=lambda each: -each[1]["cost_usd"]["mean"]))
+    for what, things, specs in (
+        ("job queue", combined["queues"], queue),
+        ("environment", combined["environments"], capacity),
+        ("instance type", types, capacity),
+    ):
+        if things:
+            print_text()
+            print_table(_part_table(what, things, specs, None if wide else MOST_ROWS), wide=wide)
+
+
+def _main_table(combined: Metrics) -> Table:
+    level = f"{combined['confidence']:.0%}".replace("%", " %")
+    columns = [Column("", words=True), *map(Column, ("mean", f"{level} interval", "least", "most"))]
+    rows = []
+    values = dict(flat(combined, leaf="half_width"))
+    for header, key, write in _MAIN:
+        value = values[key] or dict.fromkeys(("mean", "low", "high", "least", "most"))
+        mean, low, high, least, most = write(
+            [value[each] for each in ("mean", "low", "high", "least", "most")]
+        )
+        rows.append((header, mean, NOTHING if low == NOTHING else f"{low} to {high}", least, most))
+    return Table("", columns, rows)
+
+
+def _part_table(what: str, things: Metrics, specs: Sequence[Spec], most: int | None) -> Table:
+    names = list(things)[:most]
+    metrics = [dict(flat(things[name], leaf="half_width")) for name in names]
+    columns = [_with_half_widths([each[key] for each in metrics], write) for _, key, write in specs]
+    hidden = len(things) - len(names)
+    return Table(
+        "",
+        [Column(what, words=True), *(Column(header) for header, _, _ in specs)],
+        list(zip(names, *columns, strict=True)),
+        f"{hidden} of {len(things)} rows were cut; --format wide shows all" if hidden else "",
+    )
+
+
+def _with_half_widths(values: Sequence[Metrics | None], write: Writer) -> list[str]:
+    """Mean and half-width of each value, such as 12m 05s ± 40s."""
+    pairs = [(value["mean"], value["half_width"]) if value else (None, None) for value in values]
+    texts = write(list(chain.from_iterable(pairs)))
+    return [
+        mean if half_width == NOTHING else f"{mean} ± {half_width}"
+        for mean, half_width in zip(texts[::2], texts[1::2], strict=True)
+    ]

@@ -1,0 +1,181 @@
+"""`batchsim run`: simulate a scenario, once or several times."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from batchsim.cli.interrupts import held_back
+from batchsim.cli.output import Format, note
+from batchsim.cli.progress import RunProgress
+from batchsim.cli.verbs import STALLED, OutputFormat, Overrides, ScenarioPath, Seed
+from batchsim.errors import AuditError
+
+if TYPE_CHECKING:
+    from batchsim.results import Result
+    from batchsim.results.files import Format as FileFormat
+    from batchsim.scenario import Scenario
+
+_MOST_VIOLATIONS = 20
+
+
+class Files(StrEnum):
+    """The form of the frames that are written."""
+
+    PARQUET = "parquet"
+    CSV = "csv"
+
+
+@dataclass(slots=True)
+class Job:
+    """What is to be done; `written` says in words what of it is on the disk."""
+
+    scenario: Scenario
+    seed: int
+    replications: int
+    folder: str | None
+    files: FileFormat
+    audited: bool
+    output_format: Format
+    written: str = "nothing was written"
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What decides the exit code: broken laws in words, and whether a run stalled."""
+
+    violations: list[str]
+    stalled: bool
+
+    def in_words(self, *, audited: bool) -> str:
+        if not audited:
+            return "not made (--no-audit)"
+        from batchsim.results.audit import LAWS
+
+        if self.violations:
+            return f"FAILED: {len(self.violations)} broken laws"
+        return f"{len(LAWS)} laws hold"
+
+
+def run(
+    scenario: ScenarioPath,
+    *,
+    replications: Annotated[
+        int,
+        typer.Option(
+            "-n", "--replications", min=1, max=10_000, help="Runs with different draws, for intervals."
+        ),
+    ] = 1,
+    seed: Seed = 0,
+    folder: Annotated[
+        str | None,
+        typer.Option("-o", "--output", metavar="DIR", help="Write the frames there.", show_default=False),
+    ] = None,
+    files: Annotated[Files, typer.Option(help="Form of the frames in DIR.")] = Files.PARQUET,
+    overrides: Overrides = None,
+    audit: Annotated[bool, typer.Option(help="Derive the laws again from the result.")] = True,
+    output_format: OutputFormat = Format.TABLE,
+) -> None:
+    """Simulate a scenario: waiting, utilization and cost.
+
+    The figures come as a whole, by job queue, compute environment and instance type. Exit code 3 if the run stalls because there are jobs that can never start, 1 if the audit finds a
+    broken law.
+    """
+    from batchsim.scenario import load_scenario
+
+    loaded = load_scenario(scenario, overrides or ())
+    job = Job(loaded, seed, replications, folder, files.value, audit, output_format)
+    try:
+        verdict = _once(job) if replications == 1 else _several(job)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(job.written) from None
+    for sentence in loaded.not_modelled():
+        note(f"note: {sentence}")
+    if folder is not None:
+        note(job.written)
+    if verdict.violations:
+        cut = len(verdict.violations) - _MOST_VIOLATIONS
+        lines = [*verdict.violations[:_MOST_VIOLATIONS], *([f"... and {cut} more"] if cut > 0 else [])]
+        raise AuditError("the result breaks a law, which is a bug in batchsim:\n" + "\n".join(lines))
+    if verdict.stalled:
+        raise typer.Exit(STALLED)
+
+
+def _once(job: Job) -> Verdict:
+    from batchsim.cli import summary
+    from batchsim.studies.run import run as simulate
+    from batchsim.studies.stalled import left_waiting
+
+    with RunProgress(1) as progress:
+        result = simulate(
+            job.scenario,
+            seed=job.seed,
+            report=lambda now_us, ended, jobs: progress(0, now_us, ended, jobs),
+        )
+    if job.folder is not None:
+        with held_back():
+            result.write(job.folder, job.files)
+            job.written = f"written: {job.folder}"
+    verdict = _judge(job, result, "")
+    waiting = left_waiting(result)
+    if job.output_format is Format.JSON:
+        summary.print_as_json(result, verdict.violations if job.audited else None, waiting)
+    elif job.output_format is Format.CSV:
+        summary.print_as_csv(result)
+    else:
+        wide = job.output_format is Format.WIDE
+        words = verdict.in_words(audited=job.audited)
+        summary.print_summary(result.summary, result.manifest, words, wide=wide)
+        if waiting:
+            summary.print_left_waiting(waiting, _advice(job))
+    return verdict
+
+
+def _judge(job: Job, result: Result, whose: str) -> Verdict:
+    found = [f"{whose}{violation}" for violation in result.audit()] if job.audited else []
+    return Verdict(found, result.summary["outcome"] == "stalled")
+
+
+def _advice(job: Job) -> list[tuple[str, str]]:
+    """The jobs that can never start, and the smallest changes that let them."""
+    from batchsim.studies.check import check
+
+    return [
+        (each.title, ", or ".join(change.text for change in each.changes))
+        for each in check(job.scenario, job.seed).never
+    ]
+
+
+def _several(job: Job) -> Verdict:
+    from batchsim.cli import intervals
+    from batchsim.studies.replications import ReplicationFolder, combine, replicate
+
+    folder = None if job.folder is None else ReplicationFolder(job.folder, job.replications)
+    told = []
+    verdict = Verdict([], stalled=False)
+    with RunProgress(job.replications) as progress:
+        for number, result in enumerate(
+            replicate(job.scenario, job.replications, seed=job.seed, report=progress)
+        ):
+            if folder is not None:
+                with held_back():
+                    folder.write(number, result, job.files)
+                    job.written = (
+                        f"{number + 1} of {job.replications} replications were written to {job.folder}"
+                    )
+            judged = _judge(job, result, f"replication {number}: ")
+            verdict.violations += judged.violations
+            verdict.stalled |= judged.stalled
+            told.append((result.summary, result.manifest))
+    combined = combine(told)
+    if folder is not None:
+        with held_back():
+            folder.finish(combined)
+            job.written = f"written: {job.folder}"
+    words = verdict.in_words(audited=job.audited)
+    violations = verdict.violations if job.audited else None
+    intervals.print_combined(combined, told[0][1], words, job.output_format, violations)
+    return verdict

@@ -1,0 +1,267 @@
+"""What `batchsim run` prints of one run: its headline, and tables by queue, environment and type."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from batchsim.cli.figures import column, count, duration, percent, usd
+from batchsim.cli.output import Column, Table, print_csv, print_facts, print_json, print_table, print_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from batchsim.results import Result
+    from batchsim.studies.stalled import LeftWaiting
+
+Metrics = dict[str, Any]
+
+MOST_ROWS = 12
+_PARTS = {
+    "used": "jobs running",
+    "starting": "jobs starting",
+    "booting": "booting",
+    "unused": "unused",
+}
+_OUTCOMES = {"finished": "bold green", "horizon": "bold yellow", "stalled": "bold red"}
+
+
+def print_summary(summary: Metrics, manifest: Metrics, audit: str, *, wide: bool) -> None:
+    """The tables of one run; `audit` says in words what the audit found."""
+    outcome = summary["outcome"]
+    print_text(f"{manifest['name']}: {_outcome(summary)}", _OUTCOMES[outcome])
+    print_text()
+    print_facts([*_headline(summary, manifest), *foundations(manifest, manifest), ("audit", audit)])
+    for table in _tables(summary, wide=wide):
+        print_text()
+        print_table(table, wide=wide)
+
+
+def _outcome(summary: Metrics) -> str:
+    after = duration(summary["ended_at_s"])
+    states = summary["states"]
+    waiting = summary["jobs"] - states["SUCCEEDED"] - states["FAILED"]
+    if summary["outcome"] == "finished":
+        return f"finished after {after} of simulated time"
+    if summary["outcome"] == "horizon":
+        unborn = summary["jobs_not_submitted"]
+        return f"stopped at its horizon, {after}, with {waiting:,} jobs not ended" + (
+            f" and {unborn:,} not submitted" if unborn else ""
+        )
+    return f"stalled after {after} of simulated time, with {waiting:,} jobs that can never start"
+
+
+def _headline(summary: Metrics, manifest: Metrics) -> Iterator[tuple[str, str]]:
+    states = ", ".join(f"{number:,} {state}" for state, number in summary["states"].items() if number)
+    attempts = f", {summary['attempts']:,} attempts" if summary["attempts"] > summary["jobs"] else ""
+    yield "jobs", f"{summary['jobs']:,}{': ' if states else ''}{states}{attempts}"
+    makespan = summary["makespan_s"]
+    since = "" if makespan is None else " from the first submission to the last end"
+    yield "makespan", duration(makespan) + since
+    yield (
+        "waiting",
+        "no job has started"
+        if not summary["jobs_started"]
+        else ", ".join(
+            f"{name} {duration(summary[f'waiting_{key}_s'])}"
+            for name, key in (
+                ("mean", "mean"),
+                ("P50", "p50"),
+                ("P95", "p95"),
+                ("P99", "p99"),
+                ("longest", "max"),
+            )
+        ),
+    )
+    used, paid = column([summary["vcpu_hours_used"], summary["vcpu_hours_paid"]])
+    yield "utilization", f"{percent(summary['utilization'])}: {used} vCPU-hours used of {paid} paid"
+    yield "cost", f"{usd([summary['cost_usd']])[0]} {prices(manifest)}"
+    yield "the bill", _bill(summary)
+
+
+def prices(manifest: Metrics) -> str:
+    """Currency, region and date of the prices."""
+    dated = manifest["price_date"]
+    origin = f"On-Demand prices of {dated}" if dated else "the scenario's own prices"
+    return f"{manifest['currency']} ({manifest['region']}, {origin})"
+
+
+def _bill(summary: Metrics) -> str:
+    total, parts = summary["cost_usd"], summary["cost_parts_usd"]
+    if not total:
+        return "nothing was paid"
+    return ", ".join(f"{parts[key] / total:.0%} {words}".replace("%", " %") for key, words in _PARTS.items())
+
+
+def foundations(result: Metrics, manifest: Metrics) -> Iterator[tuple[str, str]]:
+    """What a result rests on: the draw, and the assumptions that differ from their preset.
+
+    result   has the seed and the replication, or how many there are
+    """
+    replications = result.get("replications", 1)
+    yield (
+        "seed",
+        f"{result['seed']}" + (f", replications 0 to {replications - 1}" if replications > 1 else ""),
+    )
+    given = dict(manifest["scenario"].get("assumptions", {}))
+    preset = given.pop("preset", "aws")
+    changed = ", ".join(f"{name} {_plain(value)}" for name, value in given.items())
+    yield "assumptions", f"preset {preset}" + (f"; {changed}" if changed else ", unchanged")
+    for name, notes in manifest["workload"].items():
+        if notes["source"] == "trace":
+            yield f"trace {name}", _trace(notes)
+
+
+def _trace(notes: Metrics) -> str:
+    """What became of the rows of a log."""
+    lost = {
+        **notes["dropped"],
+        "outside from and to": notes["outside_window"],
+        "beyond the limit": notes["beyond_limit"],
+    }
+    told = "".join(f", {number:,} left out ({why})" for why, number in lost.items() if number)
+    assumed = notes["memory_assumed_jobs"]
+    memory = (
+        f", {notes['memory_assumed_mib_per_vcpu']} MiB per vCPU assumed for {assumed:,}" if assumed else ""
+    )
+    return f"{notes['jobs']:,} of {notes['rows_read']:,} rows{told}{memory}"
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value).replace('"', "")
+
+
+# --- tables -------------------------------------------------------------------------------------
+
+
+def _each(words: Callable[[Any], str]) -> Callable[[Sequence[Any]], list[str]]:
+    return lambda values: [words(value) for value in values]
+
+
+# Header, key (a dot leads into a nested mapping), how a column of values is written.
+_Spec = tuple[str, str, "Callable[[Sequence[Any]], list[str]]"]
+_QUEUE: tuple[_Spec, ...] = (
+    ("jobs", "jobs", _each(count)),
+    ("waiting\nmean", "waiting_mean_s", _each(duration)),
+    ("\nP50", "waiting_p50_s", _each(duration)),
+    ("\nP95", "waiting_p95_s", _each(duration)),
+    ("\nP99", "waiting_p99_s", _each(duration)),
+    ("vCPU-h\nused", "vcpu_hours_used", column),
+    ("cost\nUSD", "cost_usd", usd),
+)
+_QUEUE_WIDE: tuple[_Spec, ...] = (
+    ("waiting\nlongest", "waiting_max_s", _each(duration)),
+    ("execution\nmean", "execution_mean_s", _each(duration)),
+    ("turnaround\nmean", "turnaround_mean_s", _each(duration)),
+    ("bounded\nslowdown", "bounded_slowdown_mean", column),
+    ("makespan", "makespan_s", _each(duration)),
+    ("started", "jobs_started", _each(count)),
+    ("attempts", "attempts", _each(count)),
+    ("SUCCEEDED", "states.SUCCEEDED", _each(count)),
+    ("FAILED", "states.FAILED", _each(count)),
+    ("part of\nutilization", "utilization", _each(percent)),
+)
+_CAPACITY: tuple[_Spec, ...] = (
+    ("instances", "instances", _each(count)),
+    ("vCPU-h\npaid", "vcpu_hours_paid", column),
+    ("vCPU-h\nused", "vcpu_hours_used", column),
+    ("utilization", "utilization", _each(percent)),
+    ("cost\nUSD", "cost_usd", usd),
+)
+_CAPACITY_WIDE: tuple[_Spec, ...] = (
+    ("most vCPUs\nat once", "peak_vcpus", _each(count)),
+    ("vCPU-h\nstarting", "vcpu_hours_starting", column),
+    ("vCPU-h\nbooting", "vcpu_hours_booting", column),
+    ("vCPU-h\nunused", "vcpu_hours_unused", column),
+    ("USD\nrunning", "cost_parts_usd.used", usd),
+    ("USD\nstarting", "cost_parts_usd.starting", usd),
+    ("USD\nbooting", "cost_parts_usd.booting", usd),
+    ("USD\nunused", "cost_parts_usd.unused", usd),
+)
+
+
+def _tables(summary: Metrics, *, wide: bool) -> Iterator[Table]:
+    capacity = (*_CAPACITY, *_CAPACITY_WIDE) if wide else _CAPACITY
+    queue = (*_QUEUE, *_QUEUE_WIDE) if wide else _QUEUE
+    most = None if wide else MOST_ROWS
+    yield _table("job queue", summary["queues"], queue, most)
+    yield _table("environment", summary["environments"], capacity, most)
+    types = sorted(summary["instanceTypes"].items(), key=lambda each: (-each[1]["cost_usd"], each[0]))
+    if types:
+        yield _table("instance type", dict(types), capacity, most)
+
+
+def _table(what: str, things: dict[str, Metrics], specs: Sequence[_Spec], most: int | None) -> Table:
+    names = list(things)[:most]
+    columns = [[_value(things[name], key) for name in names] for _, key, _ in specs]
+    texts = [written(values) for (_, _, written), values in zip(specs, columns, strict=True)]
+    hidden = len(things) - len(names)
+    return Table(
+        "",
+        [Column(what, words=True), *(Column(header) for header, _, _ in specs)],
+        list(zip(names, *texts, strict=True)),
+        f"{hidden} of {len(things)} rows were cut; --format wide shows all" if hidden else "",
+    )
+
+
+def _value(metrics: Metrics, key: str) -> Any:
+    """The value at a dotted key."""
+    for part in key.split("."):
+        metrics = metrics[part]
+    return metrics
+
+
+def print_left_waiting(groups: Sequence[LeftWaiting], advice: Sequence[tuple[str, str]]) -> None:
+    """The jobs that can never start, by reason; for whom to do what about it."""
+    columns = [Column("jobs"), Column("such as", words=True), Column("status reason", words=True)]
+    rows = [(f"{each.jobs:,}", each.example, each.reason) for each in groups]
+    print_text()
+    print_table(Table("Jobs that can never start", columns, rows))
+    if advice:
+        print_text()
+        print_text("What to do (batchsim check gives the --set options)", "bold")
+        print_facts(advice)
+
+
+# --- data ---------------------------------------------------------------------------------------
+
+_SHARED = ("name", "region", "currency", "price_date", "seed")
+_SCOPES = {"queues": "queue", "environments": "environment", "instanceTypes": "instance_type"}
+
+
+def print_as_json(result: Result, violations: list[str] | None, waiting: Sequence[LeftWaiting]) -> None:
+    """The summary, what its money rests on, and the verdicts; `violations` is None without an audit."""
+    print_json(
+        {
+            **{key: result.manifest[key] for key in (*_SHARED, "replication", "scenario_sha256")},
+            "violations": violations,
+            "never_start": [each._asdict() for each in waiting],
+            **result.summary,
+        }
+    )
+
+
+def print_as_csv(result: Result) -> None:
+    """One row for the whole, and one for each queue, environment and instance type."""
+    shared = {key: result.manifest[key] for key in _SHARED[1:]}
+    print_csv(
+        {"scope": scope, "name": name, **dict(flat(metrics)), **shared}
+        for scope, name, metrics in scopes(result.summary, result.manifest["name"])
+    )
+
+
+def scopes(summary: Metrics, name: str) -> Iterator[tuple[str, str, Metrics]]:
+    """(scope, name, metrics) of the whole, whose name is given, and of all its parts."""
+    yield "total", name, {key: value for key, value in summary.items() if key not in _SCOPES}
+    for key, scope in _SCOPES.items():
+        for part, metrics in summary[key].items():
+            yield scope, part, metrics
+
+
+def flat(metrics: Metrics, prefix: str = "", leaf: str | None = None) -> Iterator[tuple[str, Any]]:
+    """Dotted names and values of nested mappings; one that has the key `leaf` counts as a value."""
+    for name, value in metrics.items():
+        if isinstance(value, dict) and leaf not in value:
+            yield from flat(value, f"{prefix}{name}.", leaf)
+        else:
+            yield prefix + name, value
