@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from batchsim.results.audit.facts import Ints, series, total
+from batchsim.results.audit.facts import Ints, queues, series, total
 from batchsim.results.audit.violation import Violation, rows_where, unless
 from batchsim.units import S_PER_HOUR, US_PER_S, UUSD_PER_USD, billed_seconds, cost_uusd
 
@@ -112,8 +112,8 @@ def work(facts: Facts) -> list[Violation]:
         }
         found += _hours(where, part, sums, busy, whole)
     owner = np.append(facts.jobs.queue, -1)[attempts.job]
-    for code, name in enumerate(facts.frames["jobs"]["queue"].cat.categories):
-        part, busy = facts.summary["queues"][name], total(busy_us[owner == code])
+    for code, name, part in queues(facts):
+        busy = total(busy_us[owner == code])
         found += _hours(f"queues.{name}: ", part, {"used": busy}, busy, total(provisioned))
     return found
 

@@ -132,7 +132,9 @@ def orphans(facts: Facts) -> list[Violation]:
     reasons = facts.frames["attempts"]["status_reason"].cat
     host_lost = np.array([str(text).startswith(_HOST_LOST) for text in reasons.categories] + [False])
     lost = host_lost[reasons.codes.to_numpy()[attempts.row]]
+    exited = attempts.exit_code >= 0
     return [
+        *rows_where(lost & exited, "L12", "attempts", "host lost, yet its container exited", attempts.row),
         *rows_where(outlives, "L12", "attempts", "goes on after its instance ended", attempts.row),
         *rows_where(
             lost & (attempts.ended != gone),

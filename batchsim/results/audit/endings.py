@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from batchsim.results.audit.facts import FAILED, STATES
+from batchsim.results.audit.facts import FAILED, STATES, queues
 from batchsim.results.audit.violation import Violation, rows_where, unless
 from batchsim.units import US_PER_S
 
@@ -52,9 +52,9 @@ def _tallies(facts: Facts) -> list[Violation]:
     placed = np.append(jobs.queue, -1)[facts.attempts.job]
     found: list[Violation] = []
     parts = [("", summary, np.ones(len(jobs.state), dtype=np.bool_), len(placed))]
-    for code, name in enumerate(facts.frames["jobs"]["queue"].cat.categories):
+    for code, name, part in queues(facts):
         attempts = int((placed == code).sum())
-        parts.append((f"queues.{name}: ", summary["queues"][name], jobs.queue == code, attempts))
+        parts.append((f"queues.{name}: ", part, jobs.queue == code, attempts))
     for where, part, mine, attempts in parts:
         counted = dict(zip(STATES, np.bincount(jobs.state[mine] + 1, minlength=8)[1:].tolist(), strict=True))
         started = int((jobs.start[mine] >= 0).sum())

@@ -173,6 +173,13 @@ def series(facts: Facts) -> Iterator[tuple[str, str, npt.NDArray[np.int64]]]:
         yield kind, name, np.sort(rows)
 
 
+def queues(facts: Facts) -> Iterator[tuple[int, str, Mapping[str, Any]]]:
+    """The code in `JobFacts.queue`, the name and the summary of each queue; code -2 if it has no jobs."""
+    code_of = {name: code for code, name in enumerate(facts.frames["jobs"]["queue"].cat.categories)}
+    for name, part in facts.summary["queues"].items():
+        yield code_of.get(name, -2), name, part
+
+
 class _Reader:
     """Reads instants and remembers those that cannot be."""
 
@@ -200,11 +207,18 @@ def _check_columns(frames: Mapping[str, pd.DataFrame]) -> None:
 
 def _names(facts: Facts) -> list[Violation]:
     jobs, instances = facts.frames["jobs"]["job"], facts.frames["instances"]["instance"]
+    queue = facts.frames["jobs"]["queue"]
     doubled = np.zeros(len(jobs), dtype=np.bool_)
     if pc.count_distinct(_arrow(jobs)).as_py() < len(jobs):
         doubled = jobs.duplicated().to_numpy()
     return [
         *rows_where(doubled, "L2", "jobs", "the name of another job"),
+        *rows_where(
+            ~queue.isin(list(facts.summary["queues"])).to_numpy(),
+            "L16",
+            "jobs",
+            "in a queue that the summary does not know",
+        ),
         *rows_where(instances.duplicated().to_numpy(), "L4", "instances", "the name of another instance"),
         *rows_where(facts.attempts.job < 0, "L5", "attempts", "no such job", facts.attempts.row),
         *rows_where(facts.attempts.instance < 0, "L4", "attempts", "no such instance", facts.attempts.row),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from batchsim.results.audit.facts import Ints, total
+from batchsim.results.audit.facts import Ints, queues, total
 from batchsim.results.audit.violation import Violation, rows_where, unless
 from batchsim.units import MAX_TIME_US, US_PER_S
 
@@ -51,8 +51,8 @@ def little(facts: Facts) -> list[Violation]:
         "jobs",
     )
     found += _figures("", facts.summary, facts, np.ones(len(jobs.submit), dtype=np.bool_))
-    for code, name in enumerate(facts.frames["jobs"]["queue"].cat.categories):
-        found += _figures(f"queues.{name}: ", facts.summary["queues"][name], facts, jobs.queue == code)
+    for code, name, part in queues(facts):
+        found += _figures(f"queues.{name}: ", part, facts, jobs.queue == code)
     return found
 
 

@@ -1,0 +1,343 @@
+"""The auditor is awake: whatever is changed in a good result, it says so and names the right law."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from batchsim.errors import ResultError
+from batchsim.results import InstanceTypeRow, Result, build_result
+from batchsim.results.audit import LAWS, Violation, audit_folder, audit_frames
+from tests.results.worlds import Job, JobClass, Machine, World, record, told_by_hand
+
+KINDS = [InstanceTypeRow("small", 2, 400, 0, 17_123), InstanceTypeRow("large", 4, 500, 1, 3_600_000)]
+
+
+@pytest.fixture(scope="module")
+def horizon() -> Result:
+    """Job 0: two attempts; 1 and 3: on box-7, 3 still RUNNING; 2: lost, waits; 4: waits; 5: FAILED."""
+    return build_result(*told_by_hand())
+
+
+@pytest.fixture(scope="module")
+def finished() -> Result:
+    """One queue, one machine of 4 vCPUs: a-0 and a-1 run, b-0 (4 vCPUs) waits for both, a-2 behind it."""
+    classes = [JobClass("a", "q", 2), JobClass("b", "q", 4)]
+    jobs = [Job(0, 0, [5]), Job(0, 0, [7]), Job(1, 1, [3]), Job(2, 0, [4])]
+    return build_result(*record(World(classes, KINDS, 1, [Machine(0, 1)], jobs, pull=1)))
+
+
+@pytest.fixture(scope="module")
+def retried() -> Result:
+    """On 2 vCPUs: a-0 fails at 4 and again at 8, a-1 fails at 8; the host is lost under a-2 at 15."""
+    classes = [JobClass("a", "q", 1, attempts=2)]
+    jobs = [Job(0, 0, [3, 3], [1, 1]), Job(0, 0, [7, 2], [2, 0]), Job(1, 0, [50])]
+    machines = [Machine(0, 0, lost=15), Machine(0, 0, 10, 20)]
+    return build_result(*record(World(classes, KINDS, 1, machines, jobs, pull=1, horizon=40)))
+
+
+@pytest.fixture(scope="module")
+def stalled() -> Result:
+    """b-0 is too large for the only machine; a-1 waits behind it."""
+    classes = [JobClass("a", "q", 1), JobClass("b", "q", 9)]
+    jobs = [Job(0, 0, [2]), Job(1, 1), Job(1, 0)]
+    return build_result(*record(World(classes, KINDS, 1, [Machine(0, 0)], jobs)))
+
+
+def broken(result: Result, *changes: tuple[str, str, int, Any], **more: Any) -> list[Violation]:
+    """The violations after changing cells, given as (frame, column, row, value)."""
+    frames = {name: frame.copy() for name, frame in result.frames.items()}
+    for frame, column, row, value in changes:
+        values = frames[frame][column]
+        if values.dtype == "category" and value is not None and value not in values.cat.categories:
+            values = values.cat.add_categories([value])
+        values = values.copy()
+        values.iloc[row] = value
+        frames[frame][column] = values
+    summary, manifest = copy.deepcopy(result.summary), copy.deepcopy(result.manifest)
+    for path, value in more.pop("summary", {}).items():
+        *parents, key = path.split(".")
+        inner = summary
+        for parent in parents:
+            inner = inner[parent]
+        inner[key] = value
+    manifest.update(more.pop("manifest", {}))
+    return audit_frames(frames, summary, manifest)
+
+
+def laws(violations: list[Violation]) -> set[str]:
+    return {violation.law for violation in violations}
+
+
+def test_the_results_to_be_broken_are_good(horizon, finished, retried, stalled):
+    for result in (horizon, finished, retried, stalled):
+        assert [str(violation) for violation in result.audit()] == []
+    assert finished.jobs["start_s"].tolist() == [1, 1, 9, 13]
+    assert retried.attempts["status_reason"].str.startswith("Host EC2").sum() == 1
+    assert stalled.summary["outcome"] == "stalled"
+    assert stalled.jobs["state"].tolist() == ["SUCCEEDED", "RUNNABLE", "RUNNABLE"]
+
+
+PLANTED = {
+    # what is planted: (result, law, changed cells)
+    "submitted after it became RUNNABLE": ("horizon", "L1", ("jobs", "submit_s", 0, 3.0)),
+    "submitted before the job above": ("horizon", "L1", ("jobs", "submit_s", 1, 0.5)),
+    "ended after the run": ("finished", "L1", ("jobs", "end_s", 3, 99.0)),
+    "negative instant": ("horizon", "L1", ("jobs", "runnable_s", 0, -2.0)),
+    "infinite instant": ("horizon", "L1", ("attempts", "ended_s", 0, np.inf)),
+    "no submission": ("horizon", "L1", ("jobs", "submit_s", 0, np.nan)),
+    "placed before it was RUNNABLE": ("finished", "L1", ("attempts", "placed_s", 3, 1.0)),
+    "STARTING before it was placed": ("horizon", "L1", ("attempts", "starting_s", 0, 39.0)),
+    "RUNNING before STARTING": ("horizon", "L1", ("attempts", "started_s", 0, 40.5)),
+    "ready before it ran": ("horizon", "L1", ("instances", "ready_s", 0, 9.0)),
+    "requested after it ran": ("horizon", "L1", ("instances", "requested_s", 0, 11.0)),
+    "RUNNING job called SUCCEEDED": ("horizon", "L2", ("jobs", "state", 3, "SUCCEEDED")),
+    "SUCCEEDED job called FAILED": ("horizon", "L2", ("jobs", "state", 1, "FAILED")),
+    "FAILED job called SUCCEEDED": ("horizon", "L2", ("jobs", "state", 5, "SUCCEEDED")),
+    "SUBMITTED job called RUNNABLE": ("horizon", "L2", ("jobs", "state", 6, "RUNNABLE")),
+    "RUNNING job called STARTING": ("horizon", "L2", ("jobs", "state", 3, "STARTING")),
+    "no state": ("horizon", "L2", ("jobs", "state", 0, None)),
+    "terminal without an end": ("horizon", "L2", ("jobs", "end_s", 0, np.nan)),
+    "RUNNING without STARTING": ("horizon", "L2", ("attempts", "starting_s", 0, np.nan)),
+    "exit code without having run": ("horizon", "L2", ("attempts", "exit_code", 3, 1)),
+    "exit code of the job is another": ("horizon", "L2", ("jobs", "exit_code", 5, 1)),
+    "a success that was tried again": ("horizon", "L2", ("attempts", "exit_code", 0, 0)),
+    "placed, but never RUNNABLE": ("finished", "L2", ("jobs", "runnable_s", 1, np.nan)),
+    "start is not the first attempt's": ("horizon", "L2", ("jobs", "start_s", 0, 78.0)),
+    "end is not the last attempt's": ("finished", "L2", ("jobs", "end_s", 0, 5.0)),
+    "two jobs of one name": ("horizon", "L2", ("jobs", "job", 6, "train-2")),
+    "an instance with fewer vCPUs": ("finished", "L3", ("instances", "vcpus", 0, 3)),
+    "an instance with less memory": ("finished", "L3", ("instances", "memory_mib", 0, 199)),
+    "an instance without its GPU": ("horizon", "L3", ("instances", "gpus", 1, 0)),
+    "an attempt on too few vCPUs": ("finished", "L3", ("attempts", "vcpus", 2, 1)),
+    "a job that asked for more memory": ("finished", "L3", ("jobs", "memory_mib", 2, 101)),
+    "overlap with the job before": ("finished", "L3", ("attempts", "placed_s", 2, 6.0)),
+    "placed before the instance was ready": ("horizon", "L4", ("instances", "ready_s", 0, 50.0)),
+    "placed on an instance never ready": ("finished", "L4", ("instances", "ready_s", 0, np.nan)),
+    "placed on an instance that was gone": ("horizon", "L4", ("instances", "ended_s", 0, 98.0)),
+    "an instance nobody knows": ("horizon", "L4", ("attempts", "instance", 0, "i-unknown")),
+    "an attempt without an instance": ("horizon", "L4", ("attempts", "instance", 2, None)),
+    "another instance in the job's row": ("horizon", "L4", ("jobs", "instance", 0, "box-7")),
+    "no instance in the job's row": ("finished", "L4", ("jobs", "instance", 0, None)),
+    "another environment": ("horizon", "L4", ("attempts", "environment", 0, "lab")),
+    "another environment in the job's row": ("horizon", "L4", ("jobs", "environment", 1, "cloud")),
+    "another instance type": ("horizon", "L4", ("attempts", "instance_type", 0, "big")),
+    "no instance type": ("horizon", "L4", ("jobs", "instance_type", 3, None)),
+    "two instances of one name": ("horizon", "L4", ("instances", "instance", 2, "box-7")),
+    "RUNNING job called RUNNABLE": ("horizon", "L4", ("jobs", "state", 3, "RUNNABLE")),
+    "waiting job called RUNNING": ("horizon", "L4", ("jobs", "state", 4, "RUNNING")),
+    "SUCCEEDED, but still held": ("finished", "L4", ("attempts", "ended_s", 0, np.nan)),
+    "attempts begun twice": ("retried", "L5", ("attempts", "placed_s", 1, 2.0)),
+    "an attempt before the end of the one before": ("horizon", "L5", ("attempts", "ended_s", 0, 76.0)),
+    "attempt 3 after attempt 1": ("horizon", "L5", ("attempts", "attempt", 1, 3)),
+    "an attempt of nobody": ("horizon", "L5", ("attempts", "job", 2, "train-9")),
+    "an attempt of another": ("horizon", "L5", ("attempts", "job", 4, "train-2")),
+    "attempts counted wrong": ("horizon", "L5", ("jobs", "attempts", 4, 1)),
+    "more attempts than allowed": ("horizon", "L5", ("jobs", "attempts_allowed", 0, 1)),
+    "eleven attempts allowed": ("horizon", "L5", ("jobs", "attempts_allowed", 0, 11)),
+    "time series: one job more": ("horizon", "L6", ("timeseries", "submitted", 500, 5)),
+    "time series: running": ("horizon", "L6", ("timeseries", "running", 300, 7)),
+    "time series: vCPUs": ("horizon", "L6", ("timeseries", "provisioned_vcpus", 4500, 7)),
+    "time series: an instant": ("horizon", "L6", ("timeseries", "t_s", 1500, 99.95)),
+    "outlives its instance": ("horizon", "L12", ("instances", "ended_s", 0, 99.5)),
+    "open on an instance that ended": ("horizon", "L12", ("instances", "ended_s", 1, 199.0)),
+    "host lost, yet an exit code": ("retried", "L12", ("attempts", "exit_code", 4, 1)),
+    "host lost, ended before it": ("retried", "L12", ("attempts", "ended_s", 4, 14.0)),
+    "billed a second less": ("horizon", "L13", ("instances", "billed_s", 0, 89)),
+    "a micro-USD more": ("horizon", "L13", ("instances", "cost_usd", 1, 0.200001)),
+    "another price": ("horizon", "L13", ("instances", "usd_per_hour", 1, 3.7)),
+    "a negative price": ("horizon", "L13", ("instances", "usd_per_hour", 2, -0.1)),
+    "cost of what never ran": ("horizon", "L13", ("instances", "cost_usd", 2, 0.001667)),
+    "cost so far falls": ("horizon", "L13", ("timeseries", "cost_usd", 4500, 0.5)),
+    "cost so far ends elsewhere": ("horizon", "L13", ("timeseries", "cost_usd", 6005, 0.3)),
+    "turnaround is not end - submit": ("horizon", "L14", ("jobs", "turnaround_s", 0, 96.0)),
+    "waiting is not start - submit": ("horizon", "L14", ("jobs", "waiting_s", 1, 5.0)),
+    "execution without an end": ("horizon", "L14", ("jobs", "execution_s", 3, 70.0)),
+    "turnaround is missing": ("horizon", "L14", ("jobs", "turnaround_s", 1, np.nan)),
+    "busy a microsecond more": ("horizon", "L15", ("instances", "busy_vcpu_s", 0, 100.000001)),
+    "starting time is gone": ("horizon", "L15", ("instances", "starting_vcpu_s", 1, 0.0)),
+    "an attempt started earlier": ("horizon", "L15", ("attempts", "started_s", 4, 129.0)),
+    "FAILED without a reason": ("horizon", "L16", ("jobs", "status_reason", 5, None)),
+    "stalled in silence": ("stalled", "L16", ("jobs", "status_reason", 2, None)),
+}
+
+
+@pytest.mark.parametrize("planted", PLANTED)
+def test_a_planted_cell_is_reported_under_its_law(planted, request):
+    which, law, change = PLANTED[planted]
+    result = request.getfixturevalue(which)
+    found = broken(result, change)
+    assert law in laws(found)
+    frame, _, row, _ = change
+    of_frame = [violation for violation in found if (violation.law, violation.frame) == (law, frame)]
+    if law in {"L2", "L14", "L15", "L16"} and of_frame:  # laws of one row: it must be this one
+        assert row in {number for violation in of_frame for number in violation.rows}
+
+
+IN_SUMMARY = {
+    "jobs": ("L16", 8),
+    "states.FAILED": ("L16", 2),
+    "queues.gpu.jobs": ("L16", 4),
+    "queues.own.states.FAILED": ("L16", 0),
+    "attempts": ("L16", 7),
+    "jobs_started": ("L16", 3),
+    "outcome": ("L16", "finished"),
+    "ended_at_s": ("L13", 201.0),
+    "cost_usd": ("L13", 0.202501),
+    "environments.lab.cost_usd": ("L13", 0.2025),
+    "instanceTypes.small.cost_usd": ("L13", 0.0),
+    "queues.own.cost_usd": ("L13", 0.011385),
+    "cost_unattributed_usd": ("L13", 0.1),
+    "cost_parts_usd.used": ("L13", 0.1),
+    "environments.cloud.cost_parts_usd.unused": ("L13", 0.1),
+    "waiting_mean_s": ("L14", 15.9376),
+    "waiting_p50_s": ("L14", 7.4),
+    "waiting_p95_s": ("L14", 44.0),
+    "waiting_p99_s": ("L14", None),
+    "waiting_max_s": ("L14", 45.0),
+    "execution_mean_s": ("L14", 60.0),
+    "turnaround_mean_s": ("L14", 79.0),
+    "makespan_s": ("L14", 175.0),
+    "bounded_slowdown_mean": ("L14", 1.0),
+    "queues.gpu.waiting_mean_s": ("L14", 7.0),
+    "utilization": ("L15", 0.66),
+    "vcpu_hours_used": ("L15", 0.18),
+    "vcpu_hours_paid": ("L15", 0.18),
+    "vcpu_hours_provisioned": ("L15", 0.18),
+    "vcpu_hours_starting": ("L15", 0.18),
+    "vcpu_hours_booting": ("L15", 0.18),
+    "vcpu_hours_unused": ("L15", 0.18),
+    "environments.lab.utilization": ("L15", None),
+    "instanceTypes.big.vcpu_hours_used": ("L15", 0.18),
+    "queues.gpu.utilization": ("L15", 0.18),
+    "queues.own.vcpu_hours_used": ("L15", 0.18),
+}
+
+
+@pytest.mark.parametrize("path", IN_SUMMARY)
+def test_a_planted_figure_of_the_summary_is_reported_under_its_law(horizon, path):
+    law, value = IN_SUMMARY[path]
+    assert law in laws(broken(horizon, summary={path: value}))
+
+
+def test_a_run_must_end_as_its_states_say(horizon, finished, stalled):
+    finish = {"summary": {"outcome": "finished"}, "manifest": {"outcome": "finished"}}
+    assert laws(broken(stalled, **finish)) == {"L16"}
+    stall = {"summary": {"outcome": "stalled"}, "manifest": {"outcome": "stalled"}}
+    assert laws(broken(finished, **stall)) == {"L16"}
+    assert laws(broken(horizon, manifest={"horizon_s": 300.0})) == {"L16"}
+    assert laws(broken(horizon, manifest={"horizon_s": None})) == {"L16"}
+    assert laws(broken(horizon, manifest={"ended_at_s": 199.0})) == {"L16"}
+    lost = {"summary": {"outcome": "lost"}, "manifest": {"outcome": "lost"}}
+    assert laws(broken(horizon, **lost)) == {"L16"}
+    assert laws(broken(finished, summary={"jobs_not_submitted": 1})) == {"L16"}
+
+
+# What nothing else in a result tells: names for people, reasons, limits that were not reached, instants
+# that may lie anywhere between their neighbours.
+UNTOLD = {
+    "jobs": {"group", "job_definition", "reason", "status_reason", "attempts_allowed", "runnable_s"},
+    "attempts": {"status_reason", "reason", "starting_s"},
+    "instances": {"requested_s", "end_reason", "memory_mib", "gpus"},
+}
+# The same of rows to which nothing else refers: a job never placed, an instance that never ran.
+UNTOLD_ALONE = {
+    "jobs": {"job", "submit_s", "vcpus", "memory_mib", "gpus"},
+    "attempts": set(),
+    "instances": {"instance", "instance_type", "usd_per_hour"},
+}
+
+
+def another(values: pd.Series, row: int) -> Any:
+    """A different value for a cell, as near to the old one as can be told."""
+    old = values.iloc[row]
+    if values.dtype == "category":
+        names = [name for name in values.cat.categories if name != old]
+        return names[0] if names else "another"
+    if values.dtype == "string":
+        return f"{old}x"
+    if pd.isna(old):
+        return 1
+    if values.name == "usd_per_hour":
+        return old * 2
+    return old + (1e-6 if values.dtype == "float64" else 1)
+
+
+@pytest.mark.parametrize("which", ["horizon", "finished", "retried", "stalled"])
+@pytest.mark.parametrize("frame", ["jobs", "attempts", "instances"])
+def test_no_cell_can_be_changed_without_being_noticed(which, frame, request):
+    result = request.getfixturevalue(which)
+    rows = result.frames[frame]
+    alone = {"jobs": rows.get("attempts"), "attempts": rows.get("attempt"), "instances": rows.get("billed_s")}
+    unnoticed = []
+    for column in rows.columns.difference(UNTOLD[frame]):
+        for row in range(len(rows)):
+            failed = (
+                (frame, column) == ("attempts", "exit_code")
+                and not pd.isna(old := rows[column][row])
+                and old > 0
+            )
+            untold = failed or (alone[frame][row] == 0 and column in UNTOLD_ALONE[frame])
+            value = another(rows[column], row)
+            if not untold and not broken(result, (frame, column, row, value)):
+                unnoticed.append(f"{column}[{row}] = {value!r}")
+    assert not unnoticed, "; ".join(unnoticed)
+
+
+def test_every_law_has_been_broken_here():
+    planted = {law for _, law, _ in PLANTED.values()} | {law for law, _ in IN_SUMMARY.values()}
+    assert planted == LAWS.keys() - {"L8"}  # which has a file of its own
+
+
+def test_a_violation_names_its_law_and_its_first_rows(horizon):
+    changes = [("jobs", "turnaround_s", row, 1.5) for row in range(7)]
+    first = next(
+        violation for violation in broken(horizon, *changes) if "turnaround_s is" in violation.message
+    )
+    assert (first.law, first.frame, first.rows, first.count) == ("L14", "jobs", (0, 1, 2, 3, 4), 7)
+    assert str(first) == (
+        f"L14 ({LAWS['L14']}): jobs rows 0, 1, 2, 3, 4, ...: "
+        "turnaround_s is not the time between its two instants"
+    )
+    one = Violation("L5", "no such job", (3,), "attempts", 1)
+    assert "attempts row 3: no such job" in str(one)
+    assert "): summary: x" in str(Violation("L13", "x"))
+
+
+def test_rows_are_those_of_the_frame_whatever_its_order(horizon):
+    frames = horizon.frames
+    shuffled = frames["attempts"].iloc[::-1].reset_index(drop=True)
+    assert audit_frames(frames | {"attempts": shuffled}, horizon.summary, horizon.manifest) == []
+    shuffled.loc[0, "placed_s"] = 139.0
+    found = audit_frames(frames | {"attempts": shuffled}, horizon.summary, horizon.manifest)
+    assert {(violation.law, violation.rows) for violation in found if violation.frame == "attempts"} == {
+        ("L1", (0,))
+    }
+
+
+def test_a_folder_is_audited_like_the_result_in_it(horizon, tmp_path):
+    horizon.write(tmp_path)
+    assert audit_folder(tmp_path) == []
+    jobs = pd.read_parquet(tmp_path / "jobs.parquet")
+    jobs.loc[0, "end_s"] = 97.0
+    jobs.to_parquet(tmp_path / "jobs.parquet")
+    assert {"L2", "L14"} <= laws(audit_folder(tmp_path))
+
+
+def test_what_is_no_result_is_an_error_and_not_a_violation(horizon, tmp_path):
+    with pytest.raises(ResultError, match="no such folder"):
+        audit_folder(tmp_path / "nowhere")
+    with pytest.raises(ResultError, match="the jobs frame has no column end_s"):
+        audit_frames(
+            horizon.frames | {"jobs": horizon.jobs.drop(columns="end_s")}, horizon.summary, horizon.manifest
+        )
+    with pytest.raises(ResultError, match="has no 'queues'"):
+        audit_frames(
+            horizon.frames,
+            {key: v for key, v in horizon.summary.items() if key != "queues"},
+            horizon.manifest,
+        )
