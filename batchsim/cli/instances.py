@@ -44,33 +44,37 @@ class MemoryModel(StrEnum):
     NOMINAL = "nominal"
 
 
+_Types = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[TYPE]...", help="Only these types, families or bundles.", show_default=False),
+]
+_ByPrice = Annotated[SortBy, typer.Option(help="Best first; ties by price.")]
+_Usable = Annotated[MemoryModel, typer.Option(help="How much of an instance's memory jobs can use.")]
+_Csv = Annotated[
+    str | None,
+    typer.Option(metavar="CSV", help="Instance types and prices of your own.", show_default=False),
+]
+
+
 def instances(
-    types: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[TYPE]...", help="Only these types, families or bundles.", show_default=False
-        ),
-    ] = None,
+    types: _Types = None,
     *,
     vcpus: Annotated[int, typer.Option(min=1, max=10_000, help="vCPUs of one job.")] = 1,
     memory: Annotated[str, typer.Option(metavar="SIZE", help="Memory of one job.")] = "4MiB",
     gpus: Annotated[int, typer.Option(min=0, max=10_000, help="GPUs of one job.")] = 0,
     region: Annotated[str, typer.Option(help="AWS region of the prices.")] = "us-east-1",
     arch: Annotated[Arch | None, typer.Option(help="Processor architecture.", show_default=False)] = None,
-    sort_by: Annotated[SortBy, typer.Option(help="Best first; ties by price.")] = SortBy.PRICE,
+    sort_by: _ByPrice = SortBy.PRICE,
     limit: Annotated[int, typer.Option(min=0, help="Most rows to print; 0: all of them.")] = 20,
-    memory_model: Annotated[
-        MemoryModel, typer.Option(help="How much of an instance's memory jobs can use.")
-    ] = MemoryModel.REGISTERED,
-    catalog: Annotated[
-        str | None,
-        typer.Option(metavar="CSV", help="Instance types and prices of your own.", show_default=False),
-    ] = None,
+    memory_model: _Usable = MemoryModel.REGISTERED,
+    catalog: _Csv = None,
     output_format: OutputFormat = Format.TABLE,
 ) -> None:
     """Rank the instance types that can hold a job.
 
-    By the memory that jobs can really use, which is less than the nominal memory. Example: batchsim instances --vcpus 4 --memory 31000MiB --region eu-west-1 --sort-by price
+    By the memory that jobs can really use, which is less than the nominal memory. Example:
+
+    batchsim instances --vcpus 4 --memory 31000MiB --region eu-west-1 --sort-by price
     """
     from pathlib import Path
 
@@ -81,10 +85,10 @@ def instances(
         vcpus,
         _mib(memory),
         gpus,
-        arch.value if arch else None,
-        tuple(types or ()),
-        sort_by.value,
-        memory_model.value,
+        architecture=arch.value if arch else None,
+        entries=tuple(types or ()),
+        sort_by=sort_by.value,
+        memory_model=memory_model.value,
     )
     ranked = rank_instances(known, query)
     shown = ranked[:limit] if limit else ranked

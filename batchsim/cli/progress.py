@@ -55,10 +55,11 @@ class RunProgress:
 
 def _new_bar() -> Progress:
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.table import Column
 
     bar = Progress(
-        BarColumn(bar_width=20),
-        TextColumn("{task.description}"),
+        BarColumn(bar_width=10),
+        TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis")),
         TimeRemainingColumn(),
         console=console(sys.stderr),
         auto_refresh=False,

@@ -81,7 +81,9 @@ def run(
 ) -> None:
     """Simulate a scenario: waiting, utilization and cost.
 
-    The figures come as a whole, by job queue, compute environment and instance type. Exit code 3 if the run stalls because there are jobs that can never start, 1 if the audit finds a
+    The figures come as a whole, by job queue, compute environment and instance type.
+
+    Exit code 3 if the run stalls because there are jobs that can never start, 1 if the audit finds a
     broken law.
     """
     from batchsim.scenario import load_scenario
@@ -118,7 +120,7 @@ def _once(job: Job) -> Verdict:
     if job.folder is not None:
         with held_back():
             result.write(job.folder, job.files)
-            job.written = f"written: {job.folder}"
+            job.written = f"the result is in {job.folder}"
     verdict = _judge(job, result, "")
     waiting = left_waiting(result)
     if job.output_format is Format.JSON:
@@ -174,7 +176,7 @@ def _several(job: Job) -> Verdict:
     if folder is not None:
         with held_back():
             folder.finish(combined)
-            job.written = f"written: {job.folder}"
+            job.written = f"the result is in {job.folder}"
     words = verdict.in_words(audited=job.audited)
     violations = verdict.violations if job.audited else None
     intervals.print_combined(combined, told[0][1], words, job.output_format, violations)

@@ -49,8 +49,9 @@ def verb(function: Callable[P, None]) -> Callable[P, None]:
         except AuditError as error:
             error_line(str(error))
             raise typer.Exit(FAILED) from None
-        except KeyboardInterrupt:
-            note("interrupted: nothing was written")
+        except KeyboardInterrupt as interrupt:
+            said = str(interrupt)
+            note(f"interrupted: {said}" if said else "interrupted")
             raise typer.Exit(INTERRUPTED) from None
 
     return guarded

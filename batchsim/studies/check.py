@@ -199,7 +199,7 @@ class _Check:
         never = np.array([reason is not None for reason in self._reasons])[job_class]
         queue = np.array([each.queue for each in self._plan.classes])[job_class]
         held_up: dict[str, int] = {}
-        for index in np.unique(queue[never]).tolist():
+        for index in np.flatnonzero(np.bincount(queue[never])).tolist():
             mine = queue == index
             first = int(np.argmax(mine & never))
             held_up[self._plan.queues[index].name] = int((mine & ~never)[first:].sum())
