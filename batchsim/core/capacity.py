@@ -31,6 +31,7 @@ class Capacity:
     """The scalers of all managed environments; `scalers[e]` is None for an unmanaged one."""
 
     __slots__ = (
+        "_begun",
         "_fleets",
         "_grow_due",
         "_hopeless",
@@ -59,6 +60,7 @@ class Capacity:
         ]
         self._managed = [(index, scaler) for index, scaler in enumerate(self.scalers) if scaler is not None]
         # minvCpus and desiredvCpus are there from the beginning.
+        self._begun = False
         self._grow_due = 0 if self._managed else NEVER
 
     def due_us(self) -> int:
@@ -97,8 +99,13 @@ class Capacity:
     def _keep_minimum(self, now: int, commands: list[Command]) -> None:
         for index, scaler in self._managed:
             environment = self._plan.environments[index]
-            wanted = environment.min_vcpus if now else max(environment.min_vcpus, environment.desired_vcpus)
+            wanted = (
+                environment.min_vcpus
+                if self._begun
+                else max(environment.min_vcpus, environment.desired_vcpus)
+            )
             self._launch(index, scaler.keep_minimum(now, wanted), commands)
+        self._begun = True
 
     def _demand(self, queues: Sequence[int], orders: Sequence[Order]) -> list[list[int]]:
         """What waits, as [queue, need, jobs]: first the head of each queue, then all the others.

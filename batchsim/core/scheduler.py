@@ -233,7 +233,9 @@ class Scheduler:
         if self._pass_due <= now:
             self._pass_due = NEVER
             self._dispatch(now, commands)
-        if self._scales and self.capacity.due_us() <= now:
+        # Scaling follows a pass: who has just arrived must be counted, and an instance that has just
+        # become ready must not be given back before the jobs that wait for it were offered it.
+        if self._scales and self._pass_due == NEVER and self.capacity.due_us() <= now:
             self._scale(now, commands)
         self._due = self._next_due()
         return commands
@@ -281,8 +283,8 @@ class Scheduler:
 
     def _next_due(self) -> int:
         due = self._pass_due
-        if self._scales:
-            due = min(due, self.capacity.due_us())
+        if self._scales and due == NEVER:
+            due = self.capacity.due_us()
         if self._time_limits:
             due = min(due, self._time_limits[0][0])
         if self._evaluating:

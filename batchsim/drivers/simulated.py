@@ -187,17 +187,18 @@ class SimulatedDriver:
         recorder.instance[job] = instance
         recorder.placed_us[job] = now
         if self._begins_at_once:
-            recorder.starting_us[job] = recorder.started_us[job] = now
+            starting = started = now
+        else:
+            starting = now + self._world.dispatch_us
+            started = self._image_there(starting, job, instance) + self._world.container_start_us
+        recorder.starting_us[job] = starting
+        recorder.started_us[job] = started
+        if started == now:  # told at once: it makes no room, so it calls for no decision
             core.attempt_started(now, job)
             self._exit_at[job] = ends = now + self._world.runtime_us[job]
             self._at(ends, job)
-            return
-        world = self._world
-        starting = now + world.dispatch_us
-        started = self._image_there(starting, job, instance) + world.container_start_us
-        recorder.starting_us[job] = starting
-        recorder.started_us[job] = started
-        self._at(started, _STARTED | job)
+        else:
+            self._at(started, _STARTED | job)
 
     def _image_there(self, starting: int, job: int, instance: int) -> int:
         """When the job's image is on the instance; a second job waits for the pull of the first."""

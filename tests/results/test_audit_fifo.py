@@ -139,3 +139,8 @@ def stories(draw: st.DrawFn) -> Story:
 @given(st.lists(stories(), max_size=5))
 def test_the_guilty_are_those_of_the_definition(told):
     assert guilty(told) == guilty_by_definition(told)
+
+
+@given(st.lists(stories(), max_size=5))
+def test_jobs_are_counted_right_however_they_ended(told):
+    assert "L6" not in {violation.law for violation in result_of(told).audit()}

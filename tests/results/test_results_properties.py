@@ -8,7 +8,8 @@ import tempfile
 from fractions import Fraction
 
 import pandas as pd
-from hypothesis import given, settings
+import pytest
+from hypothesis import find, given, settings
 
 from batchsim import units
 from batchsim.results import Result, build_result
@@ -142,3 +143,36 @@ def test_every_result_survives_both_formats(world: World):
             pd.testing.assert_frame_equal(again.frames[name], frame, check_exact=True)
         assert (again.summary, again.manifest) == (result.summary, result.manifest)
         assert again.audit() == []
+
+
+SITUATIONS = {
+    "finished": lambda result: result.summary["outcome"] == "finished" and len(result.jobs) > 3,
+    "stalled": lambda result: result.summary["outcome"] == "stalled",
+    "stopped at the horizon while RUNNING": lambda result: result.summary["states"]["RUNNING"] > 0,
+    "stopped at the horizon while STARTING": lambda result: result.summary["states"]["STARTING"] > 0,
+    "never submitted": lambda result: result.summary["jobs_not_submitted"] > 0,
+    "three attempts": lambda result: (result.attempts["attempt"] == 3).any(),
+    "FAILED after its last attempt": lambda result: result.summary["states"]["FAILED"] > 0,
+    "a retry waits at the end": lambda result: (
+        (result.jobs["state"] == "RUNNABLE") & (result.jobs["attempts"] > 0)
+    ).any(),
+    "host lost while STARTING": lambda result: (
+        result.attempts["ended_s"].notna() & result.attempts["started_s"].isna()
+    ).any(),
+    "host lost while RUNNING": lambda result: (
+        result.attempts["started_s"].notna()
+        & result.attempts["status_reason"].astype("string").str.startswith("Host EC2").fillna(value=False)
+    ).any(),
+    "billed the minimum": lambda result: (result.instances["billed_s"] == 60).any(),
+    "an instance that never ran": lambda result: (result.instances["billed_s"] == 0).any(),
+    "an environment nobody used": lambda result: result.summary["cost_unattributed_usd"] > 0,
+}
+
+
+@pytest.mark.parametrize("situation", SITUATIONS)
+def test_the_random_worlds_see_every_situation(situation):
+    find(
+        worlds(),
+        lambda world: bool(SITUATIONS[situation](result_of(world))),
+        settings=settings(max_examples=2000),
+    )
