@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from batchsim.cli.figures import jobs
 from batchsim.cli.output import (
     Column,
     Format,
@@ -66,10 +67,10 @@ def _print(scenario: str, report: CheckReport, *, wide: bool) -> None:
     print_table(Table("", columns, rows, left_out), wide=wide)
     for number, finding in enumerate(never if wide else never[:_MOST_ROWS], start=1):
         _print_never(number, finding)
-    for queue, jobs in report.held_up.items():
+    for queue, held_up in report.held_up.items():
         print_text()
         print_text(
-            f"Job queue {queue}: {jobs:,} jobs that could start come after one that never can, and a FIFO"
+            f"Job queue {queue}: {jobs(held_up)} that could start come after one that never can, and a FIFO"
             " queue does not skip its head (assumptions.backfill: none)."
         )
     if len(never) > 1 and report.mend_all:
@@ -84,11 +85,11 @@ def _print(scenario: str, report: CheckReport, *, wide: bool) -> None:
 
 
 def _verdict(report: CheckReport) -> tuple[str, str]:
-    jobs = sum(each.jobs for each in report.findings)
+    number = sum(each.jobs for each in report.findings)
     lost = sum(each.jobs for each in report.never)
     if not report.never:
-        return f"Each of the {jobs:,} jobs can start.", "green"
-    return f"{lost:,} of the {jobs:,} jobs can never start.", "bold red"
+        return f"Each of the {jobs(number)} can start.", "green"
+    return f"{lost:,} of the {jobs(number)} can never start.", "bold red"
 
 
 def _row(finding: Finding, number: int) -> tuple[str, ...]:
@@ -119,7 +120,7 @@ def _print_never(number: int, finding: Finding) -> None:
     example = f", such as {finding.example}" if finding.example else ""
     print_text()
     print_text(
-        f"{number}. {finding.title}: {finding.jobs:,} jobs in job queue {finding.queue}{example}", "bold"
+        f"{number}. {finding.title}: {jobs(finding.jobs)} in job queue {finding.queue}{example}", "bold"
     )
     print_text(str(finding.reason), "red", indent=3)
     if finding.shortfall:

@@ -26,6 +26,10 @@ def count(number: int | None) -> str:
     return NOTHING if number is None else f"{number:,}"
 
 
+def jobs(number: int) -> str:
+    return f"{number:,} job{'' if number == 1 else 's'}"
+
+
 def decimals(values: Iterable[float | None], least: int) -> int:
     """How many decimals show three digits of the largest of these numbers; at least `least`, at most 4."""
     largest = max((abs(value) for value in values if value is not None), default=0.0)

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 @contextmanager
 def held_back() -> Iterator[None]:
     """A KeyboardInterrupt that comes inside is raised at the end instead."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.default_int_handler or threading.current_thread() is not threading.main_thread():
+        yield  # nobody turns the signal into a KeyboardInterrupt here
         return
     interrupted = False
 
@@ -23,7 +24,7 @@ def held_back() -> Iterator[None]:
         nonlocal interrupted
         interrupted = True
 
-    before = signal.signal(signal.SIGINT, remember)
+    signal.signal(signal.SIGINT, remember)
     try:
         yield
     finally:

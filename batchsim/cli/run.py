@@ -180,4 +180,6 @@ def _several(job: Job) -> Verdict:
     words = verdict.in_words(audited=job.audited)
     violations = verdict.violations if job.audited else None
     intervals.print_combined(combined, told[0][1], words, job.output_format, violations)
+    if verdict.stalled:
+        note("batchsim check tells which jobs can never start, and what to do about it")
     return verdict

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from batchsim.cli.figures import column, count, duration, percent, usd
+from batchsim.cli.figures import column, count, duration, jobs, percent, usd
 from batchsim.cli.output import Column, Table, print_csv, print_facts, print_json, print_table, print_text
 
 if TYPE_CHECKING:
@@ -45,10 +45,10 @@ def _outcome(summary: Metrics) -> str:
         return f"finished after {after} of simulated time"
     if summary["outcome"] == "horizon":
         unborn = summary["jobs_not_submitted"]
-        return f"stopped at its horizon, {after}, with {waiting:,} jobs not ended" + (
+        return f"stopped at its horizon, {after}, with {jobs(waiting)} not ended" + (
             f" and {unborn:,} not submitted" if unborn else ""
         )
-    return f"stalled after {after} of simulated time, with {waiting:,} jobs that can never start"
+    return f"stalled after {after} of simulated time, with {jobs(waiting)} that can never start"
 
 
 def _headline(summary: Metrics, manifest: Metrics) -> Iterator[tuple[str, str]]:

@@ -230,6 +230,7 @@ def test_a_stalled_replication_is_told(invoke, stuck):
     done = invoke("run", stuck, "-n", "2")
     assert done.exit_code == 3
     assert done.stdout.startswith("small: 2 replications, 2 stalled\n")
+    assert done.stderr == "batchsim check tells which jobs can never start, and what to do about it\n"
 
 
 # --- audit --------------------------------------------------------------------------------------
