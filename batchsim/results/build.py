@@ -25,13 +25,16 @@ def build_result(recorder: Recorder, context: RunContext) -> Result:
     """
     tables = build_tables(recorder, context)
     assert recorder.outcome is not None
+    # The large frames last: what the others need for a moment is free again by then.
+    summary = summarize(tables, context, recorder.outcome)
+    timeseries = build_timeseries(tables, context)
     jobs, attempts, instances = build_frames(tables, recorder, context)
     return Result(
         jobs=jobs,
         attempts=attempts,
         instances=instances,
-        timeseries=build_timeseries(tables, context),
-        summary=summarize(tables, context, recorder.outcome),
+        timeseries=timeseries,
+        summary=summary,
         manifest=build_manifest(recorder, context),
     )
 

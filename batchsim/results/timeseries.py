@@ -36,8 +36,9 @@ Series = dict[str, "Ints"]
 def build_timeseries(tables: Tables, context: RunContext) -> pd.DataFrame:
     """One block of rows a queue, then one a compute environment, each on the same grid."""
     grid = Grid.until(tables.ended_at)
-    queues = _queue_series(tables, grid, len(context.queues))
-    environments = _environment_series(tables, grid, len(context.environments))
+    bins = _attempt_bins(tables.attempts, grid)
+    queues = _queue_series(tables, grid, bins, len(context.queues))
+    environments = _environment_series(tables, grid, bins, len(context.environments))
     size = len(grid.instants)
     rows = (len(context.queues) * size, len(context.environments) * size)
     names = [*context.queues, *(row.name for row in context.environments)]
@@ -68,10 +69,11 @@ class Grid(NamedTuple):
         step = grid_step(end_us)
         return Grid(step, np.append(np.arange(0, end_us, step, dtype=np.int64), end_us))
 
-    def bins(self, us: Ints) -> npt.NDArray[np.int64]:
+    def bins(self, us: Ints) -> npt.NDArray[np.int32]:
         """The first grid instant at or after each instant; for "never", one beyond the last."""
         never = len(self.instants)
-        bins: npt.NDArray[np.int64] = np.minimum((us + (self.step_us - 1)) // self.step_us, never - 1)
+        last = np.minimum((us + (self.step_us - 1)) // self.step_us, never - 1)
+        bins: npt.NDArray[np.int32] = last.astype(np.int32)
         bins[us < 0] = never
         return bins
 
@@ -88,6 +90,19 @@ class Grid(NamedTuple):
         return by_group.cumsum(axis=1).ravel()
 
 
+class Groups(NamedTuple):
+    """A grid, and the group (queue or environment) of each row of some table."""
+
+    grid: Grid
+    of: Ints
+    number: int
+
+    def level(self, begin: Ints, end: Ints, weights: Ints | None = None) -> npt.NDArray[np.int64]:
+        """What has begun and not ended at each instant, given the bins of beginnings and ends."""
+        begun = self.grid.running_sum(begin, self.of, self.number, weights)
+        return begun - self.grid.running_sum(end, self.of, self.number, weights)
+
+
 def grid_step(end_us: int) -> int:
     """The smallest convenient step that covers the run in at most `MAX_STEPS` steps, in us."""
     for step in _STEPS_US:
@@ -96,26 +111,26 @@ def grid_step(end_us: int) -> int:
     return -(-end_us // (MAX_STEPS * _DAY_US)) * _DAY_US
 
 
-def _queue_series(tables: Tables, grid: Grid, count: int) -> Series:
+def _queue_series(tables: Tables, grid: Grid, bins: _AttemptBins, count: int) -> Series:
     jobs, attempts = tables.jobs, tables.attempts
     queue = jobs.queue
     end = grid.bins(jobs.end)
     failed = jobs.state == FAILED
     never = len(grid.instants)
-    series = _attempt_series(attempts, grid, queue[attempts.job], count)
+    series = _attempt_series(attempts, bins, Groups(grid, queue[attempts.job], count))
 
     def so_far(bins: Ints, groups: Ints) -> Ints:
         return grid.running_sum(bins, groups, count)
 
     # A job enters RUNNABLE first, then with each retry; it leaves with each attempt, or for good.
-    last = (attempts.number == jobs.attempts[attempts.job]) & (jobs.end >= 0)[attempts.job]
+    settled = (jobs.end >= 0) & (jobs.instance >= 0)
+    last = (attempts.number == jobs.attempts[attempts.job]) & settled[attempts.job]
     retried = np.flatnonzero((attempts.ended >= 0) & ~last)
-    left = np.where(attempts.starting < 0, attempts.ended, attempts.starting)
     left_for_good = np.flatnonzero((jobs.end >= 0) & (jobs.runnable >= 0) & (jobs.instance < 0))
     series["runnable"] = (
         so_far(grid.bins(jobs.runnable), queue)
-        + so_far(grid.bins(attempts.ended[retried]), queue[attempts.job[retried]])
-        - so_far(grid.bins(left), queue[attempts.job])
+        + so_far(bins.ended[retried], queue[attempts.job[retried]])
+        - so_far(bins.left_runnable, queue[attempts.job])
         - so_far(end[left_for_good], queue[left_for_good])
     )
     series["submitted"] = so_far(grid.bins(jobs.submit), queue)
@@ -124,7 +139,7 @@ def _queue_series(tables: Tables, grid: Grid, count: int) -> Series:
     return series
 
 
-def _environment_series(tables: Tables, grid: Grid, count: int) -> Series:
+def _environment_series(tables: Tables, grid: Grid, bins: _AttemptBins, count: int) -> Series:
     rows = tables.instances
     environment = rows.environment
     never = len(grid.instants)
@@ -132,35 +147,48 @@ def _environment_series(tables: Tables, grid: Grid, count: int) -> Series:
     off = np.where(rows.running < 0, never, ended)
     booted = grid.bins(np.where(rows.ready < 0, rows.ended, rows.ready))
 
-    def level(begin: Ints, end: Ints, weights: Ints | None = None) -> Ints:
-        began = grid.running_sum(begin, environment, count, weights)
-        return began - grid.running_sum(end, environment, count, weights)
-
-    series = _attempt_series(tables.attempts, grid, environment[tables.attempts.instance], count)
-    series["instances"] = level(running, off)
-    series["provisioned_vcpus"] = level(running, off, rows.vcpus)
-    series["booting_vcpus"] = level(grid.bins(rows.requested), booted, rows.vcpus)
+    instances = Groups(grid, environment, count)
+    of_attempts = Groups(grid, environment[tables.attempts.instance], count)
+    series = _attempt_series(tables.attempts, bins, of_attempts)
+    series["instances"] = instances.level(running, off)
+    series["provisioned_vcpus"] = instances.level(running, off, rows.vcpus)
+    series["booting_vcpus"] = instances.level(grid.bins(rows.requested), booted, rows.vcpus)
     series["cost_usd"] = _cost_so_far(tables, grid, count)
     return series
 
 
-def _attempt_series(attempts: Attempts, grid: Grid, groups: Ints, count: int) -> Series:
+class _AttemptBins(NamedTuple):
+    placed: Ints
+    starting: Ints
+    left_starting: Ints
+    started: Ints
+    stopped: Ints
+    ended: Ints
+    left_runnable: Ints
+
+
+def _attempt_bins(attempts: Attempts, grid: Grid) -> _AttemptBins:
     never = len(grid.instants)
     placed, starting, started = map(grid.bins, (attempts.placed, attempts.starting, attempts.started))
     ended = grid.bins(attempts.ended)
-    ran = attempts.started >= 0
-    stopped = np.where(ran, ended, never)
-    left_starting = np.where(ran, started, np.where(attempts.starting < 0, never, ended))
+    ran, told = started < never, starting < never
+    return _AttemptBins(
+        placed,
+        starting,
+        left_starting=np.where(ran, started, np.where(told, ended, never)),
+        started=started,
+        stopped=np.where(ran, ended, never),
+        ended=ended,
+        left_runnable=np.where(told, starting, ended),
+    )
 
-    def level(begin: Ints, end: Ints, weights: Ints | None = None) -> Ints:
-        began = grid.running_sum(begin, groups, count, weights)
-        return began - grid.running_sum(end, groups, count, weights)
 
+def _attempt_series(attempts: Attempts, bins: _AttemptBins, groups: Groups) -> Series:
     return {
-        "starting": level(starting, left_starting),
-        "running": level(started, stopped),
-        "reserved_vcpus": level(placed, ended, attempts.vcpus),
-        "used_vcpus": level(started, stopped, attempts.vcpus),
+        "starting": groups.level(bins.starting, bins.left_starting),
+        "running": groups.level(bins.started, bins.stopped),
+        "reserved_vcpus": groups.level(bins.placed, bins.ended, attempts.vcpus),
+        "used_vcpus": groups.level(bins.started, bins.stopped, attempts.vcpus),
     }
 
 

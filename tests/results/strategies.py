@@ -31,7 +31,7 @@ def worlds(draw: st.DrawFn) -> World:
     environments = draw(st.integers(1, 2))
     machines = []
     for _ in range(draw(st.integers(0, 4))):
-        running = draw(small)
+        running = draw(st.sampled_from([0, 0, 1, 3, 9]))
         ready = running + draw(small)
         lost = draw(st.sampled_from([-1, -1, ready + 1 + draw(st.integers(0, 12))]))
         machines.append(
