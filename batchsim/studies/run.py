@@ -35,13 +35,14 @@ def run(
     """
     from batchsim.results import build_result  # noqa: PLC0415 - pandas is slow to import
 
-    workload = cut_at_horizon(build_workload(scenario, seed, replication), scenario.horizon)
+    drawn = build_workload(scenario, seed, replication)
+    workload = cut_at_horizon(drawn, scenario.horizon)
     setup = prepare(scenario, workload, seed, replication)
     jobs = len(workload)
     recorder = Recorder(jobs)
     told = None if report is None else lambda now_us, ended: report(now_us, ended, jobs)
     simulate(setup.plan, setup.world, recorder, horizon_us=scenario.horizon, report=told)
-    return build_result(recorder, describe(scenario, workload, setup))
+    return build_result(recorder, describe(scenario, workload, setup, len(drawn) - jobs))
 
 
 def cut_at_horizon(workload: Workload, horizon_us: int | None) -> Workload:
@@ -60,8 +61,8 @@ def cut_at_horizon(workload: Workload, horizon_us: int | None) -> Workload:
     )
 
 
-def describe(scenario: Scenario, workload: Workload, setup: Setup) -> RunContext:
-    """What the result must know about the run."""
+def describe(scenario: Scenario, workload: Workload, setup: Setup, not_submitted: int = 0) -> RunContext:
+    """What the result must know about the run; `not_submitted` jobs come after its horizon."""
     plan = setup.plan
     return RunContext(
         name=scenario.name,
@@ -87,6 +88,7 @@ def describe(scenario: Scenario, workload: Workload, setup: Setup) -> RunContext
         replication=setup.world.replication,
         price_date=setup.price_date,
         horizon_us=scenario.horizon,
+        not_submitted=not_submitted,
         notes=workload.notes,
         not_modelled=scenario.not_modelled(),
     )

@@ -141,6 +141,14 @@ def test_a_run_stopped_at_its_horizon_is_good(invoke, good):
     done = invoke("run", good, "--set", "horizon=3m")
     assert done.exit_code == 0
     assert done.stdout.startswith("small: stopped at its horizon, 3m 00s, with ")
+    assert "not submitted" not in done.stdout
+
+
+def test_jobs_beyond_the_horizon_are_counted(invoke, good):
+    every = {"every": {"interval": "1m"}}
+    options = [f"workload.small.arrivals={json.dumps(every)}", "horizon=3m"]
+    done = invoke("run", good, *(word for each in options for word in ("--set", each)))
+    assert done.stdout.splitlines()[0].endswith(" not ended and 3 not submitted")
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "csv"])
