@@ -22,8 +22,8 @@ import pyarrow.csv as pa_csv  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from batchsim.errors import ResultError, UsageError
+from batchsim.results.arrays import STATES, category, nullable, strings
 from batchsim.results.columns import CATEGORY, FLOAT, FRAMES, INTEGER, TEXT, Column, columns_of
-from batchsim.results.frames import STATES, category, nullable, strings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

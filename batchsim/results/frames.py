@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 
-from batchsim.results.columns import columns_of
-from batchsim.results.recording import STATE_NAMES
+from batchsim.results.arrays import STATES, assemble, category, nullable, rows_in_use, seconds, strings
 from batchsim.results.tables import class_column
 from batchsim.units import US_PER_S, UUSD_PER_USD
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     import numpy.typing as npt
 
@@ -23,10 +22,6 @@ if TYPE_CHECKING:
     from batchsim.results.exact import Ints
     from batchsim.results.recording import Recorder
     from batchsim.results.tables import Tables, Text
-
-    Flags = npt.NDArray[np.bool_]
-
-STATES = pd.CategoricalDtype(list(STATE_NAMES), ordered=True)
 
 
 def build_frames(
@@ -50,19 +45,6 @@ def instance_id(row: int) -> str:
     return f"i-{row:017x}"
 
 
-def assemble(frame: str, columns: Mapping[str, Any]) -> pd.DataFrame:
-    """The columns in the declared order; KeyError if one is missing."""
-    return pd.DataFrame({column.name: columns[column.name] for column in columns_of(frame)}, copy=False)
-
-
-def seconds(us: Ints) -> npt.NDArray[np.float64]:
-    """Instants as float seconds, NaN for "never"."""
-    values = us / US_PER_S
-    if len(us) and us.min() < 0:
-        values[us < 0] = np.nan
-    return values
-
-
 def spans(begin: Ints, end: Ints) -> npt.NDArray[np.float64]:
     """`end - begin` in seconds, NaN unless both have happened."""
     values = (end - begin) / US_PER_S
@@ -70,38 +52,6 @@ def spans(begin: Ints, end: Ints) -> npt.NDArray[np.float64]:
         if len(instants) and instants.min() < 0:
             values[instants < 0] = np.nan
     return values
-
-
-def category(rows: Ints, values: Sequence[str | None], used: Flags | None = None) -> pd.Categorical:
-    """`values[row]` of each row, missing for None and for row -1.
-
-    The categories are the values in use, sorted: a frame does not depend on what might have been, and
-    equals itself read back from a file. `used` is `rows_in_use(rows, len(values))` where it is known.
-    """
-    if used is None:
-        used = rows_in_use(rows, len(values))
-    present = {value for value, in_use in zip(values, used, strict=True) if in_use and value is not None}
-    categories = sorted(present)
-    code_of: dict[str | None, int] = {value: code for code, value in enumerate(categories)}
-    width = np.min_scalar_type(-max(1, len(categories)))
-    # The last one is what row -1 finds.
-    codes = np.array([code_of.get(value, -1) for value in values] + [-1], dtype=width)
-    return pd.Categorical.from_codes(codes[rows], categories=pd.Index(categories, dtype="str"))
-
-
-def rows_in_use(rows: Ints, count: int) -> Flags:
-    """Which of the table rows 0 .. count - 1 occur in `rows`; -1 stands for none of them."""
-    used = np.zeros(count + 1, dtype=np.bool_)
-    used[rows] = True
-    return used[:-1]
-
-
-def nullable(values: Ints, missing: npt.NDArray[np.bool_]) -> pd.api.extensions.ExtensionArray:
-    return pd.arrays.IntegerArray(np.where(missing, 1, values).astype(np.int64, copy=False), missing)
-
-
-def strings(values: pa.Array) -> Any:
-    return pd.StringDtype("pyarrow").__from_arrow__(values)  # type: ignore[attr-defined]
 
 
 def _text(text: Text) -> pd.Categorical:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from batchsim.results.frames import assemble, category, nullable, seconds
+from batchsim.results.arrays import assemble, category, nullable, seconds
 from batchsim.results.recording import FAILED, SUCCEEDED
 from batchsim.units import S_PER_HOUR, US_PER_S, UUSD_PER_USD
 
