@@ -9,7 +9,7 @@ result.jobs, result.attempts, result.instances, result.timeseries, result.summar
 
 from __future__ import annotations
 
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from batchsim.scenario import Scenario, load_scenario, parse_scenario
     from batchsim.studies.run import run
 
-__version__ = metadata.version("batchsim")
+    __version__: str
 
 # Imported when first asked for: pandas and pydantic take longer to load than many runs take.
 _HOMES = {
@@ -45,6 +45,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("batchsim")
     if name not in _HOMES:
         raise AttributeError(f"module 'batchsim' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
