@@ -1,0 +1,190 @@
+"""Every shipped scenario loads, checks, runs in seconds, audits clean, and shows what its header says."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+
+import batchsim
+from batchsim.studies.check import check
+from tests.shipped import readme
+from tests.shipped.readme import ROOT
+
+FILES = sorted((ROOT / "scenarios").glob("*.yaml"))
+STUCK = "stuck"
+SECONDS = 5.0
+
+
+def header(path):
+    """The comment at the top of a scenario, without its marks."""
+    lines = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            break
+        lines.append(line.removeprefix("#").strip())
+    return lines
+
+
+def commands(path):
+    """The commands of a scenario's header; what stands far to the right of one is a remark."""
+    return [re.split(r"\s{4,}", line)[0] for line in header(path) if line.startswith("batchsim ")]
+
+
+def load(name, *overrides):
+    return batchsim.load_scenario(ROOT / "scenarios" / f"{name}.yaml", overrides)
+
+
+def summary(name, *overrides):
+    return batchsim.run(load(name, *overrides)).summary
+
+
+def test_there_are_scenarios_of_each_kind():
+    assert {path.stem for path in FILES} == {
+        "quickstart",
+        "gpu-fragmentation",
+        "own-machines",
+        "philly-2017",
+        STUCK,
+    }
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+class TestEveryScenario:
+    def test_its_header_says_what_it_shows_and_how_to_run_it(self, path):
+        lines = header(path)
+        assert len(lines[0]) > 40
+        assert f"batchsim run scenarios/{path.name}" in commands(path)
+        assert load(path.stem).name == path.stem
+
+    def test_check_tells_whether_its_jobs_can_start(self, path):
+        never = check(load(path.stem)).never
+        assert bool(never) == (path.stem == STUCK)
+
+    def test_it_runs_in_seconds_and_every_law_holds(self, path):
+        begun = time.perf_counter()
+        result = batchsim.run(load(path.stem))
+        assert result.audit() == []
+        assert time.perf_counter() - begun < SECONDS
+        assert result.summary["outcome"] == ("stalled" if path.stem == STUCK else "finished")
+        assert result.manifest["not_modelled"] == []
+
+    def test_the_commands_of_its_header_work(self, path, tmp_path):
+        for command in commands(path):
+            code, said = readme.run(command, tmp_path)
+            expected = {"check": 1, "run": 3}[command.split()[1]] if path.stem == STUCK else 0
+            assert code == expected, f"{command}\n{said}"
+
+
+# -------------------------------------------------------------------------------- what the headers claim
+
+
+def test_half_of_the_quickstarts_bill_is_unused_and_two_thirds_would_do():
+    result = batchsim.run(load("quickstart"))
+    told = result.summary
+    assert told["queues"]["clinical"]["waiting_p95_s"] < 600
+    assert told["queues"]["research"]["waiting_p95_s"] > 6 * 3600
+    assert 0.45 < told["utilization"] < 0.55
+    assert len(told["instanceTypes"]) >= 4
+    assert {kind.split(".")[0] for kind in result.instances["instance_type"]} == {"c6i"}
+    cheaper = summary("quickstart", "computeEnvironments.genomics.computeResources.instanceTypes=[m6i, r6i]")
+    assert cheaper["cost_usd"] == pytest.approx(told["cost_usd"] * 2 / 3, rel=0.05)
+
+
+def test_gpus_are_free_while_training_waits_and_one_kept_instance_ends_that():
+    told = summary("gpu-fragmentation")["queues"]
+    assert told["training"]["waiting_p95_s"] > 6 * 3600
+    assert told["tuning"]["waiting_p95_s"] < 3600
+    kept = summary(
+        "gpu-fragmentation",
+        "jobQueues.training.computeEnvironmentOrder.0.computeEnvironment=whole",
+        "computeEnvironments.shared.computeResources.maxvCpus=576",
+    )["queues"]
+    assert kept["training"]["waiting_max_s"] < 600
+
+
+def test_of_the_sizes_of_g5_the_one_with_the_dearest_gpu_is_launched():
+    listed = "computeEnvironments.shared.computeResources.instanceTypes=[g5.xlarge, g5.12xlarge, g5.48xlarge]"
+    result = batchsim.run(load("gpu-fragmentation", listed))
+    assert set(result.instances["instance_type"]) == {"g5.48xlarge"}
+
+
+def test_free_gpus_add_up_to_what_the_waiting_job_asks_for():
+    """Fragmentation itself: while a job of 8 GPUs waits, 8 are free, but never on one instance."""
+    result = batchsim.run(load("gpu-fragmentation"))
+    jobs = result.jobs
+    longest = jobs[jobs["queue"] == "training"].sort_values("waiting_s").iloc[-1]
+    ready = result.instances[result.instances["ready_s"] <= longest["runnable_s"]]
+    free_in_all = []
+    for instant in range(int(longest["runnable_s"]) + 60, int(longest["start_s"]) - 60, 300):
+        up = ready[ready["ended_s"].isna() | (ready["ended_s"] > instant)]
+        busy = result.attempts[
+            (result.attempts["placed_s"] <= instant) & (result.attempts["ended_s"] > instant)
+        ]
+        used = busy.groupby("instance", observed=True)["gpus"].sum()
+        free = up.set_index("instance")["gpus"].sub(used, fill_value=0)
+        assert free.max() < 8
+        free_in_all.append(free.sum())
+    assert max(free_in_all) >= 8
+
+
+def test_the_cloud_takes_what_the_lab_cannot():
+    told = summary("own-machines")
+    assert told["environments"]["lab"]["cost_usd"] == 0
+    assert told["environments"]["cloud"]["cost_usd"] == pytest.approx(told["cost_usd"])
+    assert told["cost_usd"] > 10
+    alone = summary("own-machines", "computeEnvironments.cloud.computeResources.maxvCpus=0")
+    assert alone["cost_usd"] == 0
+    assert alone["waiting_p95_s"] > 10 * told["waiting_p95_s"]
+    larger = summary(
+        "own-machines",
+        "computeEnvironments.cloud.computeResources.maxvCpus=0",
+        "computeEnvironments.lab.instances.0.count=6",
+    )
+    assert told["waiting_p95_s"] < larger["waiting_p95_s"] < alone["waiting_p95_s"]
+
+
+def test_the_stuck_job_holds_up_those_behind_it():
+    result = batchsim.run(load(STUCK))
+    waiting = result.jobs[result.jobs["state"] == "RUNNABLE"]
+    behind = waiting[waiting["job"] != "genome-0"]
+    assert len(behind) == len(waiting) - 1
+    assert len(behind) > 1
+    assert all(reason.startswith("Waits behind the head") for reason in behind["status_reason"])
+    mended = summary(
+        STUCK, "jobDefinitions.assemble.containerProperties.resourceRequirements.MEMORY.value=31061"
+    )
+    assert mended["outcome"] == "finished"
+
+
+# ------------------------------------------------------------------------------------------- determinism
+
+
+def test_the_same_seed_gives_the_same_bytes(tmp_path):
+    program = (
+        "import sys, batchsim\n"
+        "batchsim.run(batchsim.load_scenario('scenarios/quickstart.yaml'), seed=7).write(sys.argv[1])\n"
+    )
+    folders = []
+    for hash_seed in ("0", "random"):
+        folder = tmp_path / hash_seed
+        environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)}
+        subprocess.run([sys.executable, "-c", program, str(folder)], cwd=ROOT, env=environment, check=True)
+        folders.append({path.name: path.read_bytes() for path in folder.iterdir()})
+    assert len(folders[0]) == 6
+    assert folders[0] == folders[1]
+
+
+def test_another_seed_gives_other_jobs_and_another_replication_too():
+    scenario = load("quickstart")
+    first, again, other, second = (
+        batchsim.run(scenario, seed=seed, replication=replication).jobs
+        for seed, replication in ((7, 0), (7, 0), (8, 0), (7, 1))
+    )
+    assert first.equals(again)
+    assert not first.equals(other)
+    assert not first.equals(second)
