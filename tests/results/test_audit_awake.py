@@ -12,6 +12,7 @@ import pytest
 from batchsim.errors import ResultError
 from batchsim.results import InstanceTypeRow, Result, build_result
 from batchsim.results.audit import LAWS, Violation, audit_folder, audit_frames
+from batchsim.results.audit.capacity import _by_instance_and_time
 from tests.results.worlds import Job, JobClass, Machine, World, record, told_by_hand
 
 KINDS = [InstanceTypeRow("small", 2, 400, 0, 17_123), InstanceTypeRow("large", 4, 500, 1, 3_600_000)]
@@ -317,6 +318,27 @@ def test_rows_are_those_of_the_frame_whatever_its_order(horizon):
     assert {(violation.law, violation.rows) for violation in found if violation.frame == "attempts"} == {
         ("L1", (0,))
     }
+
+
+def test_a_series_that_is_missing_is_missed(horizon):
+    frame = horizon.timeseries
+    for kept in (frame[frame["name"] != "gpu"], frame.iloc[:0]):
+        found = audit_frames(horizon.frames | {"timeseries": kept}, horizon.summary, horizon.manifest)
+        assert [(violation.law, violation.frame) for violation in found if violation.law == "L6"] == [
+            ("L6", "timeseries")
+        ]
+
+
+def test_events_too_far_apart_for_one_integer_are_in_the_same_order():
+    rng = np.random.default_rng(2)
+    instance = rng.integers(0, 5, 200)
+    begin = rng.integers(0, 40, 200)
+    end = begin + rng.integers(1, 20, 200)
+    near = _by_instance_and_time(instance, begin, end)
+    far = _by_instance_and_time(instance * 10**6, begin * 10**12, end * 10**12)
+    instants, instances = np.concatenate((begin, end)), np.concatenate((instance, instance))
+    told = [list(zip(instances[order], instants[order], order < 200, strict=True)) for order in (near, far)]
+    assert told[0] == told[1] == sorted(told[0])
 
 
 def test_a_folder_is_audited_like_the_result_in_it(horizon, tmp_path):

@@ -118,6 +118,10 @@ def test_who_passes_whom(case):
     assert guilty(stories) == guilty_by_definition(stories) == expected
 
 
+def test_nobody_passes_where_nobody_became_runnable():
+    assert guilty([Story(END + 1), Story(END + 1)]) == set()
+
+
 def test_a_greedy_queue_may_pass():
     stories, expected = CASES["the younger first"]
     assert expected

@@ -272,6 +272,14 @@ def test_a_damaged_summary_is_named(result, tmp_path, text, said):
         Result.read(tmp_path)
 
 
+def test_a_summary_that_cannot_be_opened_is_named(result, tmp_path):
+    result.write(tmp_path)
+    (tmp_path / "summary.json").unlink()
+    (tmp_path / "summary.json").mkdir()
+    with pytest.raises(ResultError, match=r"summary\.json: cannot be read"):
+        Result.read(tmp_path)
+
+
 def test_json_files_are_for_people_too(result, tmp_path):
     result.write(tmp_path)
     text = (tmp_path / "summary.json").read_text()

@@ -26,7 +26,7 @@ def counts(facts: Facts) -> list[Violation]:
     frame = facts.frames["timeseries"]
     rows_of = {(kind, name): rows for kind, name, rows in series(facts)}
     if not rows_of:
-        return []
+        return [Violation("L6", "no series at all", frame="timeseries")]
     at = np.rint(frame["t_s"].to_numpy() * US_PER_S).astype(np.int64)
     grid = at[next(iter(rows_of.values()))]
     other = np.ones(len(frame), dtype=np.bool_)
@@ -38,13 +38,18 @@ def counts(facts: Facts) -> list[Violation]:
     instants = _Instants(grid)
     positions = _attempt_positions(facts, instants)
     expected = _of_queues(facts, instants, positions) | _of_environments(facts, instants, positions)
+    missing = [
+        Violation("L6", f"no series of {kind} {name}", frame="timeseries")
+        for kind, name in expected
+        if (kind, name) not in rows_of
+    ]
     nothing = dict.fromkeys(_OF_BOTH, np.zeros(len(grid), dtype=np.int64))
     wrong: dict[str, Flags] = {}
     for key, rows in rows_of.items():
         for column, values in expected.get(key, nothing).items():
             told = frame[column].fillna(-1).to_numpy(dtype=np.int64)[rows]
             wrong.setdefault(column, np.zeros(len(frame), dtype=np.bool_))[rows] = told != values
-    return [
+    return missing + [
         violation
         for column, guilty in wrong.items()
         for violation in rows_where(guilty, "L6", "timeseries", f"{column} is not what the rows count")
