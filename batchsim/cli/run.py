@@ -108,9 +108,12 @@ def run(
 
 def _once(job: Job) -> Verdict:
     from batchsim.cli import summary
+    from batchsim.results.files import check_folder
     from batchsim.studies.run import run as simulate
     from batchsim.studies.stalled import left_waiting
 
+    if job.folder is not None:
+        check_folder(job.folder)
     with RunProgress(1) as progress:
         result = simulate(
             job.scenario,

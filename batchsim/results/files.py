@@ -93,21 +93,42 @@ def read_folder(
 # --- writing ----------------------------------------------------------------------------------
 
 
-def _prepare(folder: Path) -> None:
-    if folder.exists() and not folder.is_dir():
+def check_folder(folder: str | Path) -> None:
+    """Raise ResultError if a result could not be written to `folder`; creates and changes nothing.
+
+    Asked before a long run, so that it is not lost to a name that was mistyped.
+    """
+    target = Path(folder)
+    if target.exists() and not target.is_dir():
         raise ResultError(file=str(folder), expected="a folder to write to", found="a file")
-    folder.mkdir(parents=True, exist_ok=True)
-    names = sorted(entry.name for entry in folder.iterdir())
+    names = _names_in(target) if target.is_dir() else []
     foreign = [name for name in names if name not in _OURS and not _is_temporary(name)]
-    if foreign and not _is_a_result(folder):
+    if foreign and not _is_a_result(target):
         raise ResultError(
             file=str(folder),
             expected="a new folder, an empty one, or one with an earlier result",
             found=", ".join(foreign),
             hint="nothing was written",
         )
-    for name in filter(_is_temporary, names):
+    there = next(parent for parent in (target, *target.absolute().parents) if parent.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise ResultError(
+            file=str(folder),
+            expected="a folder that can be written to",
+            found=f"no right to write in {there}",
+            hint="nothing was written",
+        )
+
+
+def _prepare(folder: Path) -> None:
+    check_folder(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in filter(_is_temporary, _names_in(folder)):
         (folder / name).unlink(missing_ok=True)
+
+
+def _names_in(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir())
 
 
 def _is_a_result(folder: Path) -> bool:

@@ -10,6 +10,7 @@ import pytest
 
 from batchsim.errors import ResultError, UsageError
 from batchsim.results import Result, build_result, files
+from batchsim.results.files import check_folder
 from tests.results.worlds import told_by_hand
 
 NAMES = {"jobs", "attempts", "instances", "timeseries"}
@@ -310,3 +311,15 @@ def test_a_result_without_a_finished_job_shows_itself(result):
     for key in ("makespan_s", "waiting_mean_s", "waiting_p95_s", "utilization"):
         result.summary[key] = None
     assert "makespan -" in repr(result)
+
+
+def test_a_folder_is_checked_without_creating_anything(tmp_path):
+    check_folder(tmp_path / "new" / "deep")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ResultError, match=r"notes\.txt"):
+        check_folder(tmp_path)
+    with pytest.raises(ResultError, match="a file"):
+        check_folder(tmp_path / "notes.txt")
+    with pytest.raises(ResultError, match="no right to write"):
+        check_folder(tmp_path / "notes.txt" / "below")
