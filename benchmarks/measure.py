@@ -50,17 +50,17 @@ def measure(function: Callable[..., R], *args: object, timeout_s: float | None =
     theirs.close()
     try:
         if not ours.poll(timeout_s):
-            raise MeasurementError(f"{function.__qualname__} did not finish within {timeout_s} s")
+            raise MeasurementError(f"{_name(function)} did not finish within {timeout_s} s")
         succeeded, answer = ours.recv()
     except EOFError:
         child.join()
-        raise MeasurementError(f"{function.__qualname__} died with exit code {child.exitcode}") from None
+        raise MeasurementError(f"{_name(function)} died with exit code {child.exitcode}") from None
     finally:
         child.kill()
         child.join()
         ours.close()
     if not succeeded:
-        raise MeasurementError(f"{function.__qualname__} failed:\n{answer}")
+        raise MeasurementError(f"{_name(function)} failed:\n{answer}")
     measurement: Measurement[R] = answer
     return measurement
 
@@ -89,3 +89,7 @@ def peak_mib() -> float:
                 return int(line.split()[1]) / 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1024**2 if sys.platform == "darwin" else 1024)
+
+
+def _name(function: Callable[..., object]) -> str:
+    return getattr(function, "__qualname__", repr(function))

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from benchmarks import shapes
 from benchmarks.measure import MeasurementError
+from benchmarks.rivals import kiefer_wolfowitz as recursion
 from benchmarks.rivals.accasim_shim import run_accasim, usable_jobs
 from benchmarks.rivals.heap_fcfs import heap_fcfs
 from benchmarks.rivals.textbook_simpy import (
@@ -22,7 +23,7 @@ from benchmarks.rivals.textbook_simpy import (
 from tests.reference import TickInstance, TickJob, TickQueue, kiefer_wolfowitz, tick_model
 
 S = 1_000_000
-SLOT_MODELS = [heap_fcfs, identical_slots]
+SLOT_MODELS = [heap_fcfs, identical_slots, recursion.kiefer_wolfowitz]
 MANAGED_MODELS = [managed_containers, managed_filter_store]
 
 

@@ -1,0 +1,233 @@
+"""What is measured: functions that make their own jobs, run one simulator on them, and say what that took.
+
+Each is to be called in a process of its own (see `measure`). CPU time counts from the jobs as numpy columns
+to the simulator's answer: for batchsim to the result's frames and summary, for the others to a list of
+starts. Making the columns and importing are not counted; memory counts everything.
+
+batchsim runs the fixed fleets with AWS's delays off, since the yardstick has none, and the managed shapes
+with AWS's cadence: a pass each second, a scaling decision each 30 s, 90 s to boot, 120 s of idleness.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from array import array
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from batchsim import run
+from batchsim.core.plan import ClassPlan, EnvironmentPlan, MachineType, Need, Plan, Policy, QueuePlan
+from batchsim.drivers.simulated import simulate
+from batchsim.drivers.world import Boot, Machines, World
+from batchsim.results.build import build_result
+from batchsim.results.context import EnvironmentRow, InstanceTypeRow, RunContext
+from batchsim.results.recording import Recorder
+from batchsim.scenario import parse_scenario
+from batchsim.workload.table import JobClass
+from benchmarks import shapes
+from benchmarks.measure import peak_mib
+from benchmarks.rivals.accasim_shim import run_accasim
+from benchmarks.rivals.heap_fcfs import heap_fcfs
+from benchmarks.rivals.kiefer_wolfowitz import kiefer_wolfowitz
+from benchmarks.rivals.textbook_simpy import (
+    Delays,
+    identical_slots,
+    managed_containers,
+    managed_filter_store,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from benchmarks.shapes import Shape
+
+DELAYS = Delays()
+PASS_INTERVAL_US = shapes.US_PER_S
+BACKLOG_SLOTS = 1024
+
+
+class Cost(NamedTuple):
+    """What a run took; `mean_wait_s` is over all its jobs, in seconds."""
+
+    jobs: int
+    cpu_s: float
+    peak_mib: float
+    mean_wait_s: float
+
+    @property
+    def us_per_job(self) -> float:
+        return self.cpu_s / self.jobs * 1e6
+
+
+def batchsim(shape_name: str, jobs: int) -> Cost:
+    return _batchsim(shapes.SHAPES[shape_name](jobs))
+
+
+def batchsim_fleet(jobs: int, instances: int) -> Cost:
+    return _batchsim(shapes.fleet(jobs, instances=instances))
+
+
+def slots_rival(rival: Callable[[list[int], list[int], int], list[int]], shape_name: str, jobs: int) -> Cost:
+    """A simulator of identical slots."""
+    shape = shapes.SHAPES[shape_name](jobs)
+    began = time.process_time()
+    starts = rival(shape.submit_us.tolist(), shape.runtime_us.tolist(), shape.slots)
+    return _cost(shape, time.process_time() - began, starts)
+
+
+def managed_rival(rival: Callable[[Shape], object], shape_name: str, jobs: int) -> Cost:
+    """A simulator of a managed environment."""
+    shape = shapes.SHAPES[shape_name](jobs)
+    began = time.process_time()
+    outcome = rival(shape)
+    return _cost(shape, time.process_time() - began, outcome.starts)  # type: ignore[attr-defined]
+
+
+def accasim(python: str, jobs: int) -> Cost:
+    """AccaSim in the interpreter `python`, on a log that asks for more than its slots can serve."""
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder, "log.swf")
+        shapes.write_swf(shapes.backlogged(jobs, slots=BACKLOG_SLOTS), log)
+        outcome = run_accasim(python, log, BACKLOG_SLOTS)
+    return Cost(outcome.jobs, outcome.cpu_s, outcome.peak_mib, outcome.mean_wait_s)
+
+
+def batchsim_log(jobs: int) -> Cost:
+    """The same log in batchsim, scenario, log and all, as `batchsim.run` does it."""
+    with tempfile.TemporaryDirectory() as folder:
+        shapes.write_swf(shapes.backlogged(jobs, slots=BACKLOG_SLOTS), Path(folder, "log.swf"))
+        began = time.process_time()
+        result = run(parse_scenario(_LOG_SCENARIO, base=Path(folder)))
+        cpu_s = time.process_time() - began
+    return Cost(len(result.jobs), cpu_s, peak_mib(), result.summary["waiting_mean_s"])
+
+
+_LOG_SCENARIO = f"""
+batchsim: 1
+computeEnvironments:
+  - computeEnvironmentName: slots
+    type: UNMANAGED
+    instances: [{{vcpus: {BACKLOG_SLOTS}, memory: 4TiB, usdPerHour: 0}}]
+jobQueues:
+  - {{jobQueueName: q, computeEnvironmentOrder: [{{order: 1, computeEnvironment: slots}}]}}
+workload:
+  - {{name: log, jobQueue: q, trace: {{format: swf, path: log.swf}}}}
+assumptions: {{preset: ideal}}
+"""
+
+SLOT_RIVALS = {
+    "heapq loop": partial(slots_rival, heap_fcfs),
+    "recursion": partial(slots_rival, kiefer_wolfowitz),
+    "SimPy PriorityResource": partial(slots_rival, identical_slots),
+}
+MANAGED_RIVALS = {
+    "SimPy Container": partial(managed_rival, managed_containers),
+    "SimPy FilterStore": partial(managed_rival, managed_filter_store),
+}
+
+
+def _batchsim(shape: Shape) -> Cost:
+    began = time.process_time()
+    plan, world, context = prepare(shape)
+    recorder = Recorder(len(shape))
+    simulate(plan, world, recorder)
+    result = build_result(recorder, context)
+    cpu_s = time.process_time() - began
+    assert result.summary["outcome"] == "finished"
+    return Cost(len(shape), cpu_s, peak_mib(), result.summary["waiting_mean_s"])
+
+
+def _cost(shape: Shape, cpu_s: float, starts: list[int]) -> Cost:
+    mean_wait_s = float(np.mean(np.array(starts) - shape.submit_us)) / shapes.US_PER_S
+    return Cost(len(shape), cpu_s, peak_mib(), mean_wait_s)
+
+
+# --- from a shape to what the driver and the result need ----------------------------------------------------
+
+
+def prepare(shape: Shape) -> tuple[Plan, World, RunContext]:
+    """What `prepare` and `describe` make of a scenario, made of a shape."""
+    columns = np.stack([shape.queue, shape.vcpus, shape.memory_mib, shape.gpus])
+    distinct, class_of = _intern(columns)
+    needs: dict[Need, int] = {}
+    classes = [ClassPlan(queue, needs.setdefault(Need(*need), len(needs))) for queue, *need in distinct]
+    managed = bool(shape.max_vcpus)
+    plan = Plan(
+        types=[
+            MachineType(kind.name, kind.vcpus, kind.memory_mib, 0, round(kind.usd_per_hour * 1e6))
+            for kind in shape.kinds
+        ],
+        environments=[
+            EnvironmentPlan("ce", tuple(range(len(shape.kinds))), managed=managed, max_vcpus=shape.max_vcpus)
+        ],
+        queues=[
+            QueuePlan(f"q{index}", priority, (0,)) for index, priority in enumerate(shape.queue_priorities)
+        ],
+        needs=list(needs),
+        classes=classes,
+        class_of=array("i", class_of.tobytes()),
+        policy=_cadence() if managed else Policy(),
+    )
+    world = World(
+        submit_us=shape.submit_us.tolist(),
+        runtime_us=shape.runtime_us.tolist(),
+        class_of=plan.class_of,
+        failure_rate=[0.0] * len(classes),
+        failure_exit_code=[1] * len(classes),
+        image=[-1] * len(classes),
+        pull_us=[0] * len(classes),
+        boot=Boot(0, 0, DELAYS.boot_us),
+        machines=[Machines(0, row, kind.instances, "") for row, kind in enumerate(shape.kinds)],
+    )
+    return plan, world, _context(shape, plan, class_of)
+
+
+def _cadence() -> Policy:
+    return Policy(
+        scheduling_interval_us=PASS_INTERVAL_US,
+        scaling_interval_us=DELAYS.scaling_us,
+        idle_scale_in_us=DELAYS.idle_us,
+    )
+
+
+def _intern(
+    columns: np.ndarray[tuple[int, int], np.dtype[np.int64]],
+) -> tuple[list[list[int]], np.ndarray[tuple[int], np.dtype[np.int32]]]:
+    """The distinct rows, and for each job the number of its row."""
+    packed = np.zeros(columns.shape[1], dtype=np.int64)
+    for column in columns:
+        packed = packed * (int(column.max()) + 1) + column
+    _, first, class_of = np.unique(packed, return_index=True, return_inverse=True)
+    return columns[:, first].T.tolist(), class_of.astype(np.int32)
+
+
+def _context(shape: Shape, plan: Plan, class_of: np.ndarray[tuple[int], np.dtype[np.int32]]) -> RunContext:
+    classes = [
+        JobClass(f"jobs{number}", f"q{each.queue}", None, *plan.needs[each.need], 1, (), None, "", 0, 0.0, 1)
+        for number, each in enumerate(plan.classes)
+    ]
+    return RunContext(
+        name="benchmark",
+        region="us-east-1",
+        scenario={},
+        digest="",
+        assumptions={},
+        submit_us=shape.submit_us,
+        job_class=class_of,
+        ordinal=np.arange(len(shape)),
+        classes=classes,
+        queues=[queue.name for queue in plan.queues],
+        environments=[
+            EnvironmentRow(each.name, each.managed, each.min_vcpus, each.max_vcpus)
+            for each in plan.environments
+        ],
+        instance_types=[
+            InstanceTypeRow(each.name, each.vcpus, each.memory_mib, each.gpus, each.uusd_per_hour)
+            for each in plan.types
+        ],
+        version="benchmark",
+    )
