@@ -33,6 +33,8 @@ def test_it_is_small_sorted_and_says_whose_it_is():
     assert [job[1] for job in jobs] == sorted(job[1] for job in jobs)
     assert {len(job) for job in jobs} == {18}
     assert {job[4] for job in jobs} == {1, 2, 4}
+    assert sum(job[3] * job[4] for job in jobs) == 63_173_446
+    assert sum(job[0] * job[1] for job in jobs) == 512_968_567_256
     assert f"MaxJobs: {len(jobs)}\n" in comments
 
 
