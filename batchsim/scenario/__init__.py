@@ -7,16 +7,10 @@ stored as int microseconds, sizes as int MiB (image sizes as int bytes), rates a
 from __future__ import annotations
 
 from .assumptions import Assumption, Assumptions, assumption_table
-from .definitions import (
-    ContainerOverrides,
-    ContainerProperties,
-    EvaluateOnExit,
-    JobDefinition,
-    JobTimeout,
-    ResourceRequirement,
-    Resources,
-    RetryStrategy,
-)
+from .changes import CancelJobs, ConsumableResourceUpdate, Target, TerminateJobs, parse_target
+from .consumables import ConsumableResource, ConsumableResourceProperties
+from .containers import ContainerOverrides, ContainerProperties, ResourceRequirement, Resources
+from .definitions import JobDefinition, substituted
 from .distributions import (
     Arrivals,
     AtOnce,
@@ -30,52 +24,110 @@ from .distributions import (
     Poisson,
     Uniform,
 )
-from .environments import ComputeEnvironment, ComputeResources, Machine
-from .jobs import MAX_JOBS, Failure, GeneratedJobs, MixItem, Trace, TraceJobs, WorkloadEntry
+from .effective import effective_definition
+from .environments import ComputeEnvironment, ComputeResources, EksConfiguration, Machine
+from .jobs import (
+    MAX_JOBS,
+    ArrayProperties,
+    Dependency,
+    Event,
+    GeneratedJobs,
+    Jobs,
+    MixItem,
+    ServiceJobs,
+    Submission,
+    Trace,
+    TraceJobs,
+    WorkloadEntry,
+)
 from .loading import load_scenario, parse_scenario
+from .nodes import NodeGroup, NodeOverrides, NodeProperties, NodeRange, NodeRangeProperty
+from .outcomes import CapacityFailures, Failure, OnSigterm, StartFailures
+from .pods import EksProperties, PodResources
+from .policies import FairsharePolicy, QuotaSharePolicy, SchedulingPolicy, ShareAttributes
 from .problems import ScenarioProblems
-from .queues import ComputeEnvironmentOrder, JobQueue
+from .queues import ComputeEnvironmentOrder, JobQueue, JobStateTimeLimitAction
+from .retries import EvaluateOnExit, JobTimeout, RetryStrategy, ServiceRetryStrategy
 from .scenario import Scenario
 from .schema import json_schema
+from .services import CapacityLimit, QuotaShare, ServiceEnvironment
+from .tasks import EcsProperties, TaskContainer
 
 __all__ = [
     "MAX_JOBS",
+    "ArrayProperties",
     "Arrivals",
     "Assumption",
     "Assumptions",
     "AtOnce",
+    "CancelJobs",
+    "CapacityFailures",
+    "CapacityLimit",
     "ComputeEnvironment",
     "ComputeEnvironmentOrder",
     "ComputeResources",
+    "ConsumableResource",
+    "ConsumableResourceProperties",
+    "ConsumableResourceUpdate",
     "ContainerOverrides",
     "ContainerProperties",
+    "Dependency",
     "Distribution",
+    "EcsProperties",
+    "EksConfiguration",
+    "EksProperties",
     "Empirical",
     "EvaluateOnExit",
+    "Event",
     "Every",
     "Exponential",
     "Failure",
+    "FairsharePolicy",
     "Gamma",
     "GeneratedJobs",
     "Hourly",
     "JobDefinition",
     "JobQueue",
+    "JobStateTimeLimitAction",
     "JobTimeout",
+    "Jobs",
     "Lognormal",
     "Machine",
     "MixItem",
+    "NodeGroup",
+    "NodeOverrides",
+    "NodeProperties",
+    "NodeRange",
+    "NodeRangeProperty",
+    "OnSigterm",
+    "PodResources",
     "Poisson",
+    "QuotaShare",
+    "QuotaSharePolicy",
     "ResourceRequirement",
     "Resources",
     "RetryStrategy",
     "Scenario",
     "ScenarioProblems",
+    "SchedulingPolicy",
+    "ServiceEnvironment",
+    "ServiceJobs",
+    "ServiceRetryStrategy",
+    "ShareAttributes",
+    "StartFailures",
+    "Submission",
+    "Target",
+    "TaskContainer",
+    "TerminateJobs",
     "Trace",
     "TraceJobs",
     "Uniform",
     "WorkloadEntry",
     "assumption_table",
+    "effective_definition",
     "json_schema",
     "load_scenario",
     "parse_scenario",
+    "parse_target",
+    "substituted",
 ]

@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field
 
 from .distributions import Distribution
-from .values import Duration, ImageSize, Model, Size, sized
+from .unbuilt import is_unbuilt
+from .values import Duration, ImageSize, Model, Rate, Size, sized
 
 _MARK = "x-assumption"
 
@@ -94,12 +95,46 @@ class Assumptions(Model):
         "[spec 3.4]",
         "Which size is launched among instance types of equal price per vCPU.",
     )
-    backfill: Literal["none", "greedy"] = _assumed(
+    backfill: Literal["none", "greedy", "easy"] = _assumed(
         "none",
         "none",
         "choice",
         "[spec 2.3, 2.7]",
         "Whether jobs behind a queue's head may start while the head cannot.",
+    )
+    estimate: Literal["exact", "requested"] = _assumed(
+        "exact",
+        "exact",
+        "choice",
+        "[spec 2.3]",
+        "What EASY backfilling takes for the duration of a job: the real one, or the one its user stated.",
+    )
+    fairShareModel: Literal["finished", "cdk"] = _assumed(
+        "finished",
+        "finished",
+        "choice",
+        "[spec 2.4]",
+        "Whether the usage of running jobs counts in full, or decays as that of finished ones does.",
+    )
+    wildcardSplit: bool = _assumed(
+        True,
+        True,
+        "choice",
+        "[spec 2.4]",
+        "Whether the shares that one wildcard matches divide its allocation among them.",
+    )
+    submitJobRate: Rate = _assumed(
+        "50/s", 0, "1/s", "[spec 5.4]", "SubmitJob calls that an account may make; 0 means any number."
+    )
+    startFailureConsumesAttempt: bool = _assumed(
+        True,
+        True,
+        "choice",
+        "[spec 1.3]",
+        "Whether an attempt that fails before RUNNING counts as one.",
+    )
+    evaluateOnExitLimit: Literal[5, 6] = _assumed(
+        5, 5, "rules", "[spec 1.4]", "How many rules a retry strategy may have; AWS's own pages disagree."
     )
     memoryModel: Literal["registered", "fitted", "nominal"] = _assumed(
         "registered",
@@ -116,8 +151,12 @@ class Assumptions(Model):
     )
 
     def resolved(self) -> Self:
-        """The same values, all counted as given, so that a dump shows every one of them."""
-        return self.model_copy(update=dict(self))
+        """The same values, all counted as given, so that a dump shows every one that has an effect."""
+        return self.model_copy(update={name: value for name, value in self if _has_effect(name)})
+
+
+def _has_effect(name: str) -> bool:
+    return not is_unbuilt([Assumptions.__name__], name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +172,10 @@ class Assumption:
 
 
 def assumption_table() -> tuple[Assumption, ...]:
-    """All assumptions in the order they are declared."""
+    """All assumptions that have an effect, in the order they are declared."""
     extras = {name: field.json_schema_extra for name, field in Assumptions.model_fields.items()}
     return tuple(
         Assumption(name=name, **extra[_MARK])  # type: ignore[arg-type]
         for name, extra in extras.items()
-        if isinstance(extra, dict)
+        if isinstance(extra, dict) and _has_effect(name)
     )

@@ -1,219 +1,148 @@
 """Job definitions, spelt as `describe-job-definitions` spells them."""
 
 import re
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, PlainSerializer, ValidationInfo, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from batchsim.units import parse_size
+from .consumables import ConsumableResourceProperties
+from .containers import ContainerProperties, Resources
+from .metadata import CONTAINER_SETTINGS, Identity
+from .nodes import NodeProperties
+from .pods import EksProperties, PodResources
+from .retries import JobTimeout, RetryStrategy
+from .tasks import EcsProperties
+from .values import Many, MismatchError, Model, SafeName, Text, integral
 
-from .metadata import Access, ContainerSettings, FairShare, Identity, Logging, Network, Storage, Unbuilt
-from .values import LONGEST_QUANTITY, Many, MismatchError, Model, SafeName, Text, integral
+Priority = Annotated[int, Field(ge=0, le=9999), integral]
+Parameters = Annotated[dict[str, Text], Field(max_length=1000), CONTAINER_SETTINGS]
+Kind = Literal["container", "ecs", "eks", "multinode"]
 
-# [spec 1.14] for the lower limits; the upper ones keep the arithmetic of a run in 64 bits.
-_REQUIREMENT_LIMITS = {"VCPU": (1, 10_000), "MEMORY": (4, 10_000_000), "GPU": (1, 10_000)}
-_REQUIREMENT_UNITS = {"VCPU": "whole vCPUs", "MEMORY": "MiB", "GPU": "whole GPUs"}
-_REASON_PATTERN = re.compile(r"[A-Za-z0-9.:\s]*\*?")
-_EXIT_CODE_PATTERN = re.compile(r"[0-9]*\*?")
-_LONGEST_PATTERN = 512
-
-Vcpus = Annotated[int, Field(ge=1, le=10_000), integral]
-MemoryMiB = Annotated[int, Field(ge=4, le=10_000_000), integral]
-
-
-class Resources(NamedTuple):
-    """What one job asks for."""
-
-    vcpus: int
-    memory_mib: int
-    gpus: int
-
-
-class ResourceRequirement(Model):
-    """vCPUs, memory in MiB or GPUs of one job; AWS writes the value as text [spec 1.14]."""
-
-    type: Literal["VCPU", "MEMORY", "GPU"]
-    value: Annotated[int, PlainSerializer(str, when_used="json")] = Field(
-        json_schema_extra={"type": ["string", "integer"]},
-        description='Whole number, as text or not: "4" vCPUs, "7400" MiB (or "7.5GiB"), "1" GPU.',
-    )
-
-    @field_validator("value", mode="before")
-    @classmethod
-    def _of_its_type(cls, value: Any, info: ValidationInfo) -> Any:
-        kind = info.data.get("type", "GPU")
-        low, high = _REQUIREMENT_LIMITS[kind]
-        amount = _amount(value, is_size=kind == "MEMORY")
-        if amount is None or not low <= amount <= high:
-            raise MismatchError(f"{low} to {high} {_REQUIREMENT_UNITS[kind]}")
-        return amount
+_PARTS: dict[str, Kind] = {
+    "containerProperties": "container",
+    "ecsProperties": "ecs",
+    "eksProperties": "eks",
+    "nodeProperties": "multinode",
+}
+_PLACEHOLDER = re.compile(r"Ref::([A-Za-z0-9_.-]+)")
 
 
-def _amount(value: Any, *, is_size: bool) -> int | None:
-    if isinstance(value, str) and len(value) <= LONGEST_QUANTITY:
-        if re.fullmatch(r"[0-9]+", value):
-            return int(value)
-        if is_size:
-            try:
-                return parse_size(value)
-            except ValueError:
-                return None
-        return None
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _each_type_once(requirements: tuple[ResourceRequirement, ...]) -> None:
-    types = [requirement.type for requirement in requirements]
-    for index, kind in enumerate(types):
-        if kind in types[:index]:
-            raise MismatchError(
-                message=f"{kind} is required twice", place=("resourceRequirements", index, "type")
-            )
-
-
-class ContainerOverrides(Model):
-    """What a submission changes of its job definition."""
-
-    resourceRequirements: Annotated[Many[ResourceRequirement], Field(max_length=3)] = ()
-
-    command: ContainerSettings = None
-    environment: ContainerSettings = None
-
-    @model_validator(mode="after")
-    def _checked(self) -> Self:
-        _each_type_once(self.resourceRequirements)
-        return self
-
-    def applied_to(self, resources: Resources) -> Resources:
-        """The definition's resources with the overridden ones replaced."""
-        given = {requirement.type: requirement.value for requirement in self.resourceRequirements}
-        return Resources(
-            given.get("VCPU", resources.vcpus),
-            given.get("MEMORY", resources.memory_mib),
-            given.get("GPU", resources.gpus),
-        )
-
-
-class ContainerProperties(Model):
-    """The container of a job definition: its image and what it needs."""
-
-    image: Annotated[Text, Field(min_length=1)]
-    resourceRequirements: Annotated[Many[ResourceRequirement], Field(max_length=3)] = ()
-    vcpus: Vcpus | None = Field(None, description="Old style; resourceRequirements wins.")
-    memory: MemoryMiB | None = Field(None, description="Old style, MiB; resourceRequirements wins.")
-
-    command: ContainerSettings = None
-    environment: ContainerSettings = None
-    user: ContainerSettings = None
-    privileged: ContainerSettings = None
-    readonlyRootFilesystem: ContainerSettings = None
-    enableExecuteCommand: ContainerSettings = None
-    linuxParameters: ContainerSettings = None
-    ulimits: ContainerSettings = None
-    runtimePlatform: ContainerSettings = None
-    volumes: Storage = None
-    mountPoints: Storage = None
-    ephemeralStorage: Storage = None
-    jobRoleArn: Access = None
-    executionRoleArn: Access = None
-    secrets: Access = None
-    repositoryCredentials: Access = None
-    logConfiguration: Logging = None
-    networkConfiguration: Network = None
-    instanceType: Unbuilt = None
-    fargatePlatformConfiguration: Unbuilt = None
-
-    @model_validator(mode="after")
-    def _says_what_it_needs(self) -> Self:
-        _each_type_once(self.resourceRequirements)
-        given = {requirement.type for requirement in self.resourceRequirements}
-        for kind, old in (("VCPU", self.vcpus), ("MEMORY", self.memory)):
-            if kind not in given and old is None:
-                raise MismatchError(
-                    f"a {kind} requirement",
-                    hint=f"add {{type: {kind}, value: ...}} to resourceRequirements",
-                    place=("resourceRequirements",),
-                )
-        return self
-
-    def resources(self) -> Resources:
-        """vCPUs, MiB and GPUs of a job of this definition."""
-        old_style = Resources(self.vcpus or 1, self.memory or 4, 0)
-        return ContainerOverrides(resourceRequirements=self.resourceRequirements).applied_to(old_style)
-
-
-def _pattern_check(allowed: re.Pattern[str], expected: str) -> BeforeValidator:
-    def check(value: Any) -> Any:
-        if isinstance(value, int) and not isinstance(value, bool):
-            value = str(value)
-        if not isinstance(value, str) or not 1 <= len(value) <= _LONGEST_PATTERN:
-            raise MismatchError(expected)
-        if not allowed.fullmatch(value):
-            raise MismatchError(expected, message="Evaluate on exit condition contains restricted characters")
-        return value
-
-    return BeforeValidator(check)
-
-
-ReasonPattern = Annotated[
-    str,
-    _pattern_check(_REASON_PATTERN, "letters, digits, '.', ':' and spaces, with at most one * at the end"),
-]
-ExitCodePattern = Annotated[str, _pattern_check(_EXIT_CODE_PATTERN, "digits, with at most one * at the end")]
-
-
-def _upper(value: Any) -> Any:
-    return value.upper() if isinstance(value, str) and len(value) <= LONGEST_QUANTITY else value
-
-
-class EvaluateOnExit(Model):
-    """One rule of a retry strategy: all the patterns given must match [spec 1.4]."""
-
-    onStatusReason: ReasonPattern | None = None
-    onReason: ReasonPattern | None = None
-    onExitCode: ExitCodePattern | None = None
-    action: Annotated[Literal["RETRY", "EXIT"], BeforeValidator(_upper)]
-
-
-class RetryStrategy(Model):
-    """How often a job may be tried, and which failures end it at once [spec 1.3, 1.4]."""
-
-    attempts: Annotated[int, Field(ge=1, le=10), integral] = 1
-    evaluateOnExit: Annotated[Many[EvaluateOnExit], Field(max_length=5)] = ()
-
-    @model_validator(mode="after")
-    def _rules_need_attempts(self) -> Self:
-        if self.evaluateOnExit and "attempts" not in self.model_fields_set:
-            raise MismatchError("attempts beside evaluateOnExit", place=("attempts",), missing=True)
-        return self
-
-
-class JobTimeout(Model):
-    """A limit on the duration of each attempt, counted from RUNNING [spec 1.7]."""
-
-    attemptDurationSeconds: Annotated[int, Field(ge=60, le=2**31 - 1), integral]
+def substituted(command: Iterable[str], parameters: Mapping[str, str]) -> tuple[str, ...]:
+    """A command with each `Ref::name` replaced by its parameter; others stay [spec 1.14]."""
+    return tuple(_PLACEHOLDER.sub(lambda match: parameters.get(match[1], match[0]), word) for word in command)
 
 
 class JobDefinition(Model):
-    """A job definition of one container on EC2."""
+    """A job definition: one container, several (`ecsProperties`), a pod, or the nodes of a multi-node job."""
 
     jobDefinitionName: SafeName
-    type: Literal["container"] = "container"
+    type: Literal["container", "multinode"] = "container"
     revision: Annotated[int, Field(ge=1, le=2**31 - 1), integral] = 1
     status: Literal["ACTIVE", "INACTIVE"] = "ACTIVE"
-    containerProperties: ContainerProperties
+    containerProperties: ContainerProperties | None = None
+    ecsProperties: EcsProperties | None = None
+    eksProperties: EksProperties | None = None
+    nodeProperties: NodeProperties | None = None
     retryStrategy: RetryStrategy = RetryStrategy()
     timeout: JobTimeout | None = None
+    schedulingPriority: Priority = Field(0, description="Counts inside one share of a fair-share queue.")
+    parameters: Parameters = Field({}, description="Values of Ref::name in commands; a submission's win.")
+    consumableResourceProperties: ConsumableResourceProperties = ConsumableResourceProperties()
     platformCapabilities: Annotated[Many[Literal["EC2"]], Field(max_length=1)] = ("EC2",)
+    containerOrchestrationType: Literal["ECS", "EKS"] | None = None
 
     jobDefinitionArn: Identity = None
-    containerOrchestrationType: Literal["ECS"] | None = None
     tags: Identity = None
     propagateTags: Identity = None
-    parameters: Identity = None
-    schedulingPriority: FairShare = None
-    nodeProperties: Unbuilt = None
-    eksProperties: Unbuilt = None
-    ecsProperties: Unbuilt = None
-    consumableResourceProperties: Unbuilt = None
     resourceRetentionPolicy: Identity = None
+
+    @model_validator(mode="after")
+    def _parts_of_its_type(self) -> Self:
+        allowed = [
+            part for part, kind in _PARTS.items() if (kind == "multinode") == (self.type == "multinode")
+        ]
+        foreign = [part for part in _PARTS if part not in allowed and getattr(self, part) is not None]
+        if foreign:
+            raise MismatchError(
+                message=f"{foreign[0]} does not belong to a job definition of type {self.type}",
+                hint="remove it, or change the type",
+                place=(foreign[0],),
+            )
+        given = [part for part in allowed if getattr(self, part) is not None]
+        if not given:
+            raise MismatchError(
+                f"{allowed[0]} in a job definition of type {self.type}", place=(allowed[0],), missing=True
+            )
+        if len(given) > 1:
+            raise MismatchError(
+                f"exactly one of {', '.join(allowed)}",
+                message=f"there is {' and '.join(given)}",
+                place=(given[1],),
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _platform_agrees(self) -> Self:
+        if self.containerOrchestrationType not in (None, self.platform):
+            raise MismatchError(f"{self.platform!r} or nothing", place=("containerOrchestrationType",))
+        if self.containerProperties is not None and self.containerProperties.instanceType is not None:
+            raise MismatchError(
+                message="instanceType is for multi-node jobs only",
+                hint="list instance types in the compute environment",
+                place=("containerProperties", "instanceType"),
+            )
+        if self.nodeProperties is not None and self.consumableResourceProperties.consumableResourceList:
+            raise MismatchError(
+                message="a multi-node job names consumable resources in its node ranges",
+                hint="move it into nodeProperties.nodeRangeProperties",
+                place=("consumableResourceProperties",),
+            )
+        return self
+
+    @property
+    def kind(self) -> Kind:
+        """Which of its four forms the definition has."""
+        return next(kind for part, kind in _PARTS.items() if getattr(self, part) is not None)
+
+    @property
+    def platform(self) -> Literal["ECS", "EKS"]:
+        """Where jobs of the definition run."""
+        in_pods = self.kind == "eks" or (self.nodeProperties and self.nodeProperties.platform == "EKS")
+        return "EKS" if in_pods else "ECS"
+
+    def resources(self) -> Resources:
+        """vCPUs, MiB and GPUs of a single-node job on ECS: of its container, or of all of them."""
+        if self.containerProperties is not None:
+            return self.containerProperties.resources()
+        assert self.ecsProperties is not None, "not a single-node ECS job"
+        return self.ecsProperties.task.resources()
+
+    def pod_resources(self) -> PodResources:
+        """What the pod of a single-node job on EKS asks for."""
+        assert self.eksProperties is not None, "not a single-node EKS job"
+        return self.eksProperties.podProperties.resources()
+
+    def images(self) -> tuple[str, ...]:
+        """The images of a single-node job, init containers first, each once."""
+        if self.containerProperties is not None:
+            return (self.containerProperties.image,)
+        if self.ecsProperties is not None:
+            return tuple(dict.fromkeys(each.image for each in self.ecsProperties.task.containers))
+        assert self.eksProperties is not None, "not a single-node job"
+        pod = self.eksProperties.podProperties
+        return tuple(dict.fromkeys(each.image for each in (*pod.initContainers, *pod.containers)))
+
+    def consumables(self) -> dict[str, int]:
+        """Consumable resources that one job locks, all its nodes together: name -> quantity."""
+        if self.nodeProperties is not None:
+            return self.nodeProperties.consumables()
+        return self.consumableResourceProperties.quantities()
+
+    def container_names(self) -> tuple[str | None, ...]:
+        """Names of the containers of a multi-container job or a pod, without init containers."""
+        if self.ecsProperties is not None:
+            return tuple(each.name for each in self.ecsProperties.task.containers)
+        if self.eksProperties is not None:
+            return tuple(each.name for each in self.eksProperties.podProperties.containers)
+        return ()

@@ -19,6 +19,18 @@ ITEM_NAMES: dict[str, tuple[str, ...]] = {
     "resourceRequirements": ("type",),
     "workload": ("name",),
     "mix": ("jobDefinition",),
+    "schedulingPolicies": ("name",),
+    "shareDistribution": ("shareIdentifier",),
+    "consumableResources": ("consumableResourceName",),
+    "consumableResourceList": ("consumableResource",),
+    "serviceEnvironments": ("serviceEnvironmentName",),
+    "serviceEnvironmentOrder": ("serviceEnvironment",),
+    "quotaShares": ("quotaShareName",),
+    "capacityLimits": ("capacityUnit",),
+    "containers": ("name",),
+    "initContainers": ("name",),
+    "environment": ("name",),
+    "env": ("name",),
 }
 
 _LONGEST_PART = 60

@@ -4,17 +4,22 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from .metadata import Access, FairShare, Identity, MachineImage, Network, SpotSettings, Unbuilt, Updates
-from .values import Many, ManyPlain, MismatchError, Model, SafeName, Size, State, integral, matching, sized
+from .metadata import Access, Identity, MachineImage, Network, SpotSettings, Unbuilt, Updates
+from .values import (
+    InstanceTypeName,
+    Many,
+    ManyPlain,
+    MismatchError,
+    Model,
+    SafeName,
+    Size,
+    State,
+    Text,
+    integral,
+    sized,
+)
 
 _FOREIGN_PARTS = {"MANAGED": ("instances", "unmanagedvCpus"), "UNMANAGED": ("computeResources",)}
-
-InstanceTypeName = Annotated[
-    str,
-    matching(
-        r"^[a-z][a-z0-9._-]*$", "an instance type, a family or a bundle such as c6i.large, c6i or optimal", 64
-    ),
-]
 
 
 class Machine(Model):
@@ -82,6 +87,13 @@ class ComputeResources(Model):
         return self
 
 
+class EksConfiguration(Model):
+    """The cluster of an environment whose jobs are pods."""
+
+    eksClusterArn: Text
+    kubernetesNamespace: Text = "default"
+
+
 class ComputeEnvironment(Model):
     """A compute environment; `computeResources` if it is managed, `instances` if it is not."""
 
@@ -93,10 +105,14 @@ class ComputeEnvironment(Model):
         (), description="The machines of an UNMANAGED environment. Ours: AWS has no such field."
     )
 
+    unmanagedvCpus: Annotated[int, Field(ge=0, le=100_000_000), integral] | None = Field(
+        None, description="What an UNMANAGED environment adds to a fair-share queue's total."
+    )
+    containerOrchestrationType: Literal["ECS", "EKS"] | None = None
+    eksConfiguration: EksConfiguration | None = None
+
     computeEnvironmentArn: Identity = None
-    unmanagedvCpus: FairShare = None
     ecsClusterArn: Identity = None
-    containerOrchestrationType: Literal["ECS"] | None = None
     status: Identity = None
     statusReason: Identity = None
     uuid: Identity = None
@@ -104,7 +120,6 @@ class ComputeEnvironment(Model):
     context: Identity = None
     serviceRole: Access = None
     updatePolicy: Updates = None
-    eksConfiguration: Unbuilt = None
 
     @model_validator(mode="after")
     def _parts_of_its_type(self) -> Self:
@@ -120,3 +135,28 @@ class ComputeEnvironment(Model):
                     place=(name,),
                 )
         return self
+
+    @model_validator(mode="after")
+    def _platform_agrees(self) -> Self:
+        if self.eksConfiguration is not None and self.containerOrchestrationType == "ECS":
+            raise MismatchError(
+                message="eksConfiguration does not belong to ECS environments", place=("eksConfiguration",)
+            )
+        if self.platform == "ECS":
+            return self
+        if self.type == "UNMANAGED":
+            raise MismatchError(
+                message="an EKS environment is MANAGED", hint="change its type", place=("type",)
+            )
+        if self.computeResources and "allocationStrategy" not in self.computeResources.model_fields_set:
+            raise MismatchError(
+                "an allocationStrategy in an EKS environment",
+                place=("computeResources", "allocationStrategy"),
+                missing=True,
+            )
+        return self
+
+    @property
+    def platform(self) -> Literal["ECS", "EKS"]:
+        """Where its jobs run."""
+        return "EKS" if self.eksConfiguration or self.containerOrchestrationType == "EKS" else "ECS"

@@ -4,9 +4,19 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema, model_validator
 
-from .definitions import ContainerOverrides, JobTimeout, RetryStrategy
+from .changes import CancelJobs, ConsumableResourceUpdate, TerminateJobs
+from .consumables import ConsumableResourceProperties
+from .containers import ContainerOverrides
+from .definitions import Parameters, Priority
 from .distributions import Arrivals, Distribution
-from .metadata import Identity, Unbuilt
+from .metadata import Identity
+from .nodes import NodeOverrides
+from .outcomes import CapacityFailures, Failure, OnSigterm, StartFailures
+from .pods import EksPropertiesOverride
+from .policies import Shares
+from .retries import ExitCode, JobTimeout, RetryStrategy, ServiceRetryStrategy
+from .services import ServiceInstanceType
+from .tasks import EcsPropertiesOverride
 from .values import (
     ARN_PREFIX,
     AwsName,
@@ -14,10 +24,12 @@ from .values import (
     FilePath,
     ImageSize,
     Many,
+    ManyPlain,
     MismatchError,
     Model,
     SafeName,
     Size,
+    Text,
     integral,
     last_component,
     matching,
@@ -26,6 +38,8 @@ from .values import (
 
 MAX_JOBS = 10_000_000
 """Jobs of one scenario [reliability: limits]; a run refuses more before it draws any."""
+MOST_DEPENDENCIES = 20
+SMALLEST_ARRAY, LARGEST_ARRAY = 2, 10_000
 
 # A name, name:revision or either as an ARN [spec 1.14].
 _REFERENCE = "[A-Za-z0-9_][A-Za-z0-9_.-]*(:[1-9][0-9]{0,9})?"
@@ -39,13 +53,6 @@ DefinitionReference = Annotated[
 ]
 
 
-class Failure(Model):
-    """Attempts that fail by themselves: each with probability `rate`, leaving `exitCode`."""
-
-    rate: Annotated[float, Field(ge=0, le=1)]
-    exitCode: Annotated[int, Field(ge=1, le=255), integral] = 1
-
-
 class MixItem(Model):
     """One kind of job in a mix; what it leaves out is taken from the workload entry."""
 
@@ -56,57 +63,84 @@ class MixItem(Model):
     failure: Failure | None = None
 
 
-class _Submission(Model):
+class ArrayProperties(Model):
+    """Makes each job an array of so many children [spec 1.10]."""
+
+    size: Annotated[int, Field(ge=SMALLEST_ARRAY, le=LARGEST_ARRAY), integral]
+
+
+class Dependency(Model):
+    """What must have SUCCEEDED before a job can start [spec 1.9].
+
+    Without a type: every job of another workload entry. N_TO_N: child i waits for child i of each
+    array of that entry. SEQUENTIAL: child i of an array waits for child i-1 of the same.
+    """
+
+    group: SafeName | None = None
+    type: Literal["N_TO_N", "SEQUENTIAL"] | None = None
+
+    @model_validator(mode="after")
+    def _group_or_own(self) -> Self:
+        if self.type == "SEQUENTIAL" and self.group is not None:
+            raise MismatchError(
+                message="SEQUENTIAL orders the children of the job's own array",
+                hint="remove it",
+                place=("group",),
+            )
+        if self.type != "SEQUENTIAL" and self.group is None:
+            raise MismatchError("the name of a workload entry", place=("group",), missing=True)
+        return self
+
+
+class _Entry(Model):
+    """What all submissions have in common."""
+
+    name: SafeName
+    jobQueue: AwsName
+    failure: Failure | None = None
+    exitCodes: Annotated[ManyPlain[ExitCode], Field(min_length=1, max_length=10)] | None = Field(
+        None, description="What attempt 1, 2, ... leave; the last repeats."
+    )
+    reasons: Annotated[ManyPlain[Text], Field(max_length=10)] = Field(
+        (), description="The container's reasons beside exitCodes, such as OutOfMemoryError: ..."
+    )
+    shareIdentifier: Shares | None = None
+
+    tags: Identity = None
+    propagateTags: Identity = None
+
+    @model_validator(mode="after")
+    def _outcome_said_once(self) -> Self:
+        if self.exitCodes is not None and self.failure is not None:
+            raise MismatchError(message="the exitCodes already say which attempts fail", place=("failure",))
+        if len(self.reasons) > len(self.exitCodes or ()):
+            raise MismatchError("no more reasons than exitCodes", place=("reasons",))
+        return self
+
+
+class Submission(_Entry):
     """What generated jobs and jobs of a trace have in common.
 
     `retryStrategy` and `timeout` replace those of the job definition, they are not merged [spec 1.3].
     """
 
-    name: SafeName
-    jobQueue: AwsName
     imageSize: ImageSize | None = None
-    failure: Failure | None = None
+    startFailures: StartFailures | None = None
+    onSigterm: OnSigterm = OnSigterm()
     retryStrategy: RetryStrategy | None = None
     timeout: JobTimeout | None = None
-
-    tags: Identity = None
-    propagateTags: Identity = None
-    parameters: Identity = None
-    shareIdentifier: Unbuilt = None
-    schedulingPriorityOverride: Unbuilt = None
-    arrayProperties: Unbuilt = None
-    dependsOn: Unbuilt = None
-    nodeOverrides: Unbuilt = None
-    eksPropertiesOverride: Unbuilt = None
-    ecsPropertiesOverride: Unbuilt = None
-    consumableResourcePropertiesOverride: Unbuilt = None
+    parameters: Parameters = Field({}, description="Values of Ref::name in the command.")
+    schedulingPriorityOverride: Priority | None = None
+    dependsOn: Annotated[Many[Dependency], Field(max_length=MOST_DEPENDENCIES)] = ()
+    consumableResourcePropertiesOverride: ConsumableResourceProperties | None = None
 
 
-class GeneratedJobs(_Submission):
-    """Jobs drawn from distributions: `count` of them, or those that arrive `until` a time, or the fewer."""
+class _Arriving(Model):
+    """Jobs drawn one by one: `count` of them, or those that arrive `until` a time, or the fewer."""
 
-    jobDefinition: DefinitionReference | None = None
-    mix: Annotated[Many[MixItem], Field(min_length=1, max_length=1000)] | None = None
     count: Annotated[int, Field(ge=1, le=MAX_JOBS), integral] | None = None
     until: Duration | None = None
     arrivals: Arrivals
-    runtime: Distribution | None = None
-    containerOverrides: ContainerOverrides | None = None
-
-    @model_validator(mode="after")
-    def _one_kind_of_job(self) -> Self:
-        if (self.jobDefinition is None) == (self.mix is None):
-            said = "none of them" if self.mix is None else "both"
-            raise MismatchError("exactly one of jobDefinition and mix", message=f"there is {said}")
-        return self
-
-    @model_validator(mode="after")
-    def _every_job_has_a_runtime(self) -> Self:
-        lacking = [index for index, item in enumerate(self.mix or ()) if item.runtime is None]
-        if self.runtime is None and (lacking or self.mix is None):
-            hint = None if self.mix is None else f"mix item {lacking[0]} has none of its own"
-            raise MismatchError("a runtime", hint=hint, place=("runtime",), missing=True)
-        return self
 
     @model_validator(mode="after")
     def _arrivals_end(self) -> Self:
@@ -124,19 +158,67 @@ class GeneratedJobs(_Submission):
         return self
 
 
+class GeneratedJobs(_Arriving, Submission):
+    """Jobs drawn from distributions; `count` is of SubmitJob calls, each with the children of its array."""
+
+    jobDefinition: DefinitionReference | None = None
+    mix: Annotated[Many[MixItem], Field(min_length=1, max_length=1000)] | None = None
+    runtime: Distribution | None = None
+    containerRuntimes: dict[SafeName, Distribution] = Field(
+        {}, description="By container of a multi-container job or pod; the others take `runtime`."
+    )
+    nodeRuntimes: dict[str, Distribution] = Field(
+        {}, description="By node or range of nodes, the inner range wins; the others take `runtime`."
+    )
+    array: ArrayProperties | None = None
+    arrayProperties: ArrayProperties | None = None
+    containerOverrides: ContainerOverrides | None = None
+    ecsPropertiesOverride: EcsPropertiesOverride | None = None
+    eksPropertiesOverride: EksPropertiesOverride | None = None
+    nodeOverrides: NodeOverrides | None = None
+
+    @model_validator(mode="after")
+    def _one_kind_of_job(self) -> Self:
+        if (self.jobDefinition is None) == (self.mix is None):
+            said = "none of them" if self.mix is None else "both"
+            raise MismatchError("exactly one of jobDefinition and mix", message=f"there is {said}")
+        if self.array is not None and self.arrayProperties is not None:
+            raise MismatchError(message="array already says the size", place=("arrayProperties",))
+        return self
+
+    @model_validator(mode="after")
+    def _every_job_has_a_runtime(self) -> Self:
+        lacking = [index for index, item in enumerate(self.mix or ()) if item.runtime is None]
+        if self.runtime is None and (lacking or self.mix is None):
+            hint = None if self.mix is None else f"mix item {lacking[0]} has none of its own"
+            raise MismatchError("a runtime", hint=hint, place=("runtime",), missing=True)
+        return self
+
+    @property
+    def array_size(self) -> int | None:
+        """Children of each job; None: the jobs are no arrays."""
+        properties = self.array or self.arrayProperties
+        return None if properties is None else properties.size
+
+    def definitions(self) -> tuple[str, ...]:
+        """References of the job definitions: of each item of the mix, or the only one."""
+        return tuple(item.jobDefinition for item in self.mix or ()) or (self.jobDefinition or "",)
+
+
 class Trace(Model):
     """A log of real jobs, replayed.
 
     `from` and `to` choose by the log's own submit times, before `scaleArrivals` multiplies them;
-    `limit` counts the jobs that are used.
+    `limit` counts the jobs that are used. The tasks of a workflow (wfformat) are all submitted at `start`.
     """
 
-    format: Literal["swf"]
+    format: Literal["swf", "wfformat"]
     path: FilePath = Field(description="Relative to the scenario file.")
     scaleArrivals: Annotated[float, Field(gt=0, le=1e6)] = 1.0
     limit: Annotated[int, Field(ge=1, le=MAX_JOBS), integral] | None = None
     from_: Duration | None = Field(None, alias="from")
     to: Duration | None = None
+    start: Duration = 0
     memoryPerVcpu: Annotated[Size, sized(1, 10_000_000)] | None = Field(
         None, description="Where the log does not say; absent: assumptions.traceMemoryPerVcpu."
     )
@@ -147,24 +229,83 @@ class Trace(Model):
             raise MismatchError("a duration above from", place=("to",))
         return self
 
+    @model_validator(mode="after")
+    def _fields_of_its_format(self) -> Self:
+        foreign = {"swf": ("start",), "wfformat": ("scaleArrivals", "limit", "from_", "to")}[self.format]
+        for name in foreign:
+            if name in self.model_fields_set:
+                key = type(self).model_fields[name].alias or name
+                raise MismatchError(message=f"a trace of format {self.format} has no {key}", place=(key,))
+        return self
 
-class TraceJobs(_Submission):
+
+class TraceJobs(Submission):
     """Jobs replayed from a trace; of its job definition only retries, timeout and image are taken."""
 
     trace: Trace
     jobDefinition: DefinitionReference | None = None
 
+    def definitions(self) -> tuple[str, ...]:
+        """The reference of the job definition, if there is one."""
+        return () if self.jobDefinition is None else (self.jobDefinition,)
 
-def _kind_of_entry(entry: Any) -> str:
-    is_trace = "trace" in entry if isinstance(entry, dict) else isinstance(entry, TraceJobs)
-    return _TRACE if is_trace else _GENERATED
+
+class ServiceResources(Model):
+    """The instances of a service job: it uses `instanceCount` units of capacity [spec 1.16]."""
+
+    instanceType: ServiceInstanceType
+    instanceCount: Annotated[int, Field(ge=1, le=1_000_000), integral] = 1
 
 
-_GENERATED, _TRACE = "<generated>", "<trace>"
-ENTRY_KINDS: dict[str | int, type[Model]] = {_GENERATED: GeneratedJobs, _TRACE: TraceJobs}
+class ServicePreemption(Model):
+    """How often a preempted job is queued again; absent: always [spec 2.5]."""
+
+    preemptionRetriesBeforeTermination: Annotated[int, Field(ge=0, le=1_000_000), integral] | None = None
+
+
+class ServiceJobs(_Arriving, _Entry):
+    """SageMaker Training jobs: SubmitServiceJob calls."""
+
+    serviceJobType: Literal["SAGEMAKER_TRAINING"] = "SAGEMAKER_TRAINING"
+    resourceConfig: ServiceResources
+    runtime: Distribution
+    quotaShareName: AwsName | None = None
+    schedulingPriority: Priority = 0
+    retryStrategy: ServiceRetryStrategy = ServiceRetryStrategy(attempts=1)
+    timeoutConfig: JobTimeout | None = None
+    preemptionConfiguration: ServicePreemption = ServicePreemption()
+    capacityFailures: CapacityFailures = CapacityFailures()
+
+
+_KINDS: dict[str, type[Model]] = {
+    "trace": TraceJobs,
+    "resourceConfig": ServiceJobs,
+    "cancel": CancelJobs,
+    "terminate": TerminateJobs,
+    "updateConsumableResource": ConsumableResourceUpdate,
+}
+_GENERATED = "<generated>"
+ENTRY_KINDS: dict[str, type[Model]] = {
+    _GENERATED: GeneratedJobs,
+    **{f"<{key}>": model for key, model in _KINDS.items()},
+}
 """How pydantic names the kind of a workload entry in the location of an error."""
 
+
+def _kind_of_entry(entry: Any) -> str:
+    if not isinstance(entry, dict):
+        return next((tag for tag, model in ENTRY_KINDS.items() if type(entry) is model), _GENERATED)
+    return next((f"<{key}>" for key in _KINDS if key in entry), _GENERATED)
+
+
+Jobs = GeneratedJobs | TraceJobs | ServiceJobs
+Event = CancelJobs | TerminateJobs | ConsumableResourceUpdate
 WorkloadEntry = Annotated[
-    Annotated[GeneratedJobs, Tag(_GENERATED)] | Annotated[TraceJobs, Tag(_TRACE)],
+    Annotated[GeneratedJobs, Tag(_GENERATED)]
+    | Annotated[TraceJobs, Tag("<trace>")]
+    | Annotated[ServiceJobs, Tag("<resourceConfig>")]
+    | Annotated[CancelJobs, Tag("<cancel>")]
+    | Annotated[TerminateJobs, Tag("<terminate>")]
+    | Annotated[ConsumableResourceUpdate, Tag("<updateConsumableResource>")],
     Discriminator(_kind_of_entry),
 ]

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 from pydantic.json_schema import SkipJsonSchema
 
+from .unbuilt import is_empty
 from .values import MismatchError, Model
 
 
@@ -25,13 +26,8 @@ def _ignored(sentence: str) -> Any:
     return Annotated[Any, NoEffect(sentence), Field(description=f"Accepted, without effect: {sentence}")]
 
 
-def _is_empty(value: Any) -> bool:
-    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
-    return all(map(_is_empty, parts)) if parts is not None else not value
-
-
 def _must_be_empty(value: Any) -> Any:
-    if _is_empty(value):
+    if is_empty(value):
         return value
     raise MismatchError("nothing here", message="this is not modelled by this version of batchsim")
 
@@ -46,12 +42,10 @@ Network = _ignored("Subnets, security groups and placement groups are not modell
 Access = _ignored("IAM roles, keys and secrets are not modelled: every call is allowed.")
 MachineImage = _ignored("AMIs, launch templates and user data are not modelled: boot times are assumptions.")
 Storage = _ignored("Volumes, mount points and ephemeral storage are not modelled: disks are never full.")
-ContainerSettings = _ignored("Container settings other than image, vCPUs, memory and GPUs are not modelled.")
+CONTAINER_SETTINGS = NoEffect("Container settings other than image, vCPUs, memory and GPUs are not modelled.")
+ContainerSettings = _ignored(CONTAINER_SETTINGS.sentence)
 Logging = _ignored("Log drivers are not modelled.")
 Updates = _ignored("Updates of a compute environment during a run are not modelled.")
-FairShare = _ignored(
-    "schedulingPriority and unmanagedvCpus have no effect: AWS uses them in fair-share queues only."
-)
 SpotSettings = _ignored("Spot settings have no effect on an EC2 (On-Demand) compute environment.")
 
 
@@ -60,7 +54,7 @@ def not_modelled(model: Model) -> Iterator[str]:
     for name in sorted(model.model_fields_set):
         value = getattr(model, name)
         for mark in type(model).model_fields[name].metadata:
-            if isinstance(mark, NoEffect) and not _is_empty(value):
+            if isinstance(mark, NoEffect) and not is_empty(value):
                 yield mark.sentence
         for part in value if isinstance(value, tuple) else (value,):
             if isinstance(part, Model):

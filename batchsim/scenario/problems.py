@@ -13,27 +13,11 @@ from .document import Document, Location
 from .jobs import ENTRY_KINDS
 from .scenario import Scenario
 from .suggestions import did_you_mean
+from .unbuilt import FOREIGN_VALUES, is_unbuilt
 from .values import PATTERN_MEANINGS, MismatchError, MismatchesError, Model
 
 _MOST_REPORTED = 50
 _LONGEST_FOUND = 60
-_NOT_BUILT = {
-    "BEST_FIT",
-    "BEST_FIT_PROGRESSIVE_ORDERED",
-    "ECS_FARGATE",
-    "ECS_MANAGED_INSTANCES",
-    "EKS",
-    "FARGATE",
-    "FARGATE_SPOT",
-    "MANAGED_INSTANCES",
-    "SAGEMAKER_TRAINING",
-    "SPOT",
-    "SPOT_CAPACITY_OPTIMIZED",
-    "SPOT_CAPACITY_OPTIMIZED_PRIORITIZED",
-    "SPOT_PRICE_CAPACITY_OPTIMIZED",
-    "multinode",
-}
-"""Values that AWS has and this version does not."""
 _EXPECTED = {
     "model_type": "a mapping (keys and values)",
     "model_attributes_type": "a mapping (keys and values)",
@@ -91,6 +75,8 @@ def _problems(failure: ValidationError, document: Document) -> Iterator[Scenario
             lack = "has no value" if at == location else "is missing"
             yield ScenarioProblems(f"the key {location[-1]!r} {lack}", **document.origin(at))
         else:
+            if kind == "literal_error":
+                context = {**context, "expected": _built_choices(context["expected"], at)}
             yield _unexpected(kind, context, error["msg"], location, document)
 
 
@@ -119,13 +105,24 @@ def _unexpected(
         expected = _EXPECTED[kind].format_map(limits) if kind in _EXPECTED else message
     if kind == "literal_error":
         hint = did_you_mean(value, re.findall(r"'([^']*)'", expected), listed=False)
-        if isinstance(value, str) and value in _NOT_BUILT:
+        if isinstance(value, str) and value in FOREIGN_VALUES:
             said, hint = f"{value} is not modelled by this version of batchsim", None
     if kind == "string_type" and isinstance(value, int | float):
         hint = "put it in quotes"
     if kind in ("int_type", "float_type") and isinstance(value, str) and re.fullmatch(r"[0-9.]{1,18}", value):
         hint = "remove the quotes"
     return ScenarioProblems(said, expected=expected, found=describe(value), hint=hint, **document.origin(at))
+
+
+def _built_choices(expected: str, at: Location) -> str:
+    """Pydantic's list of the values that were expected, without those that are not built yet."""
+    field = next(part for part in reversed(at) if isinstance(part, str))
+    names = [name for model in _models_at(at[: at.index(field)]) for name in model.names()]
+    choices = re.findall(r"'([^']*)'", expected)
+    built = [f"'{choice}'" for choice in choices if not is_unbuilt(names, field, choice)]
+    if len(built) == len(choices):
+        return expected
+    return " or ".join(filter(None, [", ".join(built[:-1]), built[-1]]))
 
 
 def _plain_number(limit: Any) -> Any:
@@ -148,7 +145,16 @@ def describe(value: Any) -> str:
 
 
 def _keys_at(at: Location) -> list[str]:
-    """The keys that the model at a pydantic location has."""
+    """The keys that the model at a pydantic location has, without those that are not built yet."""
+    return [
+        info.alias or name
+        for model in _models_at(at)
+        for name, info in model.model_fields.items()
+        if not is_unbuilt(model.names(), info.alias or name)
+    ]
+
+
+def _models_at(at: Location) -> list[type[Model]]:
     models: list[type[Model]] = [Scenario]
     for part in at:
         if part in ENTRY_KINDS:
@@ -161,7 +167,7 @@ def _keys_at(at: Location) -> list[str]:
                 if part in (name, info.alias)
                 for inner in _models_in(info.annotation)
             ]
-    return [info.alias or name for model in models for name, info in model.model_fields.items()]
+    return models
 
 
 def _models_in(annotation: Any) -> list[type[Model]]:

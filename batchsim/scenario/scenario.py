@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -11,16 +10,20 @@ from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 from batchsim.units import S_PER_HOUR, US_PER_S
 
 from .assumptions import Assumptions
+from .checks import check_parts, nowhere_to_run
+from .consumables import ConsumableResource
 from .definitions import JobDefinition
 from .document import Document
+from .entry_checks import check_workload
 from .environments import ComputeEnvironment
-from .jobs import GeneratedJobs, WorkloadEntry
+from .jobs import Event, GeneratedJobs, Jobs, ServiceJobs, TraceJobs, WorkloadEntry
 from .metadata import not_modelled
+from .policies import FairsharePolicy, SchedulingPolicy
 from .queues import JobQueue
+from .services import QuotaShare, ServiceEnvironment
 from .values import Duration, FilePath, Many, MismatchError, MismatchesError, Model, SafeName, matching
 
 LONGEST_HORIZON_US = 10 * 366 * 24 * S_PER_HOUR * US_PER_S
-MAX_MACHINES = 1_000_000
 
 RegionName = Annotated[str, matching(r"^[a-z]{2}(-[a-z]+)+-[0-9]+$", "an AWS region such as us-east-1", 32)]
 
@@ -41,9 +44,13 @@ class Scenario(Model):
     batchsim: Literal[1] = Field(description="Version of this format.")
     name: SafeName = "scenario"
     region: RegionName = "us-east-1"
-    computeEnvironments: Annotated[Many[ComputeEnvironment], Field(min_length=1, max_length=100)]
+    computeEnvironments: Annotated[Many[ComputeEnvironment], Field(max_length=100)] = ()
     jobQueues: Annotated[Many[JobQueue], Field(min_length=1, max_length=100)]
     jobDefinitions: Annotated[Many[JobDefinition], Field(max_length=10_000)] = ()
+    schedulingPolicies: Annotated[Many[SchedulingPolicy], Field(max_length=500)] = ()
+    consumableResources: Annotated[Many[ConsumableResource], Field(max_length=50_000)] = ()
+    serviceEnvironments: Annotated[Many[ServiceEnvironment], Field(max_length=50)] = ()
+    quotaShares: Annotated[Many[QuotaShare], Field(max_length=1000)] = ()
     workload: Annotated[Many[WorkloadEntry], Field(min_length=1, max_length=10_000)]
     assumptions: Assumptions = Field(default_factory=lambda: Assumptions(preset="aws"))
     horizon: Annotated[Duration, AfterValidator(_horizon)] | None = Field(
@@ -58,7 +65,7 @@ class Scenario(Model):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
-        problems = list(_problems(self))
+        problems = [*nowhere_to_run(self)] or [*check_parts(self), *check_workload(self)]
         if problems:
             raise MismatchesError(problems)
         return self
@@ -83,6 +90,20 @@ class Scenario(Model):
         if self._document is None:
             return {"path": ".".join(map(str, location))}
         return self._document.origin(location)
+
+    def entries(self) -> list[tuple[int, Jobs]]:
+        """What the workload submits, each with its position in the file; events are left out."""
+        kinds = (GeneratedJobs, TraceJobs, ServiceJobs)
+        return [(index, each) for index, each in enumerate(self.workload) if isinstance(each, kinds)]
+
+    def submissions(self) -> list[tuple[int, GeneratedJobs | TraceJobs]]:
+        """The entries that are submitted by SubmitJob, each with its position; no service jobs."""
+        return [(index, each) for index, each in self.entries() if not isinstance(each, ServiceJobs)]
+
+    def events(self) -> list[tuple[int, Event]]:
+        """What is done to jobs and resources during the run, each with its position in the workload."""
+        kinds = (GeneratedJobs, TraceJobs, ServiceJobs)
+        return [(index, each) for index, each in enumerate(self.workload) if not isinstance(each, kinds)]
 
     def queue(self, name: str) -> JobQueue:
         """The queue of that name; KeyError if there is none."""
@@ -109,6 +130,22 @@ class Scenario(Model):
             raise KeyError(reference)
         return max(found, key=lambda each: each.revision)
 
+    def policy(self, queue: JobQueue) -> SchedulingPolicy | None:
+        """The scheduling policy of a queue; None: FIFO."""
+        return next(
+            (each for each in self.schedulingPolicies if each.name == queue.schedulingPolicyArn), None
+        )
+
+    def fair_share(self, queue: JobQueue) -> FairsharePolicy | None:
+        """The fair-share rules of a queue; None if it is FIFO or divided into quota shares."""
+        policy = self.policy(queue)
+        return policy.fair_share() if policy else None
+
+    def has_quota_shares(self, queue: JobQueue) -> bool:
+        """Whether a queue is divided into quota shares."""
+        policy = self.policy(queue)
+        return policy is not None and policy.quotaSharePolicy is not None
+
     def not_modelled(self) -> list[str]:
         """One sentence for each kind of field that was given and has no effect on the simulation."""
         return list(dict.fromkeys(not_modelled(self)))
@@ -124,101 +161,3 @@ class Scenario(Model):
         """SHA-256 (hex) of `to_dict` as canonical JSON: 90s and 1.5m give the same digest."""
         canonical = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def _problems(scenario: Scenario) -> Iterator[MismatchError]:
-    yield from _names_given_twice(scenario)
-    yield from _machines(scenario)
-    yield from _unknown_environments(scenario)
-    yield from _queue_of_entry(scenario)
-    yield from _definitions_of_entry(scenario)
-
-
-def _names_given_twice(scenario: Scenario) -> Iterator[MismatchError]:
-    named: list[tuple[str, str, Iterable[Any]]] = [
-        ("computeEnvironments", "computeEnvironmentName", scenario.computeEnvironments),
-        ("jobQueues", "jobQueueName", scenario.jobQueues),
-        ("workload", "name", scenario.workload),
-    ]
-    for section, field, items in named:
-        yield from _repeated((section,), field, [getattr(item, field) for item in items])
-    revisions = [(each.jobDefinitionName, each.revision) for each in scenario.jobDefinitions]
-    yield from _repeated(("jobDefinitions",), "jobDefinitionName", revisions)
-    for index, environment in enumerate(scenario.computeEnvironments):
-        names = [machine.name for machine in environment.instances]
-        yield from _repeated(("computeEnvironments", index, "instances"), "name", names)
-
-
-def _repeated(section: tuple[str | int, ...], field: str, names: list[Any]) -> Iterator[MismatchError]:
-    seen: set[Any] = set()
-    for index, name in enumerate(names):
-        if name is not None and name in seen:
-            yield MismatchError(
-                message="this name is already taken",
-                hint=f"give each {field} once",
-                place=(*section, index, field),
-            )
-        seen.add(name)
-
-
-def _machines(scenario: Scenario) -> Iterator[MismatchError]:
-    total = sum(
-        machine.count for environment in scenario.computeEnvironments for machine in environment.instances
-    )
-    if total > MAX_MACHINES:
-        yield MismatchError(
-            f"at most {MAX_MACHINES:,} machines in all",
-            message=f"{total:,} machines are described",
-            place=("computeEnvironments",),
-        )
-
-
-def _unknown_environments(scenario: Scenario) -> Iterator[MismatchError]:
-    known = [each.computeEnvironmentName for each in scenario.computeEnvironments]
-    for q, queue in enumerate(scenario.jobQueues):
-        for i, item in enumerate(queue.computeEnvironmentOrder):
-            if item.computeEnvironment not in known:
-                yield MismatchError(
-                    "the name of a compute environment",
-                    choices=known,
-                    place=("jobQueues", q, "computeEnvironmentOrder", i, "computeEnvironment"),
-                )
-
-
-def _queue_of_entry(scenario: Scenario) -> Iterator[MismatchError]:
-    states = {queue.jobQueueName: queue.state for queue in scenario.jobQueues}
-    for index, entry in enumerate(scenario.workload):
-        place = ("workload", index, "jobQueue")
-        if entry.jobQueue not in states:
-            yield MismatchError("the name of a job queue", choices=states, place=place)
-        elif states[entry.jobQueue] == "DISABLED":
-            yield MismatchError(
-                "an ENABLED job queue",
-                message="a DISABLED job queue accepts no jobs",
-                hint="set its state to ENABLED, or submit to another queue",
-                place=place,
-            )
-
-
-def _definitions_of_entry(scenario: Scenario) -> Iterator[MismatchError]:
-    known = dict.fromkeys(name for each in scenario.jobDefinitions for name in _references(each))
-    for index, entry in enumerate(scenario.workload):
-        places: list[tuple[tuple[str | int, ...], str | None]] = [(("jobDefinition",), entry.jobDefinition)]
-        if isinstance(entry, GeneratedJobs):
-            places += [
-                (("mix", i, "jobDefinition"), item.jobDefinition) for i, item in enumerate(entry.mix or ())
-            ]
-        for place, reference in places:
-            if reference is not None and reference not in known:
-                yield MismatchError(
-                    "the name of an ACTIVE job definition",
-                    choices=known,
-                    place=("workload", index, *place),
-                )
-
-
-def _references(definition: JobDefinition) -> tuple[str, ...]:
-    if definition.status == "INACTIVE":
-        return ()
-    name = definition.jobDefinitionName
-    return name, f"{name}:{definition.revision}"

@@ -20,12 +20,16 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     FailFast,
+    GetJsonSchemaHandler,
     PlainSerializer,
     StringConstraints,
     WithJsonSchema,
+    field_validator,
     model_validator,
 )
+from pydantic.json_schema import JsonSchemaValue
 from pydantic.types import Strict
+from pydantic_core import CoreSchema
 
 from batchsim.units import (
     BYTES_PER_MIB,
@@ -36,6 +40,8 @@ from batchsim.units import (
     parse_rate,
     parse_size,
 )
+
+from .unbuilt import is_empty, is_unbuilt
 
 # No number or unit is longer; the limit keeps absurd texts from costing time.
 LONGEST_QUANTITY = 64
@@ -84,6 +90,17 @@ class MismatchesError(ValueError):
         super().__init__("; ".join(str(problem) for problem in problems))
 
 
+class _NotBuilt:
+    """Stands for a value that uses a feature of the table of unbuilt ones."""
+
+    def __init__(self, value: object, *, is_choice: bool) -> None:
+        said = value if is_choice else "this"
+        self.error = MismatchError(
+            None if is_choice else "nothing here",
+            message=f"{said} is not modelled by this version of batchsim",
+        )
+
+
 class Model(BaseModel):
     """Base of every scenario model: unchangeable, closed, with no guessing of types; null is not given."""
 
@@ -91,14 +108,50 @@ class Model(BaseModel):
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True
     )
 
+    @classmethod
+    def names(cls) -> list[str]:
+        """The names of the model and of its bases, as the table of unbuilt features calls them."""
+        return [base.__name__ for base in cls.__mro__ if issubclass(base, Model) and base is not Model]
+
     @model_validator(mode="before")
     @classmethod
-    def _without_nulls(cls, given: Any) -> Any:
-        return (
-            {key: value for key, value in given.items() if value is not None}
-            if isinstance(given, dict)
-            else given
-        )
+    def _as_given(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        names = cls.names()
+        marked: dict[Any, Any] = {}
+        for key, value in given.items():
+            if value is None:
+                continue
+            if not is_unbuilt(names, key, value):
+                marked[key] = value
+            elif not (isinstance(value, dict | list | str) and is_empty(value)):
+                marked[key] = _NotBuilt(value, is_choice=not is_unbuilt(names, key))
+        return marked
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """The schema without what is not built yet."""
+        schema = handler(core_schema)
+        fields = handler.resolve_ref_schema(schema).get("properties", {})
+        names = cls.names()
+        for key in list(fields):
+            if is_unbuilt(names, key):
+                del fields[key]
+            else:
+                for part in (fields[key], *fields[key].get("anyOf", ())):
+                    if "enum" in part:
+                        part["enum"] = [each for each in part["enum"] if not is_unbuilt(names, key, each)]
+        return schema
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_built(cls, value: Any) -> Any:
+        if isinstance(value, _NotBuilt):
+            raise value.error
+        return value
 
 
 class _FirstErrorOnly(FailFast):
@@ -238,6 +291,12 @@ SafeName = Annotated[
         rf"^{_NAME}$",
         "a name of letters, digits, '_', '-' and '.' that starts with none of the last two",
         LONGEST_NAME,
+    ),
+]
+InstanceTypeName = Annotated[
+    str,
+    matching(
+        r"^[a-z][a-z0-9._-]*$", "an instance type, a family or a bundle such as c6i.large, c6i or optimal", 64
     ),
 ]
 AwsName = Annotated[

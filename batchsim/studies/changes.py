@@ -78,6 +78,7 @@ def _place(scenario: Scenario, entry: int, definition: str, axis: int) -> Locati
                 return ("workload", entry, "containerOverrides", "resourceRequirements", index, "value")
     chosen = scenario.definition(definition)
     number = next(index for index, each in enumerate(scenario.jobDefinitions) if each is chosen)
+    assert chosen.containerProperties is not None, "the other kinds of job are not built yet"
     container: Location = ("jobDefinitions", number, "containerProperties")
     for index, each in enumerate(chosen.containerProperties.resourceRequirements):
         if each.type == _KINDS[axis]:

@@ -115,7 +115,7 @@ class _Check:
         self._scenario = scenario
         self._workload = workload
         self._plan = plan
-        self._entries = {entry.name: index for index, entry in enumerate(scenario.workload)}
+        self._entries = {entry.name: index for index, entry in scenario.entries()}
         self._jobs = np.bincount(workload.job_class, minlength=len(workload.classes)).tolist()
         self._reasons = [never_starts(plan, each.queue, each.need) for each in plan.classes]
         self._offers = Offers(scenario, plan)

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from batchsim.errors import ScenarioError, UsageError
-from batchsim.scenario import MAX_JOBS, GeneratedJobs, Resources, RetryStrategy, TraceJobs
+from batchsim.scenario import (
+    MAX_JOBS,
+    GeneratedJobs,
+    Resources,
+    RetryStrategy,
+    TraceJobs,
+    effective_definition,
+)
 from batchsim.units import US_PER_S
 from batchsim.workload.arrivals import draw_arrivals, expected_arrivals
 from batchsim.workload.distributions import Samples, load_distribution, sample
@@ -66,16 +73,18 @@ def build_workload(scenario: Scenario, seed: int = 0, replication: int = 0) -> W
     streams = partial(generator, seed, replication)
     parts = [
         _replayed(scenario, entry) if isinstance(entry, TraceJobs) else _generated(scenario, entry, streams)
-        for entry in scenario.workload
+        for _, entry in scenario.submissions()
     ]
     workload = _merged(parts)
-    workload.notes = {entry.name: part.notes for entry, part in zip(scenario.workload, parts, strict=True)}
+    workload.notes = {
+        entry.name: part.notes for (_, entry), part in zip(scenario.submissions(), parts, strict=True)
+    }
     return workload
 
 
 def _check_expected_jobs(scenario: Scenario) -> None:
     total = 0.0
-    for entry in scenario.workload:
+    for _, entry in scenario.submissions():
         if isinstance(entry, GeneratedJobs):
             expected = expected_arrivals(entry)
             if expected == 0:
@@ -149,9 +158,7 @@ def _classes_of(scenario: Scenario, entry: GeneratedJobs) -> list[JobClass]:
     ] or [_Kind(entry.jobDefinition)]
     classes = []
     for kind in kinds:
-        needs = scenario.definition(kind.definition or "").containerProperties.resources()
-        if entry.containerOverrides is not None:
-            needs = entry.containerOverrides.applied_to(needs)
+        needs = effective_definition(scenario.definition(kind.definition or ""), entry).resources()
         classes.append(_job_class(scenario, entry, needs, kind))
     return classes
 
@@ -214,7 +221,7 @@ def _job_class(
             for rule in retry.evaluateOnExit
         ),
         timeout_us=timeout.attemptDurationSeconds * US_PER_S if timeout else None,
-        image=definition.containerProperties.image if definition else entry.name,
+        image=definition.images()[0] if definition else entry.name,
         image_bytes=next(size for size in sizes if size is not None),
         failure_rate=failure.rate if failure else 0.0,
         failure_exit_code=failure.exitCode if failure else 1,

@@ -26,6 +26,12 @@ def genomics() -> Path:
     return HERE / "genomics.yaml"
 
 
+@pytest.fixture
+def all_built(monkeypatch) -> None:
+    """As if the simulator honoured every feature that has a model."""
+    monkeypatch.setattr("batchsim.scenario.unbuilt.UNBUILT", {})
+
+
 @pytest.fixture(scope="session")
 def problems_of() -> Callable[..., list[str]]:
     """The lines that a scenario's text gives as errors; empty if it is a scenario."""

@@ -62,9 +62,15 @@ def test_cross_checks_come_when_the_parts_are_right(problems_of):
 def test_a_missing_section_is_at_the_start(problems_of):
     lines = problems_of("name: x\n")
     assert lines == [
-        f"s.yaml:1:1: the key '{key}' is missing"
-        for key in ("batchsim", "computeEnvironments", "jobQueues", "workload")
+        f"s.yaml:1:1: the key '{key}' is missing" for key in ("batchsim", "jobQueues", "workload")
     ]
+
+
+def test_there_is_somewhere_to_run(kth, problems_of):
+    text = kth.read_text()
+    without = text[: text.index("computeEnvironments")] + text[text.index("jobQueues") :]
+    (line,) = problems_of(without)
+    assert line == "s.yaml:1:1: expected at least 1 entries in computeEnvironments, found nothing"
 
 
 @pytest.mark.parametrize("text", ["3", "[1, 2]", "text", "~"])

@@ -11,6 +11,7 @@ import pytest
 from batchsim.scenario import (
     ComputeEnvironment,
     ContainerOverrides,
+    ContainerProperties,
     Distribution,
     GeneratedJobs,
     JobQueue,
@@ -230,7 +231,10 @@ class TestResources:
         overrides = ContainerOverrides.model_validate(
             {"resourceRequirements": [{"type": "MEMORY", "value": "2GiB"}]}
         )
-        assert overrides.applied_to(Resources(4, 7400, 1)) == Resources(4, 2048, 1)
+        container = ContainerProperties.model_validate(
+            {"image": "i", "vcpus": 4, "memory": 7400, "resourceRequirements": [{"type": "GPU", "value": 1}]}
+        )
+        assert container.overridden(overrides).resources() == Resources(4, 2048, 1)
 
     def test_a_bare_duration_is_a_constant_distribution(self):
         distribution = Distribution.model_validate("2m")

@@ -154,8 +154,9 @@ def test_an_override_that_is_wrong_is_named(genomics, override, said):
 
 def test_a_key_created_by_an_override_is_the_overrides(kth, problems_of):
     definitions = "jobDefinitions=[{jobDefinitionName: d}]"
+    of_type = " in a job definition of type container"
     assert problems_of(kth.read_text(), definitions, "horizon=x") == [
-        f"--set {definitions}: jobDefinitions.d: the key 'containerProperties' is missing",
+        f"--set {definitions}: jobDefinitions.d: expected containerProperties{of_type}, found nothing",
         "--set horizon=x: horizon: expected a duration such as '90s', '12m' or '1h30m', found 'x'",
     ]
 

@@ -31,7 +31,10 @@ BROKEN = [
     ("region=mars", "region: expected an AWS region such as us-east-1, found 'mars'"),
     ("horizon=0", "horizon: expected a duration above 0 and up to 10 years, found 0"),
     ("horizon=3661d", "horizon: expected a duration above 0 and up to 10 years, found '3661d'"),
-    ("computeEnvironments=[]", "computeEnvironments: expected at least 1 entries, found an empty list"),
+    (
+        "computeEnvironments=[]",
+        "computeEnvironments: expected at least 1 entries in computeEnvironments, found an empty list",
+    ),
     ("jobQueues={}", "jobQueues: expected a list, found an empty mapping"),
     ("workload=[]", "workload: expected at least 1 entries, found an empty list"),
     # compute environments
@@ -89,7 +92,7 @@ BROKEN = [
     # job queues
     ("jobQueues.bulk.priority=10000", "priority: expected a value of at most 9999, found 10000"),
     ("jobQueues.bulk.priority=-1", "priority: expected a value of at least 0, found -1"),
-    ("jobQueues.bulk.computeEnvironmentOrder=[]", "computeEnvironmentOrder: expected at least 1 entries"),
+    ("jobQueues.bulk.computeEnvironmentOrder=[]", "computeEnvironmentOrder: expected at least 1 entries in"),
     (
         in_order((1, "a"), (2, "b"), (3, "c"), (4, "d")),
         "computeEnvironmentOrder: expected at most 3 entries, found a list of 4",
@@ -259,7 +262,8 @@ BROKEN = [
     ("workload.history.runtime=5m", "runtime: unknown key"),
     # assumptions
     ("assumptions.preset=idle", "preset: expected 'aws' or 'ideal', found 'idle'; did you mean ideal?"),
-    ("assumptions.backfill=easy", "backfill: expected 'none' or 'greedy', found 'easy'"),
+    ("assumptions.backfill=all", "backfill: expected 'none' or 'greedy', found 'all'"),
+    ("assumptions.backfill=easy", "backfill: easy is not modelled by this version of batchsim"),
     ("assumptions.imagePullRate=-1", "imagePullRate: expected a value of at least 0, found -1"),
     (
         "assumptions.instanceLaunch={lognormal: {median: 20s}}",

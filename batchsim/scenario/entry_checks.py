@@ -1,0 +1,313 @@
+"""Checks of the workload against the rest of the scenario: each entry, dependencies, events."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from .changes import CancelJobs, ConsumableResourceUpdate, TerminateJobs, parse_target
+from .checks import unknown_consumables
+from .definitions import JobDefinition
+from .effective import effective_definition
+from .graphs import a_cycle
+from .jobs import GeneratedJobs, Jobs, ServiceJobs, TraceJobs
+from .nodes import parse_node_range
+from .values import MismatchError
+
+if TYPE_CHECKING:
+    from .scenario import Scenario
+
+Place = tuple[str | int, ...]
+
+_OVERRIDES_OF = {
+    "containerOverrides": "container",
+    "ecsPropertiesOverride": "ecs",
+    "eksPropertiesOverride": "eks",
+    "nodeOverrides": "multinode",
+}
+
+
+class _Names:
+    """The parts of a scenario by name, looked up once for all entries."""
+
+    def __init__(self, scenario: "Scenario") -> None:
+        self.queues = {queue.jobQueueName: queue for queue in scenario.jobQueues}
+        self.fair_share = {name: scenario.fair_share(queue) for name, queue in self.queues.items()}
+        self.platforms: dict[str, str] = {}
+        environments = {each.computeEnvironmentName: each for each in scenario.computeEnvironments}
+        for name, queue in self.queues.items():
+            known = [environments[each] for each in queue.environments() if each in environments]
+            if known:
+                self.platforms[name] = known[0].platform
+        self.definitions: dict[str, JobDefinition] = {}
+        for each in sorted(scenario.jobDefinitions, key=lambda each: each.revision):
+            if each.status == "ACTIVE":
+                self.definitions[each.jobDefinitionName] = each
+                self.definitions[f"{each.jobDefinitionName}:{each.revision}"] = each
+        self.consumables = {each.consumableResourceName: each for each in scenario.consumableResources}
+        self.quota_shares: dict[str, list[str]] = {
+            name: [] for name, queue in self.queues.items() if scenario.has_quota_shares(queue)
+        }
+        for share in scenario.quotaShares:
+            self.quota_shares.setdefault(share.queue, []).append(share.quotaShareName)
+
+
+def check_workload(scenario: "Scenario") -> Iterator[MismatchError]:
+    """What is wrong between the items of the workload and all else."""
+    names = _Names(scenario)
+    for index, entry in scenario.entries():
+        for problem in _check_entry(names, entry):
+            problem.place = ("workload", index, *problem.place)
+            yield problem
+    yield from _dependencies(scenario)
+    yield from _rule_limit(scenario)
+    yield from _events(scenario)
+
+
+def _check_entry(names: _Names, entry: Jobs) -> Iterator[MismatchError]:
+    yield from _queue_of_entry(names, entry)
+    if isinstance(entry, ServiceJobs):
+        yield from _quota_share_of_entry(names, entry)
+        return
+    in_mix = isinstance(entry, GeneratedJobs) and entry.mix is not None
+    first_use: dict[str, int] = {}
+    for position, reference in enumerate(entry.definitions()):
+        first_use.setdefault(reference, position)
+    for reference, position in first_use.items():
+        place: Place = ("mix", position, "jobDefinition") if in_mix else ("jobDefinition",)
+        definition = names.definitions.get(reference)
+        if definition is None:
+            yield MismatchError(
+                "the name of an ACTIVE job definition", choices=names.definitions, place=place
+            )
+        else:
+            yield from _definition_of_entry(names, entry, definition, place)
+    override = entry.consumableResourcePropertiesOverride
+    if override is not None:
+        yield from unknown_consumables(
+            override.quantities(),
+            names.consumables,
+            ("consumableResourcePropertiesOverride", "consumableResourceList"),
+        )
+
+
+def _queue_of_entry(names: _Names, entry: Jobs) -> Iterator[MismatchError]:
+    queue = names.queues.get(entry.jobQueue)
+    if queue is None:
+        yield MismatchError("the name of a job queue", choices=names.queues, place=("jobQueue",))
+        return
+    if queue.state == "DISABLED":
+        yield MismatchError(
+            "an ENABLED job queue",
+            message="a DISABLED job queue accepts no jobs",
+            hint="set its state to ENABLED, or submit to another queue",
+            place=("jobQueue",),
+        )
+    if isinstance(entry, ServiceJobs) == queue.is_service:
+        yield from _share_of_entry(names, entry)
+        return
+    wanted = "service" if isinstance(entry, ServiceJobs) else "compute"
+    yield MismatchError(
+        f"a queue of {wanted} environments",
+        message="this queue takes no jobs of this kind",
+        place=("jobQueue",),
+    )
+
+
+def _share_of_entry(names: _Names, entry: Jobs) -> Iterator[MismatchError]:
+    """[spec 1.14]: mandatory in fair-share queues, forbidden in all others."""
+    is_fair_share = names.fair_share[entry.jobQueue] is not None
+    if is_fair_share and entry.shareIdentifier is None:
+        yield MismatchError(
+            "a shareIdentifier",
+            message=f"{entry.jobQueue} is a fair-share queue",
+            place=("shareIdentifier",),
+            missing=True,
+        )
+    if not is_fair_share and entry.shareIdentifier is not None:
+        yield MismatchError(
+            message=f"{entry.jobQueue} has no fair-share policy, so its jobs have no shareIdentifier",
+            hint="remove it, or give the queue a schedulingPolicyArn",
+            place=("shareIdentifier",),
+        )
+
+
+def _quota_share_of_entry(names: _Names, entry: ServiceJobs) -> Iterator[MismatchError]:
+    shares = names.quota_shares.get(entry.jobQueue)
+    place = ("quotaShareName",)
+    if shares is not None and entry.quotaShareName not in shares:
+        yield MismatchError(
+            "the name of a quota share of the queue",
+            choices=shares,
+            place=place,
+            missing=entry.quotaShareName is None,
+        )
+    if shares is None and entry.quotaShareName is not None and entry.jobQueue in names.queues:
+        yield MismatchError(message=f"{entry.jobQueue} has no quota shares", hint="remove it", place=place)
+
+
+def _definition_of_entry(
+    names: _Names, entry: GeneratedJobs | TraceJobs, definition: JobDefinition, place: Place
+) -> Iterator[MismatchError]:
+    platform = names.platforms.get(entry.jobQueue)
+    if platform is not None and definition.platform != platform:
+        yield MismatchError(
+            f"a job definition for {platform}",
+            message=f"this one is for {definition.platform}, and {entry.jobQueue} runs {platform} jobs",
+            place=place,
+        )
+    if isinstance(entry, TraceJobs):
+        return
+    suitable = next(field for field, kind in _OVERRIDES_OF.items() if kind == definition.kind)
+    name = definition.jobDefinitionName
+    for field in _OVERRIDES_OF:
+        if getattr(entry, field) is not None and field != suitable:
+            yield MismatchError(
+                message=f"{field} has no meaning for the jobs of {name}",
+                hint=f"use {suitable}",
+                place=(field,),
+            )
+    if definition.kind != "multinode" and entry.nodeRuntimes:
+        yield MismatchError(message=f"the jobs of {name} have one node", place=("nodeRuntimes",))
+    if definition.kind == "multinode" and entry.array_size is not None:
+        yield MismatchError(
+            message="arrays of multi-node jobs are not modelled by this version of batchsim",
+            place=("array",) if entry.array is not None else ("arrayProperties",),
+        )
+    yield from _containers_of_entry(entry, definition)
+    yield from _nodes_of_entry(entry, definition)
+
+
+def _containers_of_entry(entry: GeneratedJobs, definition: JobDefinition) -> Iterator[MismatchError]:
+    names = [name for name in definition.container_names() if name]
+    for name in entry.containerRuntimes:
+        if name not in names:
+            yield MismatchError(
+                message=f"{definition.jobDefinitionName} has no container {name!r}",
+                hint=f"choose from {', '.join(names)}"
+                if names
+                else "name the container in the job definition",
+                place=("containerRuntimes", name),
+            )
+    if definition.kind == "ecs" and entry.ecsPropertiesOverride is not None:
+        for index, change in enumerate(entry.ecsPropertiesOverride.taskProperties[0].containers):
+            if change.name not in names:
+                yield MismatchError(
+                    "the name of a container of the job definition",
+                    choices=names,
+                    place=("ecsPropertiesOverride", "taskProperties", 0, "containers", index, "name"),
+                )
+
+
+def _nodes_of_entry(entry: GeneratedJobs, definition: JobDefinition) -> Iterator[MismatchError]:
+    if definition.nodeProperties is None:
+        return
+    try:
+        effective = effective_definition(definition, entry)
+    except MismatchError as problem:
+        problem.place = ("nodeOverrides", *problem.place)
+        yield problem
+        return
+    assert effective.nodeProperties is not None
+    for text in entry.nodeRuntimes:
+        place = ("nodeRuntimes", text)
+        try:
+            nodes = parse_node_range(text)
+        except MismatchError as problem:
+            problem.message = f"{text!r} names no nodes"
+            problem.place = place
+            yield problem
+        else:
+            if max(nodes.first, nodes.last or 0) >= effective.nodeProperties.numNodes:
+                yield MismatchError(
+                    message=f"{text!r} is not among the {effective.nodeProperties.numNodes} nodes",
+                    place=place,
+                )
+
+
+def _dependencies(scenario: "Scenario") -> Iterator[MismatchError]:
+    entries = {entry.name: entry for _, entry in scenario.submissions()}
+    edges: dict[str, list[str]] = {}
+    for index, entry in scenario.submissions():
+        groups = [each.group for each in entry.dependsOn if each.group is not None]
+        edges[entry.name] = groups
+        size = entry.array_size if isinstance(entry, GeneratedJobs) else None
+        for number, dependency in enumerate(entry.dependsOn):
+            place: Place = ("workload", index, "dependsOn", number)
+            if dependency.group is not None and dependency.group not in entries:
+                yield MismatchError("the name of a workload entry", choices=entries, place=(*place, "group"))
+            elif dependency.group in [each.group for each in entry.dependsOn[:number]]:
+                yield MismatchError(message="this stands twice", place=place)
+            elif dependency.type is not None and size is None:
+                yield MismatchError(
+                    "an array",
+                    message=f"{dependency.type} is between the children of arrays",
+                    hint="add array: {size: ...}, or remove the type",
+                    place=(*place, "type"),
+                )
+            elif dependency.type == "N_TO_N":
+                other = entries[dependency.group or ""]
+                other_size = other.array_size if isinstance(other, GeneratedJobs) else None
+                if other_size != size:
+                    said = "no array" if other_size is None else f"an array of {other_size}"
+                    yield MismatchError(
+                        message=f"N_TO_N is between arrays of one size: this is of {size}, the other {said}",
+                        hint="give both the same size, or remove the type",
+                        place=(*place, "type"),
+                    )
+    if cycle := a_cycle(edges):
+        index = next(number for number, entry in scenario.submissions() if entry.name == cycle[0])
+        yield MismatchError(
+            message=f"these wait for each other: {' → '.join(cycle)}",
+            place=("workload", index, "dependsOn"),
+        )
+
+
+def _rule_limit(scenario: "Scenario") -> Iterator[MismatchError]:
+    limit = scenario.assumptions.evaluateOnExitLimit
+    strategies: list[tuple[Place, int]] = [
+        (("jobDefinitions", index), len(definition.retryStrategy.evaluateOnExit))
+        for index, definition in enumerate(scenario.jobDefinitions)
+    ]
+    strategies += [
+        (("workload", index), len(entry.retryStrategy.evaluateOnExit))
+        for index, entry in scenario.submissions()
+        if entry.retryStrategy is not None
+    ]
+    for place, rules in strategies:
+        if rules > limit:
+            yield MismatchError(
+                f"at most {limit} entries",
+                hint="AWS's pages disagree on a sixth: assumptions.evaluateOnExitLimit",
+                place=(*place, "retryStrategy", "evaluateOnExit"),
+            )
+
+
+def _events(scenario: "Scenario") -> Iterator[MismatchError]:
+    entries = {entry.name: entry for _, entry in scenario.entries()}
+    resources = [each.consumableResourceName for each in scenario.consumableResources]
+    for index, event in enumerate(scenario.workload):
+        if isinstance(event, CancelJobs | TerminateJobs):
+            key = "cancel" if isinstance(event, CancelJobs) else "terminate"
+            text = getattr(event, key)
+            place: Place = ("workload", index, key)
+            target = parse_target(text, entries)
+            if target is None:
+                yield MismatchError(
+                    "a workload entry (name), one of its jobs (name-17) or an array child (name-17:3)",
+                    choices=entries,
+                    place=place,
+                )
+                continue
+            entry = entries[target.entry]
+            size = entry.array_size if isinstance(entry, GeneratedJobs) else None
+            count = None if isinstance(entry, TraceJobs) else entry.count
+            if target.child is not None and (size is None or target.child >= size):
+                said = "no arrays" if size is None else f"arrays of {size}, numbered from 0"
+                yield MismatchError(message=f"the jobs of {target.entry} are {said}", place=place)
+            if target.ordinal is not None and count is not None and target.ordinal >= count:
+                yield MismatchError(message=f"{target.entry} has {count} jobs, numbered from 0", place=place)
+        elif isinstance(event, ConsumableResourceUpdate) and event.updateConsumableResource not in resources:
+            yield MismatchError(
+                "the name of a consumable resource",
+                choices=resources,
+                place=("workload", index, "updateConsumableResource"),
+            )

@@ -1,0 +1,90 @@
+"""How often a job is tried, which failures end it, and how long an attempt may take [spec 1.3-1.7]."""
+
+import re
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from .values import LONGEST_QUANTITY, Many, MismatchError, Model, integral
+
+_REASON_PATTERN = re.compile(r"[A-Za-z0-9.:\s]*\*?")
+_EXIT_CODE_PATTERN = re.compile(r"[0-9]*\*?")
+_PRINTABLE_PATTERN = re.compile(r"[ -~]*")
+_LONGEST_PATTERN = 512
+
+ExitCode = Annotated[int, Field(ge=0, le=255), integral]
+
+
+def _pattern_check(allowed: re.Pattern[str], expected: str) -> BeforeValidator:
+    def check(value: Any) -> Any:
+        if isinstance(value, int) and not isinstance(value, bool):
+            value = str(value)
+        if not isinstance(value, str) or not 1 <= len(value) <= _LONGEST_PATTERN:
+            raise MismatchError(expected)
+        if not allowed.fullmatch(value):
+            raise MismatchError(expected, message="Evaluate on exit condition contains restricted characters")
+        return value
+
+    return BeforeValidator(check)
+
+
+ReasonPattern = Annotated[
+    str,
+    _pattern_check(_REASON_PATTERN, "letters, digits, '.', ':' and spaces, with at most one * at the end"),
+]
+ExitCodePattern = Annotated[str, _pattern_check(_EXIT_CODE_PATTERN, "digits, with at most one * at the end")]
+
+
+def _upper(value: Any) -> Any:
+    return value.upper() if isinstance(value, str) and len(value) <= LONGEST_QUANTITY else value
+
+
+Action = Annotated[Literal["RETRY", "EXIT"], BeforeValidator(_upper)]
+Attempts = Annotated[int, Field(ge=1, le=10), integral]
+
+
+class EvaluateOnExit(Model):
+    """One rule of a retry strategy: all the patterns given must match [spec 1.4]."""
+
+    onStatusReason: ReasonPattern | None = None
+    onReason: ReasonPattern | None = None
+    onExitCode: ExitCodePattern | None = None
+    action: Action
+
+
+class RetryStrategy(Model):
+    """How often a job may be tried, and which failures end it at once [spec 1.3, 1.4].
+
+    A sixth rule is refused unless `assumptions.evaluateOnExitLimit` is 6.
+    """
+
+    attempts: Attempts = 1
+    evaluateOnExit: Annotated[Many[EvaluateOnExit], Field(max_length=6)] = ()
+
+    @model_validator(mode="after")
+    def _rules_need_attempts(self) -> Self:
+        if self.evaluateOnExit and "attempts" not in self.model_fields_set:
+            raise MismatchError("attempts beside evaluateOnExit", place=("attempts",), missing=True)
+        return self
+
+
+class JobTimeout(Model):
+    """A limit on the duration of each attempt, counted from RUNNING [spec 1.7]."""
+
+    attemptDurationSeconds: Annotated[int, Field(ge=60, le=2**31 - 1), integral]
+
+
+class ServiceEvaluateOnExit(Model):
+    """One rule of a service job; its pattern takes every printable character [spec 1.4, 1.16]."""
+
+    onStatusReason: Annotated[
+        str, _pattern_check(_PRINTABLE_PATTERN, "printable characters, with at most one * at the end")
+    ]
+    action: Action
+
+
+class ServiceRetryStrategy(Model):
+    """Retries of a service job, capacity failures not counted [spec 1.16]."""
+
+    attempts: Attempts
+    evaluateOnExit: Annotated[Many[ServiceEvaluateOnExit], Field(max_length=5)] = ()

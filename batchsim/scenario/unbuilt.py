@@ -1,0 +1,74 @@
+"""What a scenario can say and the simulator does not honour yet, in one table: nothing is ignored in silence.
+
+A line is a feature and the places at which it is written: `Model.field`, or `Model.field=VALUE` where
+only that value is new. A place that is listed is refused where it is used, and is in neither the JSON
+Schema nor the table of assumptions. To enable a feature, delete its line.
+"""
+
+from collections.abc import Iterable
+
+UNBUILT: dict[str, str] = {
+    place: feature
+    for feature, places in {
+        "array jobs": "GeneratedJobs.array GeneratedJobs.arrayProperties",
+        "dependencies": "Submission.dependsOn",
+        "cancel and terminate": "CancelJobs.cancel TerminateJobs.terminate",
+        "scripted exit codes": "Submission.exitCodes Submission.reasons",
+        "start failures": "Submission.startFailures Assumptions.startFailureConsumesAttempt",
+        "reactions to SIGTERM": "Submission.onSigterm",
+        "fair-share scheduling": "Scenario.schedulingPolicies JobQueue.schedulingPolicyArn"
+        " Submission.shareIdentifier Submission.schedulingPriorityOverride"
+        " Assumptions.fairShareModel Assumptions.wildcardSplit",
+        "consumable resources": "Scenario.consumableResources JobDefinition.consumableResourceProperties"
+        " NodeRangeProperty.consumableResourceProperties Submission.consumableResourcePropertiesOverride"
+        " NodePropertyOverride.consumableResourcePropertiesOverride"
+        " ConsumableResourceUpdate.updateConsumableResource",
+        "job state time limits": "JobQueue.jobStateTimeLimitActions",
+        "multi-node parallel jobs": "JobDefinition.type=multinode JobDefinition.nodeProperties"
+        " GeneratedJobs.nodeOverrides GeneratedJobs.nodeRuntimes",
+        "multi-container jobs": "JobDefinition.ecsProperties NodeRangeProperty.ecsProperties"
+        " GeneratedJobs.ecsPropertiesOverride NodePropertyOverride.ecsPropertiesOverride"
+        " GeneratedJobs.containerRuntimes",
+        "EKS": "ComputeEnvironment.containerOrchestrationType=EKS ComputeEnvironment.eksConfiguration"
+        " JobQueue.jobQueueType=EKS JobDefinition.containerOrchestrationType=EKS"
+        " JobDefinition.eksProperties NodeRangeProperty.eksProperties"
+        " GeneratedJobs.eksPropertiesOverride NodePropertyOverride.eksPropertiesOverride",
+        "service jobs": "Scenario.serviceEnvironments JobQueue.serviceEnvironmentOrder"
+        " JobQueue.jobQueueType=SAGEMAKER_TRAINING ServiceJobs.resourceConfig",
+        "quota shares": "Scenario.quotaShares SchedulingPolicy.quotaSharePolicy",
+        "EASY backfilling": "Assumptions.backfill=easy Assumptions.estimate",
+        "throttled submission": "Assumptions.submitJobRate",
+        "workflow traces": "Trace.format=wfformat Trace.start",
+        "a sixth evaluateOnExit rule": "Assumptions.evaluateOnExitLimit",
+    }.items()
+    for place in places.split()
+}
+
+FOREIGN_VALUES = {
+    "BEST_FIT",
+    "BEST_FIT_PROGRESSIVE_ORDERED",
+    "ECS_FARGATE",
+    "ECS_MANAGED_INSTANCES",
+    "FARGATE",
+    "FARGATE_SPOT",
+    "MANAGED_INSTANCES",
+    "SPOT",
+    "SPOT_CAPACITY_OPTIMIZED",
+    "SPOT_CAPACITY_OPTIMIZED_PRIORITIZED",
+    "SPOT_PRICE_CAPACITY_OPTIMIZED",
+}
+"""Values that AWS has and no model here knows."""
+
+
+def is_unbuilt(models: Iterable[str], field: str, value: object = None) -> bool:
+    """Whether a field of a model (its name, and those of its bases), or a value of it, is listed."""
+    places = [f"{model}.{field}" for model in models]
+    if any(place in UNBUILT for place in places):
+        return True
+    return isinstance(value, str) and any(f"{place}={value}" in UNBUILT for place in places)
+
+
+def is_empty(value: object) -> bool:
+    """Nothing but empty lists and mappings, zeros, empty texts, false and null."""
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return all(map(is_empty, parts)) if parts is not None else not value
