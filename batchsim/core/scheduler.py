@@ -20,20 +20,16 @@ from typing import TYPE_CHECKING, Final
 
 from batchsim.core.capacity import Capacity
 from batchsim.core.commands import START, STOP, Command
-from batchsim.core.cycle import Cycle
-from batchsim.core.feasibility import never_starts
+from batchsim.core.dispatch import Dispatch
 from batchsim.core.fleet import BOOTING, GONE, READY, Fleet, Instance
 from batchsim.core.grid import NEVER, next_multiple
 from batchsim.core.needs import Needs
-from batchsim.core.ordering import NOBODY, GreedyQueue, Order, StrictQueue
 from batchsim.core.retry import retries
 from batchsim.core.states import FAILED, RUNNABLE, RUNNING, STARTING, STATE_NAMES, SUBMITTED, SUCCEEDED
 from batchsim.errors import ContractError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from batchsim.core.plan import Plan
+    from batchsim.core.plan import Plan, Policy
     from batchsim.core.scaling import Scaler
 
 ESSENTIAL_CONTAINER_EXITED: Final = "Essential container in task exited"  # [spec 1.6]
@@ -52,8 +48,34 @@ class Scheduler:
     Columns that a driver may read, indexed by job: `state` (see `states`), `attempt` (attempts begun),
     `instance_of` (the instance of the latest attempt, -1 before the first), `runnable_us`
     (first instant in RUNNABLE, -1 before). `status_reason` holds the texts that differ from
-    "Essential container in task exited".
+    "Essential container in task exited". `due_us` is the instant before which `decide` answers [].
     """
+
+    __slots__ = (
+        "_classes",
+        "_evaluating",
+        "_evaluation_us",
+        "_on_one_grid",
+        "_pass_due",
+        "_pass_interval",
+        "_scales",
+        "_spills",
+        "_stopping",
+        "_time_limits",
+        "attempt",
+        "capacity",
+        "dispatch",
+        "due_us",
+        "fleets",
+        "instance_of",
+        "instances",
+        "now",
+        "orders",
+        "plan",
+        "runnable_us",
+        "state",
+        "status_reason",
+    )
 
     def __init__(self, plan: Plan) -> None:
         jobs = len(plan.class_of)
@@ -66,38 +88,24 @@ class Scheduler:
         self.status_reason: dict[int, str] = {}
         self.instances: list[Instance] = []
         self._classes = [plan.classes[index] for index in plan.class_of]
-        self._need_of = [job_class.need for job_class in self._classes]
         needs = Needs(plan.needs)
         self.fleets = [
             Fleet(needs, self.instances, [plan.types[index] for index in environment.types])
             for environment in plan.environments
         ]
         self.capacity = Capacity(plan, self.fleets, self._new_instance)
-        self._places = [
-            [
-                (self.fleets[index], self.capacity.scalers[index])
-                for index in queue.environments
-                if plan.environments[index].enabled
-            ]
-            for queue in plan.queues
-        ]
-        self._greedy = plan.policy.backfill == "greedy"
-        kind = GreedyQueue if self._greedy else StrictQueue
-        self.orders: list[Order] = [kind(self._need_of) for _ in plan.queues]
-        self._queue_of = [job_class.queue for job_class in self._classes]
-        self._cycle = Cycle(plan.queues)
-        self._queued = 0  # jobs that wait in all orders together
+        self.dispatch = Dispatch(plan, self.fleets, self.capacity.scalers, self._start)
+        self.orders = self.dispatch.orders
         self._scales = any(environment.managed for environment in plan.environments)
         self._spills = any(len(queue.environments) > 1 for queue in plan.queues)
         self._pass_interval = plan.policy.scheduling_interval_us
+        self._on_one_grid = _on_one_grid(plan.policy)
         self._evaluation_us = plan.policy.submit_evaluation_us
-        self._arrived: list[int] = []
-        self._retried: list[int] = []
         self._evaluating: deque[tuple[int, int]] = deque()
         self._time_limits: list[tuple[int, int, int]] = []
         self._stopping: dict[int, str] = {}
         self._pass_due = NEVER
-        self._due = self._next_due()  # `decide` has nothing to do before
+        self.due_us = self._next_due()
 
     # --- what happened ------------------------------------------------------------------------
 
@@ -149,12 +157,12 @@ class Scheduler:
             raise ContractError(f"an attempt of job {job} exited; the job is {self._state_name(job)}")
         self.now = now
         instance = self.instances[self.instance_of[job]]
-        self.fleets[instance.environment].release(instance, self._need_of[job])
+        self.fleets[instance.environment].release(instance, self._classes[job].need)
         del instance.jobs[job]
         if not instance.jobs and self._scales:
             self._became_idle(now, instance)
-        if self._queued:
-            self._want_pass(now)
+        if self.dispatch.queued:
+            self._made_room(now, instance)
         if exit_code == 0 and job not in self._stopping:
             state = SUCCEEDED
         else:
@@ -219,7 +227,7 @@ class Scheduler:
 
         Idempotent: asked again with nothing new, it answers [].
         """
-        if now < self._due:
+        if now < self.due_us:
             if now < self.now:
                 raise self._went_back(now)
             return []
@@ -232,35 +240,26 @@ class Scheduler:
             self._make_runnable(*evaluating.popleft())
         if self._pass_due <= now:
             self._pass_due = NEVER
-            self._dispatch(now, commands)
+            self._run_pass(now, commands)
+        self.due_us = self._next_due()
         # Scaling follows a pass: who has just arrived must be counted, and an instance that has just
         # become ready must not be given back before the jobs that wait for it were offered it.
-        if self._scales and self._pass_due == NEVER and self.capacity.due_us() <= now:
+        if self._scales and self.due_us <= now and self._pass_due == NEVER and self.capacity.due_us() <= now:
             self._scale(now, commands)
-        self._due = self._next_due()
+            self.due_us = self._next_due()
         return commands
 
     def next_wakeup(self) -> int | None:
         """The instant at which `decide` must be asked even if nothing happens; None if there is none."""
-        return None if self._due == NEVER else self._due
+        return None if self.due_us == NEVER else self.due_us
 
     def waiting_jobs(self) -> list[int]:
         """All RUNNABLE jobs: queue by queue in dispatch order, then those that no pass has seen yet."""
-        return [job for order in self.orders for job in order.jobs()] + self._retried + self._arrived
+        return self.dispatch.waiting_jobs()
 
     def waiting_reasons(self) -> dict[int, str]:
         """Why each RUNNABLE job waits, at the end of a run: AWS's status reason, or a sentence of ours."""
-        reasons: dict[int, str] = {}
-        for queue, order in enumerate(self.orders):
-            blocker = ""
-            for job in order.jobs():
-                own = never_starts(self.plan, queue, self._need_of[job])
-                reasons[job] = own or blocker or "No capacity is free and none can be added."
-                if not blocker and not self._greedy:
-                    blocker = (
-                        f"Waits behind the head of job queue {self.plan.queues[queue].name}: {reasons[job]}"
-                    )
-        return reasons
+        return self.dispatch.waiting_reasons()
 
     # --- inside -------------------------------------------------------------------------------
 
@@ -268,18 +267,27 @@ class Scheduler:
         return ContractError(f"time went back from {self.now} to {now} us (law L1)")
 
     def _ask_at(self, instant: int) -> None:
-        self._due = min(self._due, instant)
+        self.due_us = min(self.due_us, instant)
 
     def _want_pass(self, now: int) -> None:
         """A job waits, or room was made for one: a pass at the next opportunity."""
         interval = self._pass_interval
+        if self._pass_due < now + interval:
+            return
         due = -(-now // interval) * interval if interval else now
         if due < self._pass_due:
             self._pass_due = due
-            self._due = min(self._due, due)
+            self._ask_at(due)
 
     def _want_growth(self, now: int) -> None:
         self._ask_at(self.capacity.want_growth(now))
+
+    def _made_room(self, now: int, instance: Instance) -> None:
+        """An attempt ended while jobs wait: a pass is due if it can start somebody."""
+        if self._pass_due != NEVER or not self._on_one_grid or self.dispatch.may_use(instance):
+            self._want_pass(now)
+        elif self._scales:  # all that the pass would do
+            self._want_growth(next_multiple(now, self._pass_interval))
 
     def _next_due(self) -> int:
         due = self._pass_due
@@ -294,7 +302,7 @@ class Scheduler:
     def _make_runnable(self, now: int, job: int) -> None:
         self.state[job] = RUNNABLE
         self.runnable_us[job] = now
-        self._arrived.append(job)
+        self.dispatch.arrived(job)
         self._want_pass(now)
 
     def _after_failure(self, job: int, exit_code: int | None, status_reason: str, reason: str) -> int:
@@ -307,7 +315,7 @@ class Scheduler:
         if self.attempt[job] < job_class.attempts and retries(
             job_class.rules, status_reason, reason, exit_code
         ):
-            self._retried.append(job)
+            self.dispatch.retried(job)
             self._want_pass(self.now)
             return RUNNABLE
         if status_reason != ESSENTIAL_CONTAINER_EXITED:
@@ -321,73 +329,22 @@ class Scheduler:
                 self._stopping[job] = TIMED_OUT
                 commands.append((STOP, job, TIMED_OUT))
 
-    def _dispatch(self, now: int, commands: list[Command]) -> None:
-        """One cycle over the queues in descending priority [spec 2.2]."""
-        begun = len(commands)
-        if not self._queued and not self._retried and len(self._arrived) == 1:
-            self._serve_alone(now, self._arrived.pop(), commands)
-        else:
-            self._enqueue()
-            for queue in self._cycle.queues():
-                order = self.orders[queue]
-                if order.size:
-                    self._serve(now, order, self._places[queue], commands)
-        if len(commands) > begun:
-            self._cycle.rotate()
-        if self._queued and self._scales:
+    def _run_pass(self, now: int, commands: list[Command]) -> None:
+        self.dispatch.run(now, commands)
+        if self.dispatch.queued and self._scales:
             self._want_growth(now)
 
     def _scale(self, now: int, commands: list[Command]) -> None:
         """Scaling decisions; a head that waited for an environment which can grow no more may go on."""
         while True:
-            scaled = self.capacity.decide(now, self._cycle.queues(), self.orders)
+            scaled = self.capacity.decide(now, self.dispatch.queues(), self.orders)
             commands += scaled
-            if not (scaled and self._spills and self._queued):
+            if not (scaled and self._spills and self.dispatch.queued):
                 break
             if self._pass_interval:
                 self._want_pass(now + 1)
                 break
-            self._dispatch(now, commands)
-
-    def _serve_alone(self, now: int, job: int, commands: list[Command]) -> None:
-        """The only job that waits anywhere: what `_enqueue` and `_serve` would do, at a third of the cost."""
-        need, queue = self._need_of[job], self._queue_of[job]
-        instance = self._place(now, need, self._places[queue])
-        if instance is None:
-            self.orders[queue].add(job)
-            self._queued += 1
-        else:
-            self._start(job, need, instance, commands)
-
-    def _enqueue(self) -> None:
-        """Let those who became RUNNABLE since the last pass join their queues, earliest submission first."""
-        for jobs, retried in ((self._retried, True), (self._arrived, False)):
-            if jobs:
-                if len(jobs) > 1:
-                    jobs.sort()
-                for job in jobs:
-                    self.orders[self._queue_of[job]].add(job, retried=retried)
-                self._queued += len(jobs)
-                jobs.clear()
-
-    def _serve(
-        self, now: int, order: Order, places: Sequence[tuple[Fleet, Scaler | None]], commands: list[Command]
-    ) -> None:
-        """Start jobs of one queue until nobody who may be tried finds a place."""
-        need_of = self._need_of
-        while True:
-            job = order.first(self._open_needs(places) if self._greedy else 0)
-            if job == NOBODY:
-                break
-            need = need_of[job]
-            instance = self._place(now, need, places)
-            if instance is not None:
-                order.take(job)
-                self._queued -= 1
-                self._start(job, need, instance, commands)
-            elif not order.skip(job):
-                break
-        order.end_pass()
+            self._run_pass(now, commands)
 
     def _start(self, job: int, need: int, instance: Instance, commands: list[Command]) -> None:
         self.fleets[instance.environment].reserve(instance, need)
@@ -397,25 +354,6 @@ class Scheduler:
         self.instance_of[job] = instance.index
         commands.append((START, job, instance.index))
 
-    def _place(self, now: int, need: int, places: Sequence[tuple[Fleet, Scaler | None]]) -> Instance | None:
-        """The instance for `need`: of the first environment, in order, that has room.
-
-        A job waits for an environment that can still grow rather than go to a later one. [spec 2.6]
-        """
-        for fleet, scaler in places:
-            instance = fleet.find(need)
-            if instance is not None:
-                return instance
-            if scaler is not None and scaler.can_grow(now, need):
-                return None
-        return None
-
-    def _open_needs(self, places: Sequence[tuple[Fleet, Scaler | None]]) -> int:
-        mask = 0
-        for fleet, _ in places:
-            mask |= fleet.open_needs()
-        return mask
-
     def _new_instance(self, environment: int, type_index: int) -> Instance:
         instance = Instance(len(self.instances), environment, type_index, self.plan.types[type_index])
         self.instances.append(instance)
@@ -424,7 +362,7 @@ class Scheduler:
     def _make_ready(self, now: int, instance: Instance) -> None:
         instance.state = READY
         self.fleets[instance.environment].add(instance)
-        if self._queued:
+        if self.dispatch.queued:
             self._want_pass(now)
 
     def _became_idle(self, now: int, instance: Instance) -> None:
@@ -452,3 +390,9 @@ class Scheduler:
     def _state_name(self, job: int) -> str:
         state = self.state[job]
         return "not submitted" if state == UNBORN else STATE_NAMES[state]
+
+
+def _on_one_grid(policy: Policy) -> bool:
+    """Whether every scaling decision falls on a pass, so that none comes between an event and its pass."""
+    passes, scaling = policy.scheduling_interval_us, policy.scaling_interval_us
+    return not passes or (scaling > 0 and scaling % passes == 0)

@@ -1,0 +1,196 @@
+"""The pass: which of the waiting jobs start now, and where.
+
+A job that becomes RUNNABLE or is retried is noted at once and joins its queue in the next pass, so that
+the order in which a driver tells what happens at one instant makes no difference.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from batchsim.core.cycle import Cycle
+from batchsim.core.feasibility import never_starts
+from batchsim.core.ordering import NOBODY, GreedyQueue, Order, StrictQueue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from batchsim.core.commands import Command
+    from batchsim.core.fleet import Fleet, Instance
+    from batchsim.core.plan import Need, Plan
+    from batchsim.core.scaling import Scaler
+
+
+class Dispatch:
+    """The queues of a plan, and who waits in them.
+
+    `orders[q]` is the order of queue q, `queued` the number of jobs that wait in all of them together.
+    """
+
+    __slots__ = (
+        "_arrived",
+        "_cycle",
+        "_greedy",
+        "_heads",
+        "_heads_tell",
+        "_need_of",
+        "_places",
+        "_plan",
+        "_queue_of",
+        "_retried",
+        "_start",
+        "orders",
+        "queued",
+    )
+
+    def __init__(
+        self,
+        plan: Plan,
+        fleets: Sequence[Fleet],
+        scalers: Sequence[Scaler | None],
+        start: Callable[[int, int, Instance, list[Command]], None],
+    ) -> None:
+        """`start(job, need, instance, commands)` begins an attempt."""
+        self._plan = plan
+        self._start = start
+        self._need_of = [plan.classes[index].need for index in plan.class_of]
+        self._queue_of = [plan.classes[index].queue for index in plan.class_of]
+        self._places = [
+            [
+                (fleets[index], scalers[index])
+                for index in queue.environments
+                if plan.environments[index].enabled
+            ]
+            for queue in plan.queues
+        ]
+        self._cycle = Cycle(plan.queues)
+        self._greedy = plan.policy.backfill == "greedy"
+        kind = GreedyQueue if self._greedy else StrictQueue
+        self.orders: list[Order] = [kind(self._need_of) for _ in plan.queues]
+        self.queued = 0
+        self._arrived: list[int] = []
+        self._retried: list[int] = []
+        self._heads: list[Need] = []  # those that found no place in the last pass
+        self._heads_tell = not self._greedy and all(len(queue.environments) == 1 for queue in plan.queues)
+
+    def arrived(self, job: int) -> None:
+        """The job became RUNNABLE for the first time."""
+        self._arrived.append(job)
+
+    def retried(self, job: int) -> None:
+        """The job is RUNNABLE again, after an attempt that failed."""
+        self._retried.append(job)
+
+    def may_use(self, instance: Instance) -> bool:
+        """Whether a pass may start a job now that there is more room on `instance`, and only there.
+
+        The last pass left the head of each queue without a place. If none of them fits here, and nobody
+        may pass or go elsewhere, a pass would start nobody.
+        """
+        if not self._heads_tell:
+            return True
+        vcpus, memory_mib, gpus = instance.free_vcpus, instance.free_memory, instance.free_gpus
+        for need_vcpus, need_memory, need_gpus in self._heads:
+            if need_vcpus <= vcpus and need_memory <= memory_mib and need_gpus <= gpus:
+                return True
+        return False
+
+    def run(self, now: int, commands: list[Command]) -> None:
+        """One cycle over the queues in descending priority [spec 2.2]."""
+        begun = len(commands)
+        if not self.queued and not self._retried and len(self._arrived) == 1:
+            self._serve_alone(now, self._arrived.pop(), commands)
+        else:
+            self._heads.clear()
+            self._enqueue()
+            for queue in self._cycle.queues():
+                order = self.orders[queue]
+                if order.size:
+                    self._serve(now, order, self._places[queue], commands)
+        if len(commands) > begun:
+            self._cycle.rotate()
+
+    def queues(self) -> Sequence[int]:
+        """Queue indices in the order in which the next pass serves them."""
+        return self._cycle.queues()
+
+    def waiting_jobs(self) -> list[int]:
+        """Queue by queue in dispatch order, then those that no pass has seen yet."""
+        return [job for order in self.orders for job in order.jobs()] + self._retried + self._arrived
+
+    def waiting_reasons(self) -> dict[int, str]:
+        """Why each job waits that a pass has seen: AWS's status reason, or a sentence of ours."""
+        reasons: dict[int, str] = {}
+        for queue, order in enumerate(self.orders):
+            blocker = ""
+            for job in order.jobs():
+                own = never_starts(self._plan, queue, self._need_of[job])
+                reasons[job] = own or blocker or "No capacity is free and none can be added."
+                if not blocker and not self._greedy:
+                    blocker = (
+                        f"Waits behind the head of job queue {self._plan.queues[queue].name}: {reasons[job]}"
+                    )
+        return reasons
+
+    # --- inside -------------------------------------------------------------------------------
+
+    def _serve_alone(self, now: int, job: int, commands: list[Command]) -> None:
+        """The only job that waits anywhere: what `_enqueue` and `_serve` would do, at a third of the cost."""
+        need, queue = self._need_of[job], self._queue_of[job]
+        instance = self._place(now, need, self._places[queue])
+        if instance is None:
+            self.orders[queue].add(job)
+            self.queued = 1
+            self._heads = [self._plan.needs[need]]
+        else:
+            self._start(job, need, instance, commands)
+
+    def _enqueue(self) -> None:
+        """Let those who became RUNNABLE since the last pass join their queues, earliest submission first."""
+        for jobs, retried in ((self._retried, True), (self._arrived, False)):
+            if jobs:
+                if len(jobs) > 1:
+                    jobs.sort()
+                for job in jobs:
+                    self.orders[self._queue_of[job]].add(job, retried=retried)
+                self.queued += len(jobs)
+                jobs.clear()
+
+    def _serve(
+        self, now: int, order: Order, places: Sequence[tuple[Fleet, Scaler | None]], commands: list[Command]
+    ) -> None:
+        """Start jobs of one queue until nobody who may be tried finds a place."""
+        need_of = self._need_of
+        while order.size:
+            job = order.first(self._open_needs(places) if self._greedy else 0)
+            if job == NOBODY:
+                break
+            need = need_of[job]
+            instance = self._place(now, need, places)
+            if instance is not None:
+                order.take(job)
+                self.queued -= 1
+                self._start(job, need, instance, commands)
+            elif not order.skip(job):
+                self._heads.append(self._plan.needs[need])
+                break
+        order.end_pass()
+
+    def _place(self, now: int, need: int, places: Sequence[tuple[Fleet, Scaler | None]]) -> Instance | None:
+        """The instance for `need`: of the first environment, in order, that has room.
+
+        A job waits for an environment that can still grow rather than go to a later one. [spec 2.6]
+        """
+        for fleet, scaler in places:
+            instance = fleet.find(need)
+            if instance is not None:
+                return instance
+            if scaler is not None and scaler.can_grow(now, need):
+                return None
+        return None
+
+    def _open_needs(self, places: Sequence[tuple[Fleet, Scaler | None]]) -> int:
+        mask = 0
+        for fleet, _ in places:
+            mask |= fleet.open_needs()
+        return mask
