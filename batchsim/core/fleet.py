@@ -7,8 +7,8 @@ this is the assumption of [spec 3.8].
 
 Two devices keep the cost of an event independent of the width of the fleet:
 
-* Instances stand in sorted lists, one for each pair (free GPUs, free vCPUs), with a bit mask of the
-  lists that are not empty; inside a list, `memory << 32 | index` is searched by bisection.
+* Instances stand in sorted lists, one for each pair (free GPUs, free vCPUs), numbered in that order, with
+  a bit mask of the lists that are not empty; inside a list, `memory << 32 | index` is searched by bisection.
 * `_closed` marks the needs that are known to fit on no *listed* instance. At most one instance is
   `_out`: its free capacity has changed and its listing has not. An exit puts its instance out; a
   waiting job of equal need takes it from there, and the lists are not touched at all.
@@ -45,8 +45,7 @@ class Instance:
         "index",
         "jobs",
         "key",
-        "listed_gpus",
-        "listed_vcpus",
+        "listed_in",
         "state",
         "type",
         "vcpus",
@@ -64,35 +63,44 @@ class Instance:
         self.jobs: dict[int, None] = {}
         self.idle_since = -1
         self.key = -1  # as listed; -1 while not listed
-        self.listed_vcpus = 0
-        self.listed_gpus = 0
-
-
-class _Level:
-    """The listed instances with one count of free GPUs: `buckets[v]` has those with v free vCPUs."""
-
-    __slots__ = ("buckets", "mask")
-
-    def __init__(self, max_vcpus: int) -> None:
-        self.mask = 0
-        self.buckets: list[list[int]] = [[] for _ in range(max_vcpus + 1)]
+        self.listed_in = 0
 
 
 class Fleet:
     """The READY instances of one environment; answers "where does this need fit best?"."""
 
-    __slots__ = ("_amounts", "_closed", "_instances", "_levels", "_needs", "_out", "free_vcpus")
+    __slots__ = (
+        "_amounts",
+        "_closed",
+        "_grew",
+        "_instances",
+        "_lists",
+        "_needs",
+        "_occupied",
+        "_out",
+        "_suited",
+        "_width",
+        "free_vcpus",
+    )
 
     def __init__(self, needs: Needs, instances: list[Instance], types: Sequence[MachineType]) -> None:
         """`types` are all that instances of this fleet can have; `instances` is shared by all fleets."""
         self._needs = needs
         self._amounts = needs.amounts
         self._instances = instances
-        max_vcpus = max((machine.vcpus for machine in types), default=0)
-        max_gpus = max((machine.gpus for machine in types), default=0)
-        self._levels = [_Level(max_vcpus) for _ in range(max_gpus + 1)]
+        self._width = max((machine.vcpus for machine in types), default=0) + 1
+        gpu_counts = max((machine.gpus for machine in types), default=0) + 1
+        self._lists: list[list[int]] = [[] for _ in range(gpu_counts * self._width)]
+        self._occupied = 0  # mask of the lists that are not empty
+        # For each need, the mask of the lists in which vCPUs and GPUs suffice; equal masks are one object.
+        suited = {
+            (vcpus, gpus): self._suited_lists(vcpus, gpus, gpu_counts)
+            for vcpus, gpus in {(vcpus, gpus) for vcpus, _, gpus in needs.amounts}
+        }
+        self._suited = [suited[vcpus, gpus] for vcpus, _, gpus in needs.amounts]
         self._closed = needs.everything
         self._out: Instance | None = None
+        self._grew = False  # whether the instance that is out may have more free than as listed
         self.free_vcpus = 0
 
     def add(self, instance: Instance) -> None:
@@ -101,6 +109,7 @@ class Fleet:
         if self._out is not None:
             self._list(self._out)
         self._out = instance
+        self._grew = True
 
     def remove(self, instance: Instance) -> None:
         """The instance leaves; what is free on it can no longer be used."""
@@ -123,6 +132,7 @@ class Fleet:
             if out is not None:
                 self._list(out)
             self._out = instance
+            self._grew = False
 
     def release(self, instance: Instance, need: int) -> None:
         vcpus, memory_mib, gpus = self._amounts[need]
@@ -136,6 +146,7 @@ class Fleet:
             if out is not None:
                 self._list(out)
             self._out = instance
+        self._grew = True
 
     def find(self, need: int) -> Instance | None:
         """The best-fitting instance for `need`, or None."""
@@ -154,15 +165,13 @@ class Fleet:
             self._list(out)
             self._out = None
         key = memory_mib << _INDEX_BITS
-        for level in self._levels[gpus:] if gpus else self._levels:
-            mask = level.mask >> vcpus
-            while mask:
-                low = mask & -mask
-                bucket = level.buckets[vcpus + low.bit_length() - 1]
-                position = bisect_left(bucket, key)
-                if position < len(bucket):
-                    return self._instances[bucket[position] & _INDEX_MASK]
-                mask ^= low
+        mask = self._occupied & self._suited[need]
+        while mask:
+            lowest = mask & -mask
+            listed = self._lists[lowest.bit_length() - 1]
+            if listed[-1] >= key:
+                return self._instances[listed[bisect_left(listed, key)] & _INDEX_MASK]
+            mask ^= lowest
         self._closed |= self._needs.at_least(need)
         return None
 
@@ -188,51 +197,52 @@ class Fleet:
         vcpus, memory_mib, gpus = self._amounts[need]
         key = memory_mib << _INDEX_BITS
         total = 0
-        for free_gpus in range(gpus, len(self._levels)):
-            level = self._levels[free_gpus]
-            mask = level.mask >> vcpus << vcpus
-            while mask and total < enough:
-                low = mask & -mask
-                mask ^= low
-                free_vcpus = low.bit_length() - 1
-                bucket = level.buckets[free_vcpus]
-                each = free_vcpus // vcpus if vcpus else enough
-                if gpus:
-                    each = min(each, free_gpus // gpus)
-                total += each * (len(bucket) - bisect_left(bucket, key))
+        mask = self._occupied & self._suited[need]
+        while mask and total < enough:
+            lowest = mask & -mask
+            mask ^= lowest
+            number = lowest.bit_length() - 1
+            free_gpus, free_vcpus = divmod(number, self._width)
+            each = free_vcpus // vcpus if vcpus else enough
+            if gpus:
+                each = min(each, free_gpus // gpus)
+            listed = self._lists[number]
+            total += each * (len(listed) - bisect_left(listed, key))
         return min(total, enough)
 
+    def _suited_lists(self, vcpus: int, gpus: int, gpu_counts: int) -> int:
+        mask = 0
+        if vcpus < self._width:
+            enough_vcpus = (1 << self._width) - (1 << vcpus)
+            for free_gpus in range(gpus, gpu_counts):
+                mask |= enough_vcpus << free_gpus * self._width
+        return mask
+
     def _list(self, instance: Instance) -> None:
-        """Bring the listing of `instance` up to date."""
-        vcpus, gpus = instance.free_vcpus, instance.free_gpus
+        """Bring the listing of `instance`, which is out, up to date."""
+        number = instance.free_gpus * self._width + instance.free_vcpus
         key = instance.free_memory << _INDEX_BITS | instance.index
-        before = instance.key
-        if before == key and instance.listed_vcpus == vcpus and instance.listed_gpus == gpus:
+        if instance.key == key and instance.listed_in == number:
             return
-        may_open = self._closed and not (
-            vcpus <= instance.listed_vcpus and key <= before and gpus <= instance.listed_gpus
-        )
-        if before >= 0:
-            self._unlist(instance)
+        self._unlist(instance)
         instance.key = key
-        instance.listed_vcpus = vcpus
-        instance.listed_gpus = gpus
-        level = self._levels[gpus]
-        bucket = level.buckets[vcpus]
-        if bucket:
-            insort(bucket, key)
+        instance.listed_in = number
+        listed = self._lists[number]
+        if listed:
+            insort(listed, key)
         else:
-            bucket.append(key)
-            level.mask |= 1 << vcpus
-        if may_open:
-            self._closed &= ~self._needs.within(vcpus, instance.free_memory, gpus)
+            listed.append(key)
+            self._occupied |= 1 << number
+        if self._grew and self._closed:
+            self._closed &= ~self._needs.within(instance.free_vcpus, instance.free_memory, instance.free_gpus)
 
     def _unlist(self, instance: Instance) -> None:
         if instance.key < 0:
             return
-        level = self._levels[instance.listed_gpus]
-        bucket = level.buckets[instance.listed_vcpus]
-        del bucket[bisect_left(bucket, instance.key)]
-        if not bucket:
-            level.mask ^= 1 << instance.listed_vcpus
+        listed = self._lists[instance.listed_in]
+        if len(listed) == 1:
+            listed.clear()
+            self._occupied ^= 1 << instance.listed_in
+        else:
+            del listed[bisect_left(listed, instance.key)]
         instance.key = -1

@@ -27,7 +27,7 @@ class Needs:
             (need.vcpus, need.memory_mib, need.gpus) for need in needs
         ]
         self.everything = (1 << len(needs)) - 1
-        self._axes = tuple(_Axis([amounts[axis] for amounts in self.amounts]) for axis in range(3))
+        self._axes = (self._axis(0), self._axis(1), self._axis(2))
         self._larger: list[int | None] = [None] * len(needs)
 
     def __len__(self) -> int:
@@ -36,7 +36,11 @@ class Needs:
     def within(self, vcpus: int, memory_mib: int, gpus: int) -> int:
         """The needs that fit into that much room."""
         by_vcpus, by_memory, by_gpus = self._axes
-        return by_vcpus.at_most(vcpus) & by_memory.at_most(memory_mib) & by_gpus.at_most(gpus)
+        return (
+            by_vcpus.masks[bisect_right(by_vcpus.amounts, vcpus)]
+            & by_memory.masks[bisect_right(by_memory.amounts, memory_mib)]
+            & by_gpus.masks[bisect_right(by_gpus.amounts, gpus)]
+        )
 
     def at_least(self, need: int) -> int:
         """The needs that ask for no less than `need` of anything, itself included."""
@@ -48,23 +52,23 @@ class Needs:
             self._larger[need] = mask
         return mask
 
+    def _axis(self, resource: int) -> _Axis:
+        return _Axis([amounts[resource] for amounts in self.amounts])
+
 
 class _Axis:
-    """Prefix masks of one resource: `_masks[k]` holds the needs below the k-th distinct amount."""
+    """Prefix masks of one resource: `masks[k]` holds the needs below the k-th distinct amount."""
 
-    __slots__ = ("_amounts", "_masks")
+    __slots__ = ("amounts", "masks")
 
     def __init__(self, column: Sequence[int]) -> None:
         by_amount: dict[int, int] = {}
         for need, amount in enumerate(column):
             by_amount[amount] = by_amount.get(amount, 0) | 1 << need
-        self._amounts = sorted(by_amount)
-        self._masks = [0]
-        for amount in self._amounts:
-            self._masks.append(self._masks[-1] | by_amount[amount])
-
-    def at_most(self, amount: int) -> int:
-        return self._masks[bisect_right(self._amounts, amount)]
+        self.amounts = sorted(by_amount)
+        self.masks = [0]
+        for amount in self.amounts:
+            self.masks.append(self.masks[-1] | by_amount[amount])
 
     def no_less(self, amount: int) -> int:
-        return self._masks[-1] ^ self._masks[bisect_left(self._amounts, amount)]
+        return self.masks[-1] ^ self.masks[bisect_left(self.amounts, amount)]
