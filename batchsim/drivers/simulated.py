@@ -5,6 +5,10 @@ what happens at each such instant; when SimPy reaches it, everything is delivere
 losses, readies, starts, submissions, wake-ups; then by index) and the scheduler is asked once. A
 consequence without delay, such as a job that runs for no time, makes a further round at the same instant.
 
+Submissions are sorted, so they need no events of their own. Each is told with its own instant, before
+anything later and after anything earlier; but it calls for no decision before the next pass, so that SimPy
+stops for it only there.
+
 What happens is one integer: kind << 40 | index. So the order of delivery is the order of integers, and an
 instant at which one thing happens, which is nearly every one, needs no list.
 """
@@ -18,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 import simpy
 
 from batchsim.core.commands import LAUNCH, START, STOP, TERMINATE, describe
+from batchsim.core.grid import NEVER, next_multiple
 from batchsim.core.scheduler import Scheduler
 from batchsim.core.states import RUNNABLE, STARTING
 from batchsim.errors import StallError
@@ -35,8 +40,7 @@ _INDEX: Final = (1 << _KIND_BITS) - 1
 _EXITS_END: Final = 1 << _KIND_BITS  # an exit is the job's number itself
 _READY: Final = 2 << _KIND_BITS
 _STARTED: Final = 4 << _KIND_BITS
-_SUBMIT: Final = 5 << _KIND_BITS
-_WAKE: Final = 6 << _KIND_BITS
+_WAKE: Final = 5 << _KIND_BITS
 
 _MOST_IDLE_ROUNDS: Final = 1_000  # law L17
 _SIGTERM_EXIT: Final = 143  # 128 + 15: what a process that obeys SIGTERM leaves
@@ -45,6 +49,30 @@ _ROUNDS_PER_REPORT: Final = 1 << 13
 
 class SimulatedDriver:
     """Runs one plan in one world and records it. Use `simulate`."""
+
+    __slots__ = (
+        "_begins_at_once",
+        "_callbacks",
+        "_core",
+        "_due",
+        "_ended_jobs",
+        "_env",
+        "_exit_at",
+        "_fails",
+        "_idle_rounds",
+        "_images",
+        "_last_us",
+        "_next_job",
+        "_pass_interval",
+        "_recorder",
+        "_report",
+        "_rounds",
+        "_stopped",
+        "_submission_us",
+        "_tick",
+        "_wakeup",
+        "_world",
+    )
 
     def __init__(
         self, plan: Plan, world: World, recorder: Recorder, report: Callable[[int, int], None] | None = None
@@ -56,6 +84,7 @@ class SimulatedDriver:
         self._env = simpy.Environment(initial_time=0)
         self._due: dict[int, int | list[int]] = {}
         self._tick = self._env.event()
+        self._wakeup = NEVER  # when the scheduler last asked to be asked
         self._callbacks: list[Callable[[simpy.Event], None]] = [self._instant]
         self._exit_at = [-1] * len(world.submit_us)
         self._stopped: dict[int, int] = {}  # job -> the exit code it leaves because it was stopped
@@ -65,6 +94,8 @@ class SimulatedDriver:
             world.dispatch_us or world.container_start_us or any(image >= 0 for image in world.image)
         )
         self._next_job = 0
+        self._submission_us = world.submit_us[0] if world.submit_us else NEVER  # of the next job
+        self._pass_interval = plan.policy.scheduling_interval_us
         self._last_us = 0
         self._idle_rounds = 0
         self._rounds = 0
@@ -75,12 +106,12 @@ class SimulatedDriver:
         self._tick.callbacks = self._callbacks
         self._tick.succeed()
         self._due[0] = _WAKE
-        if self._world.submit_us:
-            self._at(self._world.submit_us[0], _SUBMIT)
+        self._expect_submission()
         if horizon_us is None:
             self._env.run()
         else:
             self._env.run(until=horizon_us)
+            self._submit(horizon_us)
         self._close(horizon_us)
         return self._core
 
@@ -89,33 +120,50 @@ class SimulatedDriver:
     def _instant(self, event: simpy.Event) -> None:
         event.callbacks = self._callbacks  # the one event serves all instants
         now: int = self._env.now  # type: ignore[assignment]
-        if now == self._last_us:
-            self._watch(now)
-        else:
-            self._last_us = now
-            self._idle_rounds = 0
+        self._idle_rounds = self._idle_rounds + 1 if now == self._last_us else 0
+        self._last_us = now
         happened = self._due.pop(now)
         core = self._core
+        if self._submission_us < now:
+            self._submit(now)
         if isinstance(happened, list):
             happened.sort()
             for entry in happened:
                 self._deliver(now, entry)
         elif happened < _EXITS_END:
             self._exit(now, happened)
-        else:
+        elif happened != _WAKE:
             self._deliver(now, happened)
-        for command in core.decide(now):
+        if self._submission_us == now:
+            self._submit(now + 1)
+        if core.due_us <= now:
+            self._decide(now)
+        wakeup = core.due_us
+        if wakeup != self._wakeup or wakeup <= now:
+            self._wakeup = wakeup
+            self._expect(wakeup)
+        self._rounds += 1
+        if self._rounds % _ROUNDS_PER_REPORT == 0 or self._idle_rounds > _MOST_IDLE_ROUNDS:
+            self._look_around(now)
+
+    def _look_around(self, now: int) -> None:
+        """Law L17: an instant at which rounds go on although nothing is submitted or ends is a bug."""
+        if self._idle_rounds > _MOST_IDLE_ROUNDS:
+            raise StallError(f"more than {_MOST_IDLE_ROUNDS} decisions at {now} us without any progress")
+        if self._report is not None:
+            self._report(now, self._ended_jobs)
+
+    def _decide(self, now: int) -> None:
+        for command in self._core.decide(now):
             if command[0] == START:
                 self._start(now, command[1], command[2])
             else:
                 self._obey(now, command)
-        wakeup = core.next_wakeup()
-        if wakeup is not None and wakeup not in self._due:
-            self._at(wakeup, _WAKE)
-        if self._report is not None:
-            self._rounds += 1
-            if self._rounds % _ROUNDS_PER_REPORT == 0:
-                self._report(now, self._ended_jobs)
+
+    def _expect(self, instant: int) -> None:
+        """Be there at `instant`, whatever happens; NEVER is no instant."""
+        if instant != NEVER and instant not in self._due:
+            self._at(instant, _WAKE)
 
     def _at(self, instant: int, entry: int) -> None:
         """`entry` will happen at `instant`."""
@@ -133,8 +181,6 @@ class SimulatedDriver:
             self._exit(now, entry)
         elif entry >= _WAKE:
             return
-        elif entry >= _SUBMIT:
-            self._submit(now)
         elif entry >= _STARTED:
             self._started(now, entry & _INDEX)
         else:
@@ -142,16 +188,22 @@ class SimulatedDriver:
 
     # --- what happens -------------------------------------------------------------------------
 
-    def _submit(self, now: int) -> None:
+    def _submit(self, until_us: int) -> None:
+        """Tell the submissions before `until_us`, each with its instant."""
         submit_us, submitted = self._world.submit_us, self._core.job_submitted
-        job, end = self._next_job, len(submit_us)
-        while job < end and submit_us[job] == now:
-            submitted(now, job)
+        job, instant = self._next_job, self._submission_us
+        while instant < until_us:
+            submitted(instant, job)
             job += 1
-        self._next_job = job
+            instant = submit_us[job] if job < len(submit_us) else NEVER
+        self._next_job, self._submission_us = job, instant
         self._idle_rounds = 0
-        if job < end:
-            self._at(submit_us[job], _SUBMIT)
+        self._expect_submission()
+
+    def _expect_submission(self) -> None:
+        """Be there at the pass that may start the next job to be submitted."""
+        if self._submission_us != NEVER:
+            self._expect(next_multiple(self._submission_us, self._pass_interval))
 
     def _started(self, now: int, job: int) -> None:
         core = self._core
@@ -248,12 +300,6 @@ class SimulatedDriver:
                 self._recorder.i_running_us[index] = self._recorder.i_ready_us[index] = 0
 
     # --- the end ------------------------------------------------------------------------------
-
-    def _watch(self, now: int) -> None:
-        """Law L17: an instant at which rounds go on although nothing is submitted or ends is a bug."""
-        self._idle_rounds += 1
-        if self._idle_rounds > _MOST_IDLE_ROUNDS:
-            raise StallError(f"more than {_MOST_IDLE_ROUNDS} decisions at {now} us without any progress")
 
     def _close(self, horizon_us: int | None) -> None:
         """Finished when every job has ended; else at the horizon; else stalled, with a reason for each."""
