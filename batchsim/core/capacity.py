@@ -72,9 +72,13 @@ class Capacity:
                 due = min(due, next_multiple(idle, self._interval))
         return due
 
+    def idle_due_us(self, now: int) -> int:
+        """The instant at which an instance that becomes idle now may be given back."""
+        return next_multiple(now + self._plan.policy.idle_scale_in_us, self._interval)
+
     def want_growth(self, now: int) -> int:
         """Jobs wait, or capacity was lost: decide at the next opportunity, which it gives."""
-        if self._managed:
+        if self._managed and self._grow_due >= now + self._interval:
             self._grow_due = min(self._grow_due, next_multiple(now, self._interval))
         return self._grow_due
 

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 class Cycle:
-    __slots__ = ("_groups", "_queues", "_rotates")
+    """`rotates` is whether `rotate` makes a difference: whether two queues have equal priority."""
+
+    __slots__ = ("_groups", "_queues", "rotates")
 
     def __init__(self, queues: Sequence[QueuePlan]) -> None:
         by_priority: dict[int, list[int]] = {}
@@ -24,7 +26,7 @@ class Cycle:
             by_priority.setdefault(queue.priority, []).append(index)
         self._groups = [by_priority[priority] for priority in sorted(by_priority, reverse=True)]
         self._queues = [queue for group in self._groups for queue in group]
-        self._rotates = len(self._groups) < len(self._queues)
+        self.rotates = len(self._groups) < len(self._queues)
 
     def queues(self) -> Sequence[int]:
         """Queue indices in the order of the present cycle."""
@@ -32,7 +34,6 @@ class Cycle:
 
     def rotate(self) -> None:
         """A cycle that started jobs is over."""
-        if self._rotates:
-            for group in self._groups:
-                group.append(group.pop(0))
-            self._queues = [queue for group in self._groups for queue in group]
+        for group in self._groups:
+            group.append(group.pop(0))
+        self._queues = [queue for group in self._groups for queue in group]

@@ -24,23 +24,27 @@ if TYPE_CHECKING:
 class Dispatch:
     """The queues of a plan, and who waits in them.
 
-    `orders[q]` is the order of queue q, `queued` the number of jobs that wait in all of them together.
+    orders     the order of each queue
+    queued     the number of jobs that wait in all of them together
+    arrived    jobs that became RUNNABLE since the last pass, in any order; to be appended to
+    retried    likewise, jobs that are RUNNABLE again after an attempt that failed
+    need_of    the need of each job
     """
 
     __slots__ = (
-        "_arrived",
         "_cycle",
         "_greedy",
         "_heads",
         "_heads_tell",
-        "_need_of",
         "_places",
         "_plan",
         "_queue_of",
-        "_retried",
         "_start",
+        "arrived",
+        "need_of",
         "orders",
         "queued",
+        "retried",
     )
 
     def __init__(
@@ -53,7 +57,7 @@ class Dispatch:
         """`start(job, need, instance, commands)` begins an attempt."""
         self._plan = plan
         self._start = start
-        self._need_of = [plan.classes[index].need for index in plan.class_of]
+        self.need_of = [plan.classes[index].need for index in plan.class_of]
         self._queue_of = [plan.classes[index].queue for index in plan.class_of]
         self._places = [
             [
@@ -66,20 +70,17 @@ class Dispatch:
         self._cycle = Cycle(plan.queues)
         self._greedy = plan.policy.backfill == "greedy"
         kind = GreedyQueue if self._greedy else StrictQueue
-        self.orders: list[Order] = [kind(self._need_of) for _ in plan.queues]
+        self.orders: list[Order] = [kind(self.need_of) for _ in plan.queues]
         self.queued = 0
-        self._arrived: list[int] = []
-        self._retried: list[int] = []
+        self.arrived: list[int] = []
+        self.retried: list[int] = []
         self._heads: list[Need] = []  # those that found no place in the last pass
-        self._heads_tell = not self._greedy and all(len(queue.environments) == 1 for queue in plan.queues)
-
-    def arrived(self, job: int) -> None:
-        """The job became RUNNABLE for the first time."""
-        self._arrived.append(job)
-
-    def retried(self, job: int) -> None:
-        """The job is RUNNABLE again, after an attempt that failed."""
-        self._retried.append(job)
+        # With one need whatever ends makes room for the head.
+        self._heads_tell = (
+            not self._greedy
+            and len(plan.needs) > 1
+            and all(len(queue.environments) == 1 for queue in plan.queues)
+        )
 
     def may_use(self, instance: Instance) -> bool:
         """Whether a pass may start a job now that there is more room on `instance`, and only there.
@@ -98,8 +99,8 @@ class Dispatch:
     def run(self, now: int, commands: list[Command]) -> None:
         """One cycle over the queues in descending priority [spec 2.2]."""
         begun = len(commands)
-        if not self.queued and not self._retried and len(self._arrived) == 1:
-            self._serve_alone(now, self._arrived.pop(), commands)
+        if not self.queued and not self.retried and len(self.arrived) == 1:
+            self._serve_alone(now, self.arrived.pop(), commands)
         else:
             self._heads.clear()
             self._enqueue()
@@ -107,7 +108,7 @@ class Dispatch:
                 order = self.orders[queue]
                 if order.size:
                     self._serve(now, order, self._places[queue], commands)
-        if len(commands) > begun:
+        if self._cycle.rotates and len(commands) > begun:
             self._cycle.rotate()
 
     def queues(self) -> Sequence[int]:
@@ -116,7 +117,7 @@ class Dispatch:
 
     def waiting_jobs(self) -> list[int]:
         """Queue by queue in dispatch order, then those that no pass has seen yet."""
-        return [job for order in self.orders for job in order.jobs()] + self._retried + self._arrived
+        return [job for order in self.orders for job in order.jobs()] + self.retried + self.arrived
 
     def waiting_reasons(self) -> dict[int, str]:
         """Why each job waits that a pass has seen: AWS's status reason, or a sentence of ours."""
@@ -124,7 +125,7 @@ class Dispatch:
         for queue, order in enumerate(self.orders):
             blocker = ""
             for job in order.jobs():
-                own = never_starts(self._plan, queue, self._need_of[job])
+                own = never_starts(self._plan, queue, self.need_of[job])
                 reasons[job] = own or blocker or "No capacity is free and none can be added."
                 if not blocker and not self._greedy:
                     blocker = (
@@ -136,7 +137,7 @@ class Dispatch:
 
     def _serve_alone(self, now: int, job: int, commands: list[Command]) -> None:
         """The only job that waits anywhere: what `_enqueue` and `_serve` would do, at a third of the cost."""
-        need, queue = self._need_of[job], self._queue_of[job]
+        need, queue = self.need_of[job], self._queue_of[job]
         instance = self._place(now, need, self._places[queue])
         if instance is None:
             self.orders[queue].add(job)
@@ -147,7 +148,7 @@ class Dispatch:
 
     def _enqueue(self) -> None:
         """Let those who became RUNNABLE since the last pass join their queues, earliest submission first."""
-        for jobs, retried in ((self._retried, True), (self._arrived, False)):
+        for jobs, retried in ((self.retried, True), (self.arrived, False)):
             if jobs:
                 if len(jobs) > 1:
                     jobs.sort()
@@ -160,7 +161,7 @@ class Dispatch:
         self, now: int, order: Order, places: Sequence[tuple[Fleet, Scaler | None]], commands: list[Command]
     ) -> None:
         """Start jobs of one queue until nobody who may be tried finds a place."""
-        need_of = self._need_of
+        need_of = self.need_of
         while order.size:
             job = order.first(self._open_needs(places) if self._greedy else 0)
             if job == NOBODY:

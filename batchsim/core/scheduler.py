@@ -55,6 +55,7 @@ class Scheduler:
         "_classes",
         "_evaluating",
         "_evaluation_us",
+        "_need_of",
         "_on_one_grid",
         "_pass_due",
         "_pass_interval",
@@ -96,6 +97,7 @@ class Scheduler:
         self.capacity = Capacity(plan, self.fleets, self._new_instance)
         self.dispatch = Dispatch(plan, self.fleets, self.capacity.scalers, self._start)
         self.orders = self.dispatch.orders
+        self._need_of = self.dispatch.need_of
         self._scales = any(environment.managed for environment in plan.environments)
         self._spills = any(len(queue.environments) > 1 for queue in plan.queues)
         self._pass_interval = plan.policy.scheduling_interval_us
@@ -157,7 +159,7 @@ class Scheduler:
             raise ContractError(f"an attempt of job {job} exited; the job is {self._state_name(job)}")
         self.now = now
         instance = self.instances[self.instance_of[job]]
-        self.fleets[instance.environment].release(instance, self._classes[job].need)
+        self.fleets[instance.environment].release(instance, self._need_of[job])
         del instance.jobs[job]
         if not instance.jobs and self._scales:
             self._became_idle(now, instance)
@@ -302,7 +304,7 @@ class Scheduler:
     def _make_runnable(self, now: int, job: int) -> None:
         self.state[job] = RUNNABLE
         self.runnable_us[job] = now
-        self.dispatch.arrived(job)
+        self.dispatch.arrived.append(job)
         self._want_pass(now)
 
     def _after_failure(self, job: int, exit_code: int | None, status_reason: str, reason: str) -> int:
@@ -315,7 +317,7 @@ class Scheduler:
         if self.attempt[job] < job_class.attempts and retries(
             job_class.rules, status_reason, reason, exit_code
         ):
-            self.dispatch.retried(job)
+            self.dispatch.retried.append(job)
             self._want_pass(self.now)
             return RUNNABLE
         if status_reason != ESSENTIAL_CONTAINER_EXITED:
@@ -369,7 +371,7 @@ class Scheduler:
         scaler = self.capacity.scalers[instance.environment]
         if scaler is not None:
             scaler.became_idle(now, instance)
-            self._ask_at(self.capacity.due_us())
+            self._ask_at(self.capacity.idle_due_us(now))
 
     def _scaler(self, instance: Instance) -> Scaler:
         scaler = self.capacity.scalers[instance.environment]

@@ -71,6 +71,7 @@ class SimulatedDriver:
         "_submission_us",
         "_tick",
         "_wakeup",
+        "_watched_us",
         "_world",
     )
 
@@ -97,6 +98,7 @@ class SimulatedDriver:
         self._submission_us = world.submit_us[0] if world.submit_us else NEVER  # of the next job
         self._pass_interval = plan.policy.scheduling_interval_us
         self._last_us = 0
+        self._watched_us = -1
         self._idle_rounds = 0
         self._rounds = 0
         self._ended_jobs = 0
@@ -120,7 +122,8 @@ class SimulatedDriver:
     def _instant(self, event: simpy.Event) -> None:
         event.callbacks = self._callbacks  # the one event serves all instants
         now: int = self._env.now  # type: ignore[assignment]
-        self._idle_rounds = self._idle_rounds + 1 if now == self._last_us else 0
+        if now == self._last_us or self._report is not None:
+            self._look_around(now)
         self._last_us = now
         happened = self._due.pop(now)
         core = self._core
@@ -142,16 +145,17 @@ class SimulatedDriver:
         if wakeup != self._wakeup or wakeup <= now:
             self._wakeup = wakeup
             self._expect(wakeup)
-        self._rounds += 1
-        if self._rounds % _ROUNDS_PER_REPORT == 0 or self._idle_rounds > _MOST_IDLE_ROUNDS:
-            self._look_around(now)
 
     def _look_around(self, now: int) -> None:
         """Law L17: an instant at which rounds go on although nothing is submitted or ends is a bug."""
+        self._rounds += 1
+        if self._report is not None and self._rounds % _ROUNDS_PER_REPORT == 0:
+            self._report(now, self._ended_jobs)
+        if now != self._watched_us:
+            self._watched_us, self._idle_rounds = now, 0
+        self._idle_rounds += 1
         if self._idle_rounds > _MOST_IDLE_ROUNDS:
             raise StallError(f"more than {_MOST_IDLE_ROUNDS} decisions at {now} us without any progress")
-        if self._report is not None:
-            self._report(now, self._ended_jobs)
 
     def _decide(self, now: int) -> None:
         for command in self._core.decide(now):
