@@ -16,9 +16,13 @@ if TYPE_CHECKING:
 
 
 class Cycle:
-    """`rotates` is whether `rotate` makes a difference: whether two queues have equal priority."""
+    """The order of all queues.
 
-    __slots__ = ("_groups", "_queues", "rotates")
+    rotates   whether `rotate` makes a difference, because two queues have equal priority
+    turn      for each queue, when it is served in the present cycle: 0, 1, ...
+    """
+
+    __slots__ = ("_groups", "_queues", "rotates", "turn")
 
     def __init__(self, queues: Sequence[QueuePlan]) -> None:
         by_priority: dict[int, list[int]] = {}
@@ -27,6 +31,7 @@ class Cycle:
         self._groups = [by_priority[priority] for priority in sorted(by_priority, reverse=True)]
         self._queues = [queue for group in self._groups for queue in group]
         self.rotates = len(self._groups) < len(self._queues)
+        self.turn = [self._queues.index(queue) for queue in range(len(queues))]
 
     def queues(self) -> Sequence[int]:
         """Queue indices in the order of the present cycle."""
@@ -37,3 +42,5 @@ class Cycle:
         for group in self._groups:
             group.append(group.pop(0))
         self._queues = [queue for group in self._groups for queue in group]
+        for position, queue in enumerate(self._queues):
+            self.turn[queue] = position

@@ -99,10 +99,10 @@ class Dispatch:
     def run(self, now: int, commands: list[Command]) -> None:
         """One cycle over the queues in descending priority [spec 2.2]."""
         begun = len(commands)
-        if not self.queued and not self.retried and len(self.arrived) == 1:
-            self._serve_alone(now, self.arrived.pop(), commands)
+        self._heads.clear()
+        if not self.queued and not self.retried and (len(self.arrived) == 1 or not self._greedy):
+            self._serve_newcomers(now, commands)
         else:
-            self._heads.clear()
             self._enqueue()
             for queue in self._cycle.queues():
                 order = self.orders[queue]
@@ -135,16 +135,26 @@ class Dispatch:
 
     # --- inside -------------------------------------------------------------------------------
 
-    def _serve_alone(self, now: int, job: int, commands: list[Command]) -> None:
-        """The only job that waits anywhere: what `_enqueue` and `_serve` would do, at a third of the cost."""
-        need, queue = self.need_of[job], self._queue_of[job]
-        instance = self._place(now, need, self._places[queue])
-        if instance is None:
+    def _serve_newcomers(self, now: int, commands: list[Command]) -> None:
+        """Nobody waits but who has just arrived: as `_enqueue` and `_serve`, at a third of the cost."""
+        arrived, queue_of = self.arrived, self._queue_of
+        if len(arrived) > 1:
+            arrived.sort()
+            turn = self._cycle.turn
+            arrived.sort(key=lambda job: turn[queue_of[job]])
+        blocked = NOBODY
+        for job in arrived:
+            need, queue = self.need_of[job], queue_of[job]
+            instance = None if queue == blocked else self._place(now, need, self._places[queue])
+            if instance is not None:
+                self._start(job, need, instance, commands)
+                continue
+            if queue != blocked:
+                blocked = queue
+                self._heads.append(self._plan.needs[need])
             self.orders[queue].add(job)
-            self.queued = 1
-            self._heads = [self._plan.needs[need]]
-        else:
-            self._start(job, need, instance, commands)
+            self.queued += 1
+        arrived.clear()
 
     def _enqueue(self) -> None:
         """Let those who became RUNNABLE since the last pass join their queues, earliest submission first."""
