@@ -1,8 +1,30 @@
-"""What is submitted, when, and what really happens to it: integer columns, one row a job."""
+"""What is submitted, when, and what really happens to it: integer columns, one row a job.
+
+scenario ──► arrivals, classes, runtimes ──► one part for each entry ──► columns in order of submission
+             (generated.py)    traces (replayed.py)                       (build.py)
+                                                                          │
+                     submit rate (pacing.py), dependencies (edges.py), events (events.py)
+"""
 
 from __future__ import annotations
 
 from batchsim.workload.build import build_workload
-from batchsim.workload.table import ExitRule, JobClass, Workload
+from batchsim.workload.edges import Edges
+from batchsim.workload.events import Event, JobsEvent, ResourceEvent
+from batchsim.workload.ragged import Ragged
+from batchsim.workload.table import Arrays, ExitRule, JobClass, NodeGroup, Nodes, Workload
 
-__all__ = ["ExitRule", "JobClass", "Workload", "build_workload"]
+__all__ = [
+    "Arrays",
+    "Edges",
+    "Event",
+    "ExitRule",
+    "JobClass",
+    "JobsEvent",
+    "NodeGroup",
+    "Nodes",
+    "Ragged",
+    "ResourceEvent",
+    "Workload",
+    "build_workload",
+]

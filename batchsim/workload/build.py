@@ -2,84 +2,61 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from fractions import Fraction
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from batchsim.errors import ScenarioError, UsageError
-from batchsim.scenario import (
-    MAX_JOBS,
-    GeneratedJobs,
-    Resources,
-    RetryStrategy,
-    TraceJobs,
-    effective_definition,
-)
+from batchsim.scenario import MAX_JOBS, GeneratedJobs, TraceJobs
 from batchsim.units import US_PER_S
-from batchsim.workload.arrivals import draw_arrivals, expected_arrivals
-from batchsim.workload.distributions import Samples, load_distribution, sample
+from batchsim.workload.arrivals import expected_arrivals
+from batchsim.workload.edges import Rows, build_edges
+from batchsim.workload.events import resolve_events
+from batchsim.workload.generated import draw_part
+from batchsim.workload.pacing import call_interval_us, paced
+from batchsim.workload.ragged import Ragged
+from batchsim.workload.replayed import replay_part
 from batchsim.workload.streams import generator
-from batchsim.workload.swf import SwfOptions, read_swf
-from batchsim.workload.table import ExitRule, JobClass, Workload
+from batchsim.workload.table import Arrays, Workload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
-    from batchsim.scenario import Distribution, Failure, Scenario
+    from batchsim.scenario import Scenario
+    from batchsim.workload.edges import Edges
+    from batchsim.workload.part import Part
+    from batchsim.workload.table import JobClass
 
-_MEMORY_BITS = 24  # of the key that tells trace jobs apart; the largest memory, 10^7 MiB, fits
-
-
-class _Kind(NamedTuple):
-    """What an item of a mix, or the whole entry, says about its jobs."""
-
-    definition: str | None
-    image_bytes: int | None = None
-    failure: Failure | None = None
-
-
-_Streams = partial[np.random.Generator]
-
-
-class _Part(NamedTuple):
-    """The jobs of one workload entry, in draw or trace order; `job_class` is an index into `classes`."""
-
-    classes: list[JobClass]
-    job_class: NDArray[np.int64]
-    submit_us: NDArray[np.int64]
-    runtime_us: NDArray[np.int64]
-    requested_us: NDArray[np.int64]
-    ordinal: NDArray[np.int64]
-    notes: dict[str, Any]
+_Parts = dict[str, "Part"]
+_Rows = dict[str, "NDArray[np.int64]"]
 
 
 def build_workload(scenario: Scenario, seed: int = 0, replication: int = 0) -> Workload:
     """All jobs of a scenario, in order of submission.
 
     The same scenario, seed and replication give the same columns; so does each entry whatever the
-    other entries are. Raises ScenarioError when more than 10^7 jobs are to be expected (nothing is
-    drawn then), when an entry can never submit a job, or when a time comes out beyond 285 years;
-    TraceError for a trace or sample file that cannot be used; UsageError for a negative seed.
+    other entries are, but for the rows of jobs in the whole and for calls that wait for each other
+    because of assumptions.submitJobRate. Raises ScenarioError when more than 10^7 jobs are to be expected
+    (nothing is drawn then), when an entry can never submit a job, when a time comes out beyond 285 years,
+    or when an event names a job that does not exist; TraceError for a trace or sample file that cannot be
+    used; UsageError for a negative seed.
     """
     for name, value in (("seed", seed), ("replication", replication)):
         if value < 0:
             raise UsageError(f"the {name}", expected="0 or more", found=str(value))
     _check_expected_jobs(scenario)
     streams = partial(generator, seed, replication)
-    parts = [
-        _replayed(scenario, entry) if isinstance(entry, TraceJobs) else _generated(scenario, entry, streams)
+    parts = {
+        entry.name: replay_part(scenario, entry, streams)
+        if isinstance(entry, TraceJobs)
+        else draw_part(scenario, entry, streams)
         for _, entry in scenario.submissions()
-    ]
-    workload = _merged(parts)
-    workload.notes = {
-        entry.name: part.notes for (_, entry), part in zip(scenario.submissions(), parts, strict=True)
     }
-    return workload
+    total = sum(map(len, parts.values()))
+    if total > MAX_JOBS and any(isinstance(entry, TraceJobs) for _, entry in scenario.submissions()):
+        raise _too_many("workload", total)
+    return _merged(scenario, parts)
 
 
 def _check_expected_jobs(scenario: Scenario) -> None:
@@ -93,7 +70,7 @@ def _check_expected_jobs(scenario: Scenario) -> None:
                     path=f"workload.{entry.name}.until",
                     hint="until is counted from the beginning of the run",
                 )
-            total += expected
+            total += expected * (entry.array_size or 1)
             if not total <= MAX_JOBS:
                 raise _too_many(f"workload.{entry.name}", total)
 
@@ -107,152 +84,110 @@ def _too_many(path: str, jobs: float) -> ScenarioError:
     )
 
 
-def _generated(scenario: Scenario, entry: GeneratedJobs, streams: _Streams) -> _Part:
-    with _path(f"workload.{entry.name}.arrivals"):
-        submit_us = draw_arrivals(entry, streams("arrivals", entry.name))
-    n = len(submit_us)
-    kind = np.zeros(n, np.int64)
-    if entry.mix is not None:
-        weights = np.cumsum([item.weight for item in entry.mix])
-        u = streams("mix", entry.name).random(n)
-        kind = np.searchsorted(weights / weights[-1], u, side="right")
-    runtime_us, files = _draw_runtimes(scenario, entry, kind, streams)
-    notes: dict[str, Any] = {"source": "generated", "jobs": n}
-    if files:
-        notes["runtime_files"] = files
-    unknown_us = np.full(n, -1, np.int64)
-    return _Part(_classes_of(scenario, entry), kind, submit_us, runtime_us, unknown_us, np.arange(n), notes)
-
-
-def _draw_runtimes(
-    scenario: Scenario, entry: GeneratedJobs, kind: NDArray[np.int64], streams: _Streams
-) -> tuple[NDArray[np.int64], dict[str, str]]:
-    """Runtimes int64[n] and the digests of the files they come from.
-
-    The entry's own runtime is drawn for every job and each mix item's for its own jobs, so a change
-    of one distribution moves no draw of another.
-    """
-    runtime_us = np.zeros(len(kind), np.int64)
-    files: dict[str, str] = {}
-
-    def draw(distribution: Distribution, part: int, jobs: NDArray[np.bool_], path: str) -> None:
-        with _path(f"workload.{entry.name}.{path}"):
-            known = load_distribution(distribution, scenario.base_dir)
-            rng = streams("runtimes", entry.name, part)
-            runtime_us[jobs] = sample(known, rng, int(jobs.sum()))
-        if isinstance(known, Samples):
-            files[distribution.chosen.path] = known.sha256
-
-    if entry.runtime is not None:
-        draw(entry.runtime, 0, np.ones(len(kind), np.bool_), "runtime")
-    for index, item in enumerate(entry.mix or ()):
-        if item.runtime is not None:
-            draw(item.runtime, index + 1, kind == index, f"mix.{index}.runtime")
-    return runtime_us, files
-
-
-def _classes_of(scenario: Scenario, entry: GeneratedJobs) -> list[JobClass]:
-    """One class for each item of the mix, or the only one."""
-    kinds: list[_Kind] = [
-        _Kind(item.jobDefinition, item.imageSize, item.failure) for item in entry.mix or ()
-    ] or [_Kind(entry.jobDefinition)]
-    classes = []
-    for kind in kinds:
-        needs = effective_definition(scenario.definition(kind.definition or ""), entry).resources()
-        classes.append(_job_class(scenario, entry, needs, kind))
-    return classes
-
-
-def _replayed(scenario: Scenario, entry: TraceJobs) -> _Part:
-    trace = entry.trace
-    memory_per_vcpu_mib = trace.memoryPerVcpu or scenario.assumptions.traceMemoryPerVcpu
-    jobs = read_swf(
-        scenario.base_dir / trace.path,
-        SwfOptions(
-            scale=Fraction(str(trace.scaleArrivals)),
-            from_us=trace.from_ or 0,
-            to_us=trace.to,
-            limit=trace.limit,
-            memory_per_vcpu_mib=memory_per_vcpu_mib,
-        ),
+def _merged(scenario: Scenario, parts: _Parts) -> Workload:
+    submit_us = np.concatenate([part.submit_us for part in parts.values()])
+    order = np.argsort(submit_us, kind="stable")
+    classes, job_class = _interned(parts)
+    workload = Workload(
+        classes=classes,
+        job_class=job_class[order],
+        submit_us=submit_us[order],
+        runtime_us=np.concatenate([part.runtime_us for part in parts.values()])[order],
+        requested_us=np.concatenate([part.requested_us for part in parts.values()])[order],
+        ordinal=np.concatenate([part.ordinal for part in parts.values()])[order],
+        notes={name: part.notes for name, part in parts.items()},
+        arrays=_arrays(parts, order),
+        startup_us=_startup_us(parts, order),
+        node_us=_node_us(parts, order),
     )
-    needs, need = _distinct(jobs.vcpus, jobs.memory_mib)
-    kind = _Kind(entry.jobDefinition)
-    classes = [_job_class(scenario, entry, each, kind) for each in needs]
-    notes = {"source": "trace", "format": trace.format, "path": trace.path, **jobs.notes}
-    if trace.scaleArrivals != 1:
-        notes["arrivals_scaled_by"] = trace.scaleArrivals
-    return _Part(classes, need, jobs.submit_us, jobs.runtime_us, jobs.requested_us, jobs.number, notes)
-
-
-def _distinct(
-    vcpus: NDArray[np.int64], memory_mib: NDArray[np.int64]
-) -> tuple[list[Resources], NDArray[np.int64]]:
-    """The different needs in order of first appearance, and for each job the index of its need."""
-    keys, first, inverse = np.unique(
-        vcpus << _MEMORY_BITS | memory_mib, return_index=True, return_inverse=True
+    interval_us = call_interval_us(scenario.assumptions)
+    waits = any(part.waits for part in parts.values()) or any(e.dependsOn for _, e in scenario.submissions())
+    if not (interval_us or waits or scenario.events()):
+        return workload  # the rows below cost as much as a column
+    rows = _rows_of_parts(parts, order)
+    if interval_us:
+        _pace(workload, rows, interval_us)
+    workload.edges = _edges(scenario, parts, rows)
+    workload.events = resolve_events(
+        scenario, {name: (part, rows[name]) for name, part in parts.items()}, workload.submit_us
     )
-    order = np.argsort(first)
-    rank = np.empty(len(keys), np.int64)
-    rank[order] = np.arange(len(keys))
-    needs = [Resources(key >> _MEMORY_BITS, key & (1 << _MEMORY_BITS) - 1, 0) for key in keys[order].tolist()]
-    return needs, rank[inverse]
+    return workload
 
 
-def _job_class(
-    scenario: Scenario, entry: GeneratedJobs | TraceJobs, needs: Resources, kind: _Kind
-) -> JobClass:
-    """What is said at submission comes before the job definition, an item of a mix before its entry."""
-    definition = scenario.definition(kind.definition) if kind.definition else None
-    retry = entry.retryStrategy or (definition.retryStrategy if definition else RetryStrategy())
-    timeout = entry.timeout or (definition.timeout if definition else None)
-    failure = kind.failure or entry.failure
-    sizes = (kind.image_bytes, entry.imageSize, scenario.assumptions.imageSize)
-    return JobClass(
-        group=entry.name,
-        queue=entry.jobQueue,
-        job_definition=kind.definition,
-        vcpus=needs.vcpus,
-        memory_mib=needs.memory_mib,
-        gpus=needs.gpus,
-        attempts=retry.attempts,
-        rules=tuple(
-            ExitRule(rule.onStatusReason, rule.onReason, rule.onExitCode, rule.action == "RETRY")
-            for rule in retry.evaluateOnExit
-        ),
-        timeout_us=timeout.attemptDurationSeconds * US_PER_S if timeout else None,
-        image=definition.images()[0] if definition else entry.name,
-        image_bytes=next(size for size in sizes if size is not None),
-        failure_rate=failure.rate if failure else 0.0,
-        failure_exit_code=failure.exitCode if failure else 1,
-    )
-
-
-def _merged(parts: list[_Part]) -> Workload:
-    total = sum(len(part.submit_us) for part in parts)
-    if any(part.notes["source"] == "trace" for part in parts) and total > MAX_JOBS:
-        raise _too_many("workload", total)
+def _interned(parts: _Parts) -> tuple[list[JobClass], NDArray[np.int32]]:
     interned: dict[JobClass, int] = {}
     class_of_job = []
-    for part in parts:
+    for part in parts.values():
         numbers = [interned.setdefault(job_class, len(interned)) for job_class in part.classes]
         class_of_job.append(np.array(numbers, np.int32)[part.job_class])
-    submit_us = np.concatenate([part.submit_us for part in parts])
-    order = np.argsort(submit_us, kind="stable")
-    return Workload(
-        classes=list(interned),
-        job_class=np.concatenate(class_of_job)[order],
-        submit_us=submit_us[order],
-        runtime_us=np.concatenate([part.runtime_us for part in parts])[order],
-        requested_us=np.concatenate([part.requested_us for part in parts])[order],
-        ordinal=np.concatenate([part.ordinal for part in parts])[order],
-    )
+    return list(interned), np.concatenate(class_of_job)
 
 
-@contextmanager
-def _path(path: str) -> Iterator[None]:
-    """Say in which part of the scenario a problem lies."""
-    try:
-        yield
-    except ScenarioError as error:
-        raise ScenarioError(error.message, path=path, hint=error.hint) from error
+def _arrays(parts: _Parts, order: NDArray[np.int64]) -> Arrays | None:
+    if all(part.array_size is None for part in parts.values()):
+        return None
+    index = [
+        np.full(len(part), -1, np.int32)
+        if part.array_size is None
+        else (np.arange(len(part)) % part.array_size).astype(np.int32)
+        for part in parts.values()
+    ]
+    return Arrays.of(np.concatenate(index)[order])
+
+
+def _startup_us(parts: _Parts, order: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    if all(part.startup_us is None for part in parts.values()):
+        return None
+    columns = [
+        np.zeros(len(part), np.int64) if part.startup_us is None else part.startup_us
+        for part in parts.values()
+    ]
+    return np.concatenate(columns)[order]
+
+
+def _node_us(parts: _Parts, order: NDArray[np.int64]) -> Ragged | None:
+    if all(part.node_us is None for part in parts.values()):
+        return None
+    counts = [
+        np.zeros(len(part), np.int64) if part.node_us is None else part.node_us.counts()
+        for part in parts.values()
+    ]
+    values = [part.node_us.values for part in parts.values() if part.node_us is not None]
+    return Ragged.of(np.concatenate(counts), np.concatenate(values)).take(order)
+
+
+def _rows_of_parts(parts: _Parts, order: NDArray[np.int64]) -> _Rows:
+    """For each entry the rows of its jobs in the workload."""
+    rows = np.empty(len(order), np.int64)
+    rows[order] = np.arange(len(order))
+    bounds = np.cumsum([len(part) for part in parts.values()])
+    return dict(zip(parts, np.split(rows, bounds[:-1]), strict=True))
+
+
+def _pace(workload: Workload, rows: _Rows, interval_us: int) -> None:
+    """Let the SubmitJob calls of all entries leave at the account's rate."""
+    wanted_us = workload.submit_us
+    calls = np.ones(len(workload), np.bool_) if workload.arrays is None else workload.arrays.index <= 0
+    left_us = paced(wanted_us[calls], interval_us)
+    workload.submit_us = left_us[np.cumsum(calls) - 1]
+    delay_us = np.where(calls, workload.submit_us - wanted_us, 0)
+    for name, mine in rows.items():
+        delayed = delay_us[mine]
+        if delayed.any():
+            workload.notes[name]["calls_delayed"] = int(np.count_nonzero(delayed))
+            workload.notes[name]["longest_delay_s"] = int(delayed.max()) / US_PER_S
+
+
+def _edges(scenario: Scenario, parts: _Parts, rows: _Rows) -> Edges | None:
+    groups: dict[str, Rows] = {}
+    for _, entry in scenario.submissions():
+        part, mine = parts[entry.name], rows[entry.name]
+        own = None if part.waits is None else (mine[part.waits[0]], mine[part.waits[1]])
+        if part.array_size is not None:
+            mine = mine.reshape(-1, part.array_size)
+        groups[entry.name] = Rows(mine, entry.dependsOn, own)
+    for name, group in groups.items():
+        calls = sum(1 if each.group is None else len(groups[each.group].rows) for each in group.depends_on)
+        if calls:
+            parts[name].notes["dependencies_of_each_job"] = calls
+    return build_edges(groups, sum(map(len, parts.values())))

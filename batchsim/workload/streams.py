@@ -19,7 +19,19 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-Stream = Literal["arrivals", "runtimes", "mix", "failures", "boot", "registration", "capacity"]
+Stream = Literal[
+    "arrivals",
+    "runtimes",
+    "mix",
+    "failures",
+    "boot",
+    "registration",
+    "capacity",
+    "shares",
+    "containers",
+    "nodes",
+    "start_failures",
+]
 
 # The numbers are part of every published result: add at the end, never renumber.
 STREAMS: Final[Mapping[Stream, int]] = {
@@ -30,6 +42,10 @@ STREAMS: Final[Mapping[Stream, int]] = {
     "boot": 5,
     "registration": 6,
     "capacity": 7,
+    "shares": 8,
+    "containers": 9,
+    "nodes": 10,
+    "start_failures": 11,
 }
 
 _MASK: Final = 2**64 - 1
@@ -41,7 +57,7 @@ _UNIT: Final = 2.0**-52
 
 
 def generator(seed: int, replication: int, stream: Stream, group: str, part: int = 0) -> np.random.Generator:
-    """A numpy generator for the columns of one workload entry, `part` telling apart the members of a mix.
+    """A numpy generator for the columns of one workload entry, `part` telling apart what belongs to it.
 
     Streams of different arguments are independent; the tree is keyed by name (a CRC-32 of `group`),
     so the order in which streams are asked for does not matter.

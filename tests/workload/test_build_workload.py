@@ -6,7 +6,8 @@ from scipy import stats
 
 from batchsim.errors import ScenarioError, TraceError, UsageError
 from batchsim.scenario import MAX_JOBS
-from batchsim.workload import ExitRule, JobClass, build, build_workload
+from batchsim.workload import ExitRule, JobClass, build, build_workload, generated
+from batchsim.workload.replayed import distinct
 
 S = 1_000_000
 COLUMNS = {
@@ -254,7 +255,7 @@ def test_notes_say_where_each_entry_comes_from(scenario_of, log, tmp_path):
 def test_needs_are_interned_in_order_of_first_appearance():
     rng = np.random.default_rng(1)
     vcpus, memory = rng.integers(1, 10_001, 5000), rng.choice([4, 1000, 10**7], 5000)
-    needs, index = build._distinct(vcpus, memory)
+    needs, index = distinct(vcpus, memory)
     pairs = list(zip(vcpus.tolist(), memory.tolist(), strict=True))
     assert [(need.vcpus, need.memory_mib) for need in needs] == list(dict.fromkeys(pairs))
     assert [(needs[i].vcpus, needs[i].memory_mib) for i in index.tolist()] == pairs
@@ -274,7 +275,7 @@ def test_at_most_ten_million_jobs_are_expected(scenario_of):
 
 @pytest.mark.parametrize("rate", ["1000000/s", 1e308])
 def test_a_rate_that_would_give_too_many_jobs_is_refused_before_any_is_drawn(scenario_of, rate, monkeypatch):
-    monkeypatch.setattr(build, "draw_arrivals", None)
+    monkeypatch.setattr(generated, "draw_arrivals", None)
     flood = {"name": "w", "jobDefinition": "small", "runtime": "1s", "until": "1d"}
     for arrivals in ({"poisson": {"rate": rate}}, {"hourly": {"rates": [rate] * 24}}):
         with pytest.raises(ScenarioError, match=r"workload\.w: expected at most 10,000,000 jobs"):

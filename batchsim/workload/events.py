@@ -1,0 +1,110 @@
+"""What is done to jobs and resources while they run, with names resolved to rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+
+from batchsim.errors import ScenarioError
+from batchsim.scenario import CancelJobs, Hourly, Poisson, Target, TerminateJobs, TraceJobs, parse_target
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from batchsim.scenario import Scenario
+    from batchsim.workload.part import Part
+
+_RANDOM = (Poisson, Hourly)
+
+
+class JobsEvent(NamedTuple):
+    """CancelJob or TerminateJob of jobs that have been submitted by then [spec 1.8].
+
+    The jobs are those of all `rows`, which are ascending and do not touch each other; there are none
+    where nobody was submitted in time.
+    """
+
+    at_us: int
+    action: Literal["cancel", "terminate"]
+    rows: tuple[range, ...]
+    reason: str
+
+
+class ResourceEvent(NamedTuple):
+    """UpdateConsumableResource [spec 1.15]."""
+
+    at_us: int
+    resource: str
+    operation: Literal["SET", "ADD", "REMOVE"]
+    quantity: int
+
+
+Event = JobsEvent | ResourceEvent
+
+
+def resolve_events(
+    scenario: Scenario,
+    parts: Mapping[str, tuple[Part, NDArray[np.int64]]],
+    submit_us: NDArray[np.int64],
+) -> tuple[Event, ...]:
+    """The events in order of time, ties in the order of the file.
+
+    `parts` has for each workload entry its jobs and their rows, `submit_us` is of all rows. Events on
+    service jobs, which SubmitJob does not submit, are left out. Raises ScenarioError for a job that no
+    draw can give.
+    """
+    entries = {entry.name for _, entry in scenario.entries()}
+    events: list[Event] = []
+    for index, event in scenario.events():
+        if not isinstance(event, CancelJobs | TerminateJobs):
+            events.append(
+                ResourceEvent(event.at, event.updateConsumableResource, event.operation, event.quantity)
+            )
+            continue
+        action: Literal["cancel", "terminate"] = "cancel" if isinstance(event, CancelJobs) else "terminate"
+        text = event.cancel if isinstance(event, CancelJobs) else event.terminate
+        target = parse_target(text, entries)
+        assert target is not None, "the scenario was checked"
+        if target.entry not in parts:
+            continue
+        part, rows = parts[target.entry]
+        wanted = rows[_members(part, target)]
+        if target.ordinal is not None and not wanted.size and not _is_random(scenario, target.entry):
+            raise ScenarioError(
+                message=f"{target.entry} has no job {text}",
+                hint="the jobs of a trace have the numbers that it gives them",
+                **scenario.origin("workload", index, action),
+            )
+        submitted = int(np.searchsorted(submit_us, event.at, side="right"))
+        events.append(JobsEvent(event.at, action, _runs(wanted[wanted < submitted]), event.reason))
+    return tuple(sorted(events, key=lambda each: each.at_us))
+
+
+def _members(part: Part, target: Target) -> NDArray[np.bool_]:
+    """Which jobs of an entry are meant."""
+    if target.ordinal is None:
+        return np.ones(len(part), np.bool_)
+    chosen: NDArray[np.bool_] = part.ordinal == target.ordinal
+    if target.child is not None and part.array_size is not None:
+        chosen &= np.arange(len(part)) % part.array_size == target.child
+    return chosen
+
+
+def _is_random(scenario: Scenario, name: str) -> bool:
+    """Whether it is a matter of chance how many jobs an entry has."""
+    entry = next(entry for _, entry in scenario.submissions() if entry.name == name)
+    return not isinstance(entry, TraceJobs) and isinstance(entry.arrivals.chosen, _RANDOM)
+
+
+def _runs(rows: NDArray[np.int64]) -> tuple[range, ...]:
+    """The rows as the fewest ranges."""
+    if not rows.size:
+        return ()
+    ascending = np.sort(rows)
+    breaks = np.flatnonzero(np.diff(ascending) > 1)
+    firsts = ascending[np.concatenate([[0], breaks + 1])]
+    lasts = ascending[np.concatenate([breaks, [-1]])]
+    return tuple(range(first, last + 1) for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True))

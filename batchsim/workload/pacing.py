@@ -1,0 +1,67 @@
+"""How fast an account may submit: SubmitJob calls leave the client one by one.
+
+Whoever submits wants call k at `wanted[k]`, in order of time. With a limit of `rate` calls a second the
+calls leave at
+
+    left[k] = max(wanted[k], left[k - 1] + 1 / rate)
+
+A client that never calls faster than AWS allows is never refused, so there are no refusals and no repeated
+calls to simulate. AWS's limit is 50 a second for the whole account, and says nothing about bursts; none are
+granted here [spec 5.4]. An array is one call, whatever its size [spec 1.10].
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from batchsim.errors import ScenarioError
+from batchsim.scenario import assumption_table
+from batchsim.units import MAX_TIME_US, US_PER_S
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from batchsim.scenario import Assumptions
+
+_NAME = "submitJobRate"
+_NOISE_DIGITS = 3  # of a microsecond: 100 calls a minute are 600,000 us apart, whatever floats make of it
+
+
+def call_interval_us(assumptions: Assumptions) -> int:
+    """Least time between two calls in whole microseconds, rounded up; 0 where calls are not limited.
+
+    The limit counts once it is among the assumptions that have an effect.
+    """
+    rate = assumptions.submitJobRate
+    if not rate or all(each.name != _NAME for each in assumption_table()):
+        return 0
+    return math.ceil(min(round(US_PER_S / rate, _NOISE_DIGITS), float(MAX_TIME_US)))
+
+
+def paced(wanted_us: NDArray[np.int64], interval_us: int) -> NDArray[np.int64]:
+    """When calls leave that are wanted at `wanted_us`, nondecreasing; at least `interval_us` apart.
+
+    Raises ScenarioError when the last would leave beyond 285 years.
+    """
+    calls = len(wanted_us)
+    if not calls:
+        return wanted_us
+    # The last call cannot leave before this; beyond it, the steps below would not fit 64 bits either.
+    if int(wanted_us[0]) + (calls - 1) * interval_us >= MAX_TIME_US:
+        raise _too_slow()
+    steps = np.arange(calls, dtype=np.int64) * interval_us
+    left_us = np.maximum.accumulate(wanted_us - steps) + steps
+    if left_us[-1] >= MAX_TIME_US:
+        raise _too_slow()
+    return left_us
+
+
+def _too_slow() -> ScenarioError:
+    return ScenarioError(
+        "the last job would be submitted beyond 285 years",
+        path=f"assumptions.{_NAME}",
+        hint="raise it, or give 0 for no limit",
+    )
