@@ -36,9 +36,8 @@ def heap_simulate(plan: Plan, world: World, recorder: Recorder, horizon_us: int 
             recorder.i_running_us[index] = recorder.i_ready_us[index] = 0
     for job, submit in enumerate(world.submit_us):
         heapq.heappush(heap, (submit, SUBMIT, job))
-    last = 0
     while heap and (horizon_us is None or heap[0][0] < horizon_us):
-        now = last = heap[0][0]
+        now = heap[0][0]
         batch = []  # a consequence without delay belongs to the next round, so the batch comes first
         while heap and heap[0][0] == now:
             batch.append(heapq.heappop(heap)[1:])
@@ -106,6 +105,18 @@ def heap_simulate(plan: Plan, world: World, recorder: Recorder, horizon_us: int 
     recorder.state = core.state
     recorder.attempts = type(recorder.attempts)("b", core.attempt)
     recorder.status_reason.update(core.status_reason)
+    last = max(
+        [
+            0,
+            *world.submit_us,
+            *core.runnable_us,
+            *recorder.ended_us,
+            *recorder.i_ready_us,
+            *recorder.i_ended_us,
+        ]
+    )
+    if horizon_us is not None:
+        last = min(last, horizon_us)
     if any(state < 5 for state in core.state):
         if heap:
             assert horizon_us is not None

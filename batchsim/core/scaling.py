@@ -61,7 +61,7 @@ class Scaler:
         self._tiers: dict[int, list[list[int]]] = {}
         self._cooling: dict[int, int] = {}  # type -> the instant from which it may be tried again
         self._idle: deque[tuple[int, Instance]] = deque()
-        self._held: list[Instance] = []  # idle for long enough, kept by minvCpus
+        self._held: list[tuple[int, Instance]] = []  # as in `_idle`: for long enough, kept by minvCpus
         self._room: dict[tuple[int, int, int], int] = {}  # free amounts -> instances that boot with them
         self._usable_free = 0
         self.provisioned = 0
@@ -164,19 +164,20 @@ class Scaler:
         while self._idle and self._idle[0][0] <= limit:
             since, instance = self._idle.popleft()
             if instance.idle_since == since and instance.state == READY and not instance.jobs:
-                self._held.append(instance)
+                self._held.append((since, instance))
         if not self._held:
             return []
         going: list[Instance] = []
-        held: list[Instance] = []
-        for instance in self._held:
-            if instance.state != READY or instance.jobs:
+        held: list[tuple[int, Instance]] = []
+        for since, instance in self._held:
+            if instance.idle_since != since or instance.state != READY or instance.jobs:
                 continue
             if self.provisioned - instance.vcpus >= self._plan.min_vcpus:
                 self.provisioned -= instance.vcpus
+                instance.idle_since = -1  # used for no time at all, it may be listed twice
                 going.append(instance)
             else:
-                held.append(instance)
+                held.append((since, instance))
         self._held = held
         return going
 

@@ -295,8 +295,11 @@ class Scheduler:
         due = self._pass_due
         if self._scales and due == NEVER:
             due = self.capacity.due_us()
-        if self._time_limits:
-            due = min(due, self._time_limits[0][0])
+        limits = self._time_limits
+        while limits and self.attempt[limits[0][1]] != limits[0][2]:
+            heappop(limits)  # of an attempt that was followed by another
+        if limits:
+            due = min(due, limits[0][0])
         if self._evaluating:
             due = min(due, next_multiple(self._evaluating[0][0], self._pass_interval))
         return due

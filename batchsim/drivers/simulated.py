@@ -313,7 +313,9 @@ class SimulatedDriver:
         recorder.attempts = array("b", core.attempt)
         recorder.status_reason.update(core.status_reason)
         outcome: Outcome = "finished"
-        ended_us = self._last_us
+        ended_us = self._last_happening_us()
+        if horizon_us is not None:
+            ended_us = min(ended_us, horizon_us)
         if self._ended_jobs < len(recorder.state):
             outcome = "stalled" if not self._due else "horizon"
             if outcome == "stalled":
@@ -322,6 +324,13 @@ class SimulatedDriver:
                 assert horizon_us is not None
                 ended_us = horizon_us
         recorder.finish(ended_us, outcome)
+
+    def _last_happening_us(self) -> int:
+        """The end of a run that was not cut off; later wake-ups, for time limits of the past, are nothing."""
+        recorder = self._recorder
+        columns = (recorder.runnable_us, recorder.ended_us, recorder.i_ready_us, recorder.i_ended_us)
+        latest = max((max(column) for column in columns if column), default=0)
+        return max(latest, self._world.submit_us[-1]) if self._world.submit_us else max(latest, 0)
 
 
 def simulate(

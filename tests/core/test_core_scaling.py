@@ -153,6 +153,22 @@ def test_equal_jobs_on_at_most_one_instance_take_ceil_n_by_slots_rounds_and_one_
     assert len(record.i_type) == 1
 
 
+def test_a_time_limit_that_was_not_needed_does_not_prolong_the_run():
+    builder = PlanBuilder([machine(4, usd=0.1)], [managed([0], 4, min_vcpus=4)])
+    builder.job(0, 60 * SECOND, Need(1, 100, 0), timeout_us=86_400 * SECOND)
+    assert builder.run().ended_at_us == 60 * SECOND
+
+
+def test_an_instance_kept_by_the_minimum_that_worked_again_is_given_back_once():
+    policy = Policy(idle_scale_in_us=10 * SECOND)
+    builder = PlanBuilder([machine(4, usd=0.1)], [managed([0], 8, min_vcpus=4)], policy=policy)
+    for submit in (0, 30, 60, 60, 90):
+        builder.job(submit * SECOND, 5 * SECOND, Need(4, 100, 0))
+    record = builder.run()
+    assert record.outcome == "finished"
+    assert sorted(ended >= 0 for ended in record.i_ended_us) == [False, True]
+
+
 def test_scale_in_waits_for_the_idle_time_and_a_new_job_resets_it():
     policy = Policy(idle_scale_in_us=120 * SECOND)
     builder = PlanBuilder([machine(4, usd=0.1)], [managed([0], 4)], policy=policy)
