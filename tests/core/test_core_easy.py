@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import itertools
-from collections import defaultdict
 from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,13 +13,10 @@ from hypothesis import strategies as st
 
 from batchsim.core.easy import EasyQueue, Place
 from batchsim.core.expected import ExpectedEnds
-from batchsim.core.fleet import GONE, READY, Fleet, Instance
-from batchsim.core.line import Line
+from batchsim.core.fleet import READY, Fleet, Instance
 from batchsim.core.needs import Needs
 from batchsim.core.ordering import NOBODY, StrictQueue
-from batchsim.core.plan import EnvironmentPlan, Need, Plan, Policy
-from batchsim.core.scaling import Scaler
-from batchsim.core.states import RUNNING
+from batchsim.core.plan import Need, Plan
 from batchsim.drivers.world import Machines
 from tests import reference
 from tests.harness import machine
@@ -61,7 +57,9 @@ class Drive:
         estimates = [job.estimate for job in jobs]
         self.need_of = need_of
         self.types = [machine(*amounts) for amounts in types]
-        environments = 1 + max(each for group in (*queues, [m.environment for m in machines]) for each in group)
+        environments = 1 + max(
+            each for group in (*queues, [m.environment for m in machines]) for each in group
+        )
         plan = Plan(self.types, [], [], list(numbers), [], [])
         self.instances: list[Instance] = []
         needs = Needs(list(numbers))
@@ -195,7 +193,7 @@ def test_every_small_world_of_one_pool():
 
 
 def test_every_world_of_four_jobs_behind_a_long_one_with_loose_estimates():
-    """A job holds 2 of 3 processors; four more come at 1: all sizes, short or long, estimated well or badly."""
+    """A job holds 2 of 3 processors; four more come at 1: all sizes and lengths, estimated well or badly."""
     shapes = list(itertools.product((1, 3), (0, 2), (1, 2, 3)))  # run, estimate beyond it, processors
     worlds = 0
     for four in itertools.product(shapes, repeat=4):
@@ -268,7 +266,7 @@ KTH, NASA, LUBLIN = "KTH-SP2-1996-2.1-cln", "NASA-iPSC-1993-3.1-cln", "lublin-25
         (LUBLIN, 10, 256, "exact", 10_000, 971_559_945, "97155.994500"),
     ],
 )
-def test_waits_on_whole_logs(traces, name, tenths, processors, estimate, jobs, total_s, mean_s):
+def test_waits_on_whole_logs(traces, name, tenths, processors, estimate, jobs, total_s, mean_s):  # noqa: PLR0917 - a row of the table
     log = reference.read_swf(traces / "swf" / f"{name}.swf.gz")
     rows = [job.pool_job._replace(submit=job.submit * tenths // 10) for job in log]
     requested = [max(job.run, job.requested) for job in log]
@@ -287,12 +285,14 @@ def test_every_start_on_whole_logs(traces, name):
 
 
 def small_cases(folder: Path) -> dict[str, tuple[list[str], list[list[int]]]]:
-    """Case -> the policies for which it holds, and rows of submit, run, processors, estimate, expected end."""
+    """Case -> the policies for which it holds, and rows of submit, run, processors, estimate, end."""
     cases: dict[str, tuple[list[str], list[list[int]]]] = {}
     with (folder / "sched-cases" / "small_cases.csv").open() as rows:
         for row in csv.DictReader(rows):
             _, jobs = cases.setdefault(row["case"], (row["policies"].split(";"), []))
-            jobs.append([int(row[name]) for name in ("submit", "run", "procs", "estimate", "expected_finish")])
+            jobs.append(
+                [int(row[name]) for name in ("submit", "run", "procs", "estimate", "expected_finish")]
+            )
     return cases
 
 
@@ -406,7 +406,9 @@ class Model:
         free = self.had[instance]
         for number, where in self.running.items():
             if where == instance and self.end(number) > at:
-                free = tuple(has - takes for has, takes in zip(free, amounts(self.jobs[number].need), strict=True))
+                free = tuple(
+                    has - takes for has, takes in zip(free, amounts(self.jobs[number].need), strict=True)
+                )
         return free
 
 
@@ -458,7 +460,9 @@ def test_a_fleet_in_which_heads_change_and_all_answers_are_kept_or_dropped():
     random = Random(5)
     jobs = []
     for number in range(400):
-        need = Need(random.choice((1, 1, 2, 3, 4, 6)), random.randint(1, 8), random.choice((0, 0, 0, 0, 1, 2)))
+        need = Need(
+            random.choice((1, 1, 2, 3, 4, 6)), random.randint(1, 8), random.choice((0, 0, 0, 0, 1, 2))
+        )
         run = random.randint(1, 400)
         jobs.append(Job(number * 3, run, need, run + random.randint(-20, 60) if run > 20 else run))
     machines = [Machines(environment, kind, 2, "") for environment in (0, 1) for kind in range(4)]
