@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -85,16 +86,16 @@ def _too_many(path: str, jobs: float) -> ScenarioError:
 
 
 def _merged(scenario: Scenario, parts: _Parts) -> Workload:
-    submit_us = np.concatenate([part.submit_us for part in parts.values()])
+    submit_us = _column(parts, "submit_us")
     order = np.argsort(submit_us, kind="stable")
     classes, job_class = _interned(parts)
     workload = Workload(
         classes=classes,
         job_class=job_class[order],
         submit_us=submit_us[order],
-        runtime_us=np.concatenate([part.runtime_us for part in parts.values()])[order],
-        requested_us=np.concatenate([part.requested_us for part in parts.values()])[order],
-        ordinal=np.concatenate([part.ordinal for part in parts.values()])[order],
+        runtime_us=_column(parts, "runtime_us")[order],
+        requested_us=_column(parts, "requested_us")[order],
+        ordinal=_column(parts, "ordinal")[order],
         notes={name: part.notes for name, part in parts.items()},
         arrays=_arrays(parts, order),
         startup_us=_startup_us(parts, order),
@@ -114,9 +115,14 @@ def _merged(scenario: Scenario, parts: _Parts) -> Workload:
     return workload
 
 
+def _column(parts: _Parts, name: str) -> NDArray[np.int64]:
+    """A column of all entries; a workload may have none that SubmitJob submits."""
+    return np.concatenate([np.zeros(0, np.int64), *(getattr(part, name) for part in parts.values())])
+
+
 def _interned(parts: _Parts) -> tuple[list[JobClass], NDArray[np.int32]]:
     interned: dict[JobClass, int] = {}
-    class_of_job = []
+    class_of_job = [np.zeros(0, np.int32)]
     for part in parts.values():
         numbers = [interned.setdefault(job_class, len(interned)) for job_class in part.classes]
         class_of_job.append(np.array(numbers, np.int32)[part.job_class])
@@ -160,8 +166,8 @@ def _rows_of_parts(parts: _Parts, order: NDArray[np.int64]) -> _Rows:
     """For each entry the rows of its jobs in the workload."""
     rows = np.empty(len(order), np.int64)
     rows[order] = np.arange(len(order))
-    bounds = np.cumsum([len(part) for part in parts.values()])
-    return dict(zip(parts, np.split(rows, bounds[:-1]), strict=True))
+    bounds = list(accumulate(map(len, parts.values()), initial=0))
+    return {name: rows[low:high] for name, (low, high) in zip(parts, pairwise(bounds), strict=True)}
 
 
 def _pace(workload: Workload, rows: _Rows, interval_us: int) -> None:
