@@ -75,7 +75,7 @@ def resolve_events(
         if target.ordinal is not None and not wanted.size and not _is_random(scenario, target.entry):
             raise ScenarioError(
                 message=f"{target.entry} has no job {text}",
-                hint="the jobs of a trace have the numbers that it gives them",
+                hint=f"its jobs have the numbers {int(part.ordinal.min())} to {int(part.ordinal.max())}",
                 **scenario.origin("workload", index, action),
             )
         submitted = int(np.searchsorted(submit_us, event.at, side="right"))
