@@ -141,7 +141,7 @@ class Assumptions(Model):
         "nominal",
         "choice",
         "[spec 3.6]",
-        "Memory an instance offers: as observed (else fitted), by the fitted formula, or all of it.",
+        "Memory an instance offers: observed (else a cautious formula), a fitted formula, or all of it.",
     )
     traceMemoryPerVcpu: Annotated[Size, sized(1, 10_000_000)] = _assumed(
         "4MiB", "4MiB", "MiB", "[spec 1.14]", "Memory per vCPU of a trace's job where the log does not say."
