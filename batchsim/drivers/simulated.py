@@ -316,14 +316,15 @@ class SimulatedDriver:
         ended_us = self._last_happening_us()
         if horizon_us is not None:
             ended_us = min(ended_us, horizon_us)
-        if self._ended_jobs < len(recorder.state):
-            outcome = "stalled" if not self._due else "horizon"
-            if outcome == "stalled":
-                recorder.status_reason.update(core.waiting_reasons())
-            else:
-                assert horizon_us is not None
-                ended_us = horizon_us
+        if horizon_us is not None and (self._due or self._world.goes_on):
+            if self._ended_jobs < len(recorder.state) or self._world.goes_on:
+                outcome, ended_us = "horizon", horizon_us
+        elif self._ended_jobs < len(recorder.state):
+            outcome = "stalled"
+            recorder.status_reason.update(core.waiting_reasons())
         recorder.finish(ended_us, outcome)
+        if self._report is not None:
+            self._report(ended_us, self._ended_jobs)
 
     def _last_happening_us(self) -> int:
         """The end of a run that was not cut off; later wake-ups, for time limits of the past, are nothing."""

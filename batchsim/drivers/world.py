@@ -56,6 +56,7 @@ class World:
     pull_us         time to pull it
     dispatch_us     decision to STARTING
     container_start_us   image present to RUNNING
+    goes_on         jobs that are not part of this world would be submitted at the horizon or later
     """
 
     submit_us: Sequence[int]
@@ -69,6 +70,7 @@ class World:
     container_start_us: int = 0
     boot: Boot
     machines: Sequence[Machines] = ()
+    goes_on: bool = False
     seed: int = 0
     replication: int = 0
 

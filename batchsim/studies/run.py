@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,7 +42,8 @@ def run(
     jobs = len(workload)
     recorder = Recorder(jobs)
     told = None if report is None else lambda now_us, ended: report(now_us, ended, jobs)
-    simulate(setup.plan, setup.world, recorder, horizon_us=scenario.horizon, report=told)
+    world = replace(setup.world, goes_on=len(drawn) > jobs)
+    simulate(setup.plan, world, recorder, horizon_us=scenario.horizon, report=told)
     return build_result(recorder, describe(scenario, workload, setup, len(drawn) - jobs))
 
 
