@@ -41,7 +41,8 @@ from .jobs import (
     WorkloadEntry,
 )
 from .loading import load_scenario, parse_scenario
-from .nodes import NodeGroup, NodeOverrides, NodeProperties, NodeRange, NodeRangeProperty
+from .noderanges import NodeRange
+from .nodes import NodeGroup, NodeOverrides, NodeProperties, NodeRangeProperty
 from .outcomes import CapacityFailures, Failure, OnSigterm, StartFailures
 from .pods import EksProperties, PodResources
 from .policies import FairsharePolicy, QuotaSharePolicy, SchedulingPolicy, ShareAttributes

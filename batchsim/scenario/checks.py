@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from .services import NUM_INSTANCES
 from .values import MismatchError
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def check_parts(scenario: "Scenario") -> Iterator[MismatchError]:
     yield from _environments_of_queue(scenario)
     yield from _policy_of_queue(scenario)
     yield from _quota_shares(scenario)
+    yield from _capacity_units(scenario)
     yield from _consumables_of_definition(scenario)
 
 
@@ -139,6 +141,31 @@ def _quota_shares(scenario: "Scenario") -> Iterator[MismatchError]:
             yield MismatchError(
                 f"at most {MOST_QUOTA_SHARES} quota shares in a queue", place=("quotaShares", index)
             )
+
+
+def _capacity_units(scenario: "Scenario") -> Iterator[MismatchError]:
+    """[spec 1.16]: limits by instance type where a queue has quota shares, and else one on all instances."""
+    environments = {each.serviceEnvironmentName: each for each in scenario.serviceEnvironments}
+    for q, queue in enumerate(scenario.jobQueues):
+        by_type = scenario.has_quota_shares(queue)
+        wanted = "by instance type" if by_type else f"in {NUM_INSTANCES}"
+        for i, item in enumerate(queue.serviceEnvironmentOrder):
+            environment = environments.get(item.serviceEnvironment)
+            units = [limit.capacityUnit for limit in environment.capacityLimits] if environment else []
+            if any((unit == NUM_INSTANCES) == by_type for unit in units):
+                yield MismatchError(
+                    f"a service environment with limits {wanted}",
+                    message=f"its limits are in {', '.join(units)}",
+                    place=("jobQueues", q, "serviceEnvironmentOrder", i, "serviceEnvironment"),
+                )
+    for index, share in enumerate(scenario.quotaShares):
+        for number, limit in enumerate(share.capacityLimits):
+            if limit.capacityUnit == NUM_INSTANCES:
+                yield MismatchError(
+                    "an instance type as capacityUnit",
+                    place=("quotaShares", index, "capacityLimits", number, "capacityUnit"),
+                    missing="capacityUnit" not in limit.model_fields_set,
+                )
 
 
 def _consumables_of_definition(scenario: "Scenario") -> Iterator[MismatchError]:

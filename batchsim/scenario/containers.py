@@ -175,6 +175,13 @@ class ContainerProperties(Model):
         new = required(self.resourceRequirements)
         return Resources(new.vcpus or self.vcpus or 1, new.memory_mib or self.memory or 4, new.gpus)
 
+    def ignored(self, overrides: ContainerOverrides) -> list[str]:
+        """The old-style overrides that change nothing here."""
+        given = {requirement.type for requirement in self.resourceRequirements}
+        return [
+            old for kind, old in _OLD_STYLE.items() if kind in given and getattr(overrides, old) is not None
+        ]
+
     def overridden(self, overrides: ContainerOverrides) -> Self:
         """This container as a submission changes it [spec 1.14]."""
         return self.model_copy(

@@ -127,11 +127,9 @@ class JobDefinition(Model):
         """The images of a single-node job, init containers first, each once."""
         if self.containerProperties is not None:
             return (self.containerProperties.image,)
-        if self.ecsProperties is not None:
-            return tuple(dict.fromkeys(each.image for each in self.ecsProperties.task.containers))
-        assert self.eksProperties is not None, "not a single-node job"
-        pod = self.eksProperties.podProperties
-        return tuple(dict.fromkeys(each.image for each in (*pod.initContainers, *pod.containers)))
+        several = self.ecsProperties or self.eksProperties
+        assert several is not None, "not a single-node job"
+        return several.images()
 
     def consumables(self) -> dict[str, int]:
         """Consumable resources that one job locks, all its nodes together: name -> quantity."""

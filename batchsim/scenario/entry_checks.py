@@ -9,7 +9,8 @@ from .definitions import JobDefinition
 from .effective import effective_definition
 from .graphs import a_cycle
 from .jobs import GeneratedJobs, Jobs, ServiceJobs, TraceJobs
-from .nodes import parse_node_range
+from .noderanges import the_first_clash
+from .suggestions import did_you_mean
 from .values import MismatchError
 
 if TYPE_CHECKING:
@@ -17,20 +18,17 @@ if TYPE_CHECKING:
 
 Place = tuple[str | int, ...]
 
-_OVERRIDES_OF = {
-    "containerOverrides": "container",
-    "ecsPropertiesOverride": "ecs",
-    "eksPropertiesOverride": "eks",
-    "nodeOverrides": "multinode",
-}
-
 
 class _Names:
     """The parts of a scenario by name, looked up once for all entries."""
 
     def __init__(self, scenario: "Scenario") -> None:
         self.queues = {queue.jobQueueName: queue for queue in scenario.jobQueues}
-        self.fair_share = {name: scenario.fair_share(queue) for name, queue in self.queues.items()}
+        self.takes_shares = {
+            name: scenario.fair_share(queue) is not None
+            for name, queue in self.queues.items()
+            if queue.schedulingPolicyArn is None or scenario.policy(queue) is not None
+        }
         self.platforms: dict[str, str] = {}
         environments = {each.computeEnvironmentName: each for each in scenario.computeEnvironments}
         for name, queue in self.queues.items():
@@ -47,7 +45,8 @@ class _Names:
             name: [] for name, queue in self.queues.items() if scenario.has_quota_shares(queue)
         }
         for share in scenario.quotaShares:
-            self.quota_shares.setdefault(share.queue, []).append(share.quotaShareName)
+            if share.queue in self.quota_shares:
+                self.quota_shares[share.queue].append(share.quotaShareName)
 
 
 def check_workload(scenario: "Scenario") -> Iterator[MismatchError]:
@@ -80,6 +79,8 @@ def _check_entry(names: _Names, entry: Jobs) -> Iterator[MismatchError]:
             )
         else:
             yield from _definition_of_entry(names, entry, definition, place)
+    if isinstance(entry, GeneratedJobs):
+        yield from _runtimes_of_containers(names, entry)
     override = entry.consumableResourcePropertiesOverride
     if override is not None:
         yield from unknown_consumables(
@@ -114,7 +115,9 @@ def _queue_of_entry(names: _Names, entry: Jobs) -> Iterator[MismatchError]:
 
 def _share_of_entry(names: _Names, entry: Jobs) -> Iterator[MismatchError]:
     """[spec 1.14]: mandatory in fair-share queues, forbidden in all others."""
-    is_fair_share = names.fair_share[entry.jobQueue] is not None
+    if entry.jobQueue not in names.takes_shares:
+        return  # its policy is unknown, which is an error of its own
+    is_fair_share = names.takes_shares[entry.jobQueue]
     if is_fair_share and entry.shareIdentifier is None:
         yield MismatchError(
             "a shareIdentifier",
@@ -155,72 +158,50 @@ def _definition_of_entry(
             place=place,
         )
     if isinstance(entry, TraceJobs):
+        if definition.kind == "multinode":
+            yield MismatchError(message="the jobs of a trace have one node", place=place)
         return
-    suitable = next(field for field, kind in _OVERRIDES_OF.items() if kind == definition.kind)
-    name = definition.jobDefinitionName
-    for field in _OVERRIDES_OF:
-        if getattr(entry, field) is not None and field != suitable:
-            yield MismatchError(
-                message=f"{field} has no meaning for the jobs of {name}",
-                hint=f"use {suitable}",
-                place=(field,),
-            )
-    if definition.kind != "multinode" and entry.nodeRuntimes:
-        yield MismatchError(message=f"the jobs of {name} have one node", place=("nodeRuntimes",))
+    try:
+        effective = effective_definition(definition, entry)
+    except MismatchError as problem:
+        yield problem
+    else:
+        yield from _runtimes_of_nodes(entry, effective)
     if definition.kind == "multinode" and entry.array_size is not None:
         yield MismatchError(
             message="arrays of multi-node jobs are not modelled by this version of batchsim",
             place=("array",) if entry.array is not None else ("arrayProperties",),
         )
-    yield from _containers_of_entry(entry, definition)
-    yield from _nodes_of_entry(entry, definition)
 
 
-def _containers_of_entry(entry: GeneratedJobs, definition: JobDefinition) -> Iterator[MismatchError]:
-    names = [name for name in definition.container_names() if name]
+def _runtimes_of_containers(names: _Names, entry: GeneratedJobs) -> Iterator[MismatchError]:
+    used = [names.definitions[each] for each in entry.definitions() if each in names.definitions]
+    known = dict.fromkeys(name for each in used for name in each.container_names() if name)
     for name in entry.containerRuntimes:
-        if name not in names:
+        if name not in known:
             yield MismatchError(
-                message=f"{definition.jobDefinitionName} has no container {name!r}",
-                hint=f"choose from {', '.join(names)}"
-                if names
-                else "name the container in the job definition",
+                message=f"no container of these jobs is called {name}",
+                hint=did_you_mean(name, known),
                 place=("containerRuntimes", name),
             )
-    if definition.kind == "ecs" and entry.ecsPropertiesOverride is not None:
-        for index, change in enumerate(entry.ecsPropertiesOverride.taskProperties[0].containers):
-            if change.name not in names:
-                yield MismatchError(
-                    "the name of a container of the job definition",
-                    choices=names,
-                    place=("ecsPropertiesOverride", "taskProperties", 0, "containers", index, "name"),
-                )
 
 
-def _nodes_of_entry(entry: GeneratedJobs, definition: JobDefinition) -> Iterator[MismatchError]:
+def _runtimes_of_nodes(entry: GeneratedJobs, definition: JobDefinition) -> Iterator[MismatchError]:
     if definition.nodeProperties is None:
+        if entry.nodeRuntimes:
+            yield MismatchError(
+                message=f"the jobs of {definition.jobDefinitionName} have one node", place=("nodeRuntimes",)
+            )
         return
-    try:
-        effective = effective_definition(definition, entry)
-    except MismatchError as problem:
-        problem.place = ("nodeOverrides", *problem.place)
-        yield problem
-        return
-    assert effective.nodeProperties is not None
-    for text in entry.nodeRuntimes:
-        place = ("nodeRuntimes", text)
-        try:
-            nodes = parse_node_range(text)
-        except MismatchError as problem:
-            problem.message = f"{text!r} names no nodes"
-            problem.place = place
-            yield problem
-        else:
-            if max(nodes.first, nodes.last or 0) >= effective.nodeProperties.numNodes:
-                yield MismatchError(
-                    message=f"{text!r} is not among the {effective.nodeProperties.numNodes} nodes",
-                    place=place,
-                )
+    nodes = definition.nodeProperties.numNodes
+    for text, each in entry.node_runtimes().items():
+        if each.highest_named >= nodes:
+            yield MismatchError(
+                message=f"{text!r} is not among the {nodes} nodes", place=("nodeRuntimes", text)
+            )
+    ranges = list(entry.node_runtimes().values())
+    if clash := the_first_clash(ranges, nodes):
+        yield MismatchError(message=clash[1], place=("nodeRuntimes", list(entry.nodeRuntimes)[clash[0]]))
 
 
 def _dependencies(scenario: "Scenario") -> Iterator[MismatchError]:

@@ -2,7 +2,15 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    WithJsonSchema,
+    model_validator,
+)
 
 from .changes import CancelJobs, ConsumableResourceUpdate, TerminateJobs
 from .consumables import ConsumableResourceProperties
@@ -10,6 +18,7 @@ from .containers import ContainerOverrides
 from .definitions import Parameters, Priority
 from .distributions import Arrivals, Distribution
 from .metadata import Identity
+from .noderanges import NodeRange, parse_node_range, range_of_each_node
 from .nodes import NodeOverrides
 from .outcomes import CapacityFailures, Failure, OnSigterm, StartFailures
 from .pods import EksPropertiesOverride
@@ -53,6 +62,14 @@ DefinitionReference = Annotated[
 ]
 
 
+def _is_node_range(text: str) -> str:
+    parse_node_range(text)
+    return text
+
+
+NodeRangeText = Annotated[str, AfterValidator(_is_node_range)]
+
+
 class MixItem(Model):
     """One kind of job in a mix; what it leaves out is taken from the workload entry."""
 
@@ -63,10 +80,20 @@ class MixItem(Model):
     failure: Failure | None = None
 
 
+def _array_size(size: Any) -> Any:
+    if isinstance(size, int) and not SMALLEST_ARRAY <= size <= LARGEST_ARRAY:
+        small = size < SMALLEST_ARRAY
+        raise MismatchError(
+            f"{SMALLEST_ARRAY} to {LARGEST_ARRAY:,} children",
+            hint="without array it is a plain job" if small else "count submits as many arrays as you like",
+        )
+    return size
+
+
 class ArrayProperties(Model):
     """Makes each job an array of so many children [spec 1.10]."""
 
-    size: Annotated[int, Field(ge=SMALLEST_ARRAY, le=LARGEST_ARRAY), integral]
+    size: Annotated[int, Field(ge=SMALLEST_ARRAY, le=LARGEST_ARRAY), BeforeValidator(_array_size), integral]
 
 
 class Dependency(Model):
@@ -92,7 +119,16 @@ class Dependency(Model):
         return self
 
 
-class _Entry(Model):
+def _not_too_many(dependencies: Any) -> Any:
+    if isinstance(dependencies, list) and len(dependencies) > MOST_DEPENDENCIES:
+        raise MismatchError(
+            f"at most {MOST_DEPENDENCIES} entries",
+            hint="put the jobs it waits for into arrays or fewer entries, or wait for a job that waits",
+        )
+    return dependencies
+
+
+class AnyJobs(Model):
     """What all submissions have in common."""
 
     name: SafeName
@@ -118,7 +154,7 @@ class _Entry(Model):
         return self
 
 
-class Submission(_Entry):
+class Submission(AnyJobs):
     """What generated jobs and jobs of a trace have in common.
 
     `retryStrategy` and `timeout` replace those of the job definition, they are not merged [spec 1.3].
@@ -131,7 +167,9 @@ class Submission(_Entry):
     timeout: JobTimeout | None = None
     parameters: Parameters = Field({}, description="Values of Ref::name in the command.")
     schedulingPriorityOverride: Priority | None = None
-    dependsOn: Annotated[Many[Dependency], Field(max_length=MOST_DEPENDENCIES)] = ()
+    dependsOn: Annotated[
+        Many[Dependency], Field(max_length=MOST_DEPENDENCIES), BeforeValidator(_not_too_many)
+    ] = ()
     consumableResourcePropertiesOverride: ConsumableResourceProperties | None = None
 
 
@@ -167,7 +205,7 @@ class GeneratedJobs(_Arriving, Submission):
     containerRuntimes: dict[SafeName, Distribution] = Field(
         {}, description="By container of a multi-container job or pod; the others take `runtime`."
     )
-    nodeRuntimes: dict[str, Distribution] = Field(
+    nodeRuntimes: dict[NodeRangeText, Distribution] = Field(
         {}, description="By node or range of nodes, the inner range wins; the others take `runtime`."
     )
     array: ArrayProperties | None = None
@@ -199,6 +237,15 @@ class GeneratedJobs(_Arriving, Submission):
         """Children of each job; None: the jobs are no arrays."""
         properties = self.array or self.arrayProperties
         return None if properties is None else properties.size
+
+    def node_runtimes(self) -> dict[str, NodeRange]:
+        """The keys of `nodeRuntimes` as ranges of nodes."""
+        return {text: parse_node_range(text) for text in self.nodeRuntimes}
+
+    def runtimes_of_nodes(self, nodes: int, default: Distribution) -> list[Distribution]:
+        """The runtime of node 0, 1, ... of a multi-node job; `default` where nodeRuntimes says nothing."""
+        own = [*self.nodeRuntimes.values(), default]
+        return [own[index] for index in range_of_each_node(self.node_runtimes().values(), nodes)]
 
     def definitions(self) -> tuple[str, ...]:
         """References of the job definitions: of each item of the mix, or the only one."""
@@ -263,7 +310,7 @@ class ServicePreemption(Model):
     preemptionRetriesBeforeTermination: Annotated[int, Field(ge=0, le=1_000_000), integral] | None = None
 
 
-class ServiceJobs(_Arriving, _Entry):
+class ServiceJobs(_Arriving, AnyJobs):
     """SageMaker Training jobs: SubmitServiceJob calls."""
 
     serviceJobType: Literal["SAGEMAKER_TRAINING"] = "SAGEMAKER_TRAINING"

@@ -1,69 +1,25 @@
-"""Multi-node parallel jobs: node ranges and what each node is [spec 1.11]."""
+"""Multi-node parallel jobs: what each of their nodes is [spec 1.11]."""
 
-import re
-from collections.abc import Iterable
-from typing import Annotated, Any, NamedTuple, Self
+from typing import Annotated, NamedTuple, Self
 
-from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
+from pydantic import Field, model_validator
 
 from .consumables import ConsumableResourceProperties
 from .containers import ContainerOverrides, ContainerProperties, Resources
+from .noderanges import NodeRange, TargetNodes, range_of_each_node, the_first_clash
 from .pods import EksProperties, EksPropertiesOverride, PodResources
 from .tasks import EcsProperties, EcsPropertiesOverride
-from .values import InstanceTypeName, Many, MismatchError, Model, integral
+from .values import InstanceTypeName, Many, MismatchError, Model, at_place, integral
 
 MOST_NODES = 1000
 MOST_NODE_GROUPS = 5
 
-_RANGE = re.compile(r"([0-9]{0,4}):([0-9]{0,4})|([0-9]{1,4})")
-
-
-class NodeRange(NamedTuple):
-    """Nodes `first` to `last`, both included; `last` None runs to the last node there is."""
-
-    first: int
-    last: int | None
-
-    def __str__(self) -> str:
-        return f"{self.first}:{'' if self.last is None else self.last}"
-
-    def within(self, nodes: int) -> range:
-        """The nodes of the range in a job of so many nodes."""
-        return range(self.first, nodes if self.last is None else min(self.last + 1, nodes))
-
-
-def parse_node_range(text: Any) -> NodeRange:
-    """`0:3`, `:3`, `4:`, `:` or a single node `4` [spec 1.11]; MismatchError for anything else."""
-    match = _RANGE.fullmatch(text) if isinstance(text, str) else None
-    if match is None:
-        raise MismatchError("a range of nodes such as '0:3', ':3' or '4:'")
-    first, last, only = match.groups()
-    if only is not None:
-        return NodeRange(int(only), int(only))
-    found = NodeRange(int(first or 0), int(last) if last else None)
-    if found.last is not None and found.first > found.last:
-        raise MismatchError("a range of nodes whose end is not before its beginning")
-    return found
-
-
-TargetNodes = Annotated[
-    NodeRange,
-    BeforeValidator(lambda given: given if isinstance(given, NodeRange) else parse_node_range(given)),
-    PlainSerializer(str, when_used="json"),
-    WithJsonSchema({"title": "Node range", "type": "string", "pattern": f"^({_RANGE.pattern})$"}),
-]
-_OLD_STYLE = ("container", "instanceType")
 _OneInstanceType = Annotated[Many[InstanceTypeName], Field(max_length=1)]
-
-
-def range_of_each_node(ranges: Iterable[NodeRange], nodes: int) -> list[int]:
-    """For each node the position of its range, the innermost that holds it; -1 where none does."""
-    owner = [-1] * nodes
-    wide_first = sorted(enumerate(ranges), key=lambda item: -len(item[1].within(nodes)))
-    for position, each in wide_first:
-        for node in each.within(nodes):
-            owner[node] = position
-    return owner
+_OVERRIDE_OF = {
+    "container": "containerOverrides",
+    "ecsProperties": "ecsPropertiesOverride",
+    "eksProperties": "eksPropertiesOverride",
+}
 
 
 class NodeRangeProperty(Model):
@@ -78,14 +34,18 @@ class NodeRangeProperty(Model):
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
-        kinds = ("container", "ecsProperties", "eksProperties")
-        given = [name for name in kinds if getattr(self, name) is not None]
+        given = [name for name in _OVERRIDE_OF if getattr(self, name) is not None]
         if len(given) != 1:
             raise MismatchError(
-                f"exactly one of {', '.join(kinds)}",
+                f"exactly one of {', '.join(_OVERRIDE_OF)}",
                 message=f"there is {' and '.join(given) or 'none of them'}",
             )
         return self
+
+    @property
+    def part(self) -> str:
+        """Which of its three forms it has: `container`, `ecsProperties` or `eksProperties`."""
+        return next(name for name in _OVERRIDE_OF if getattr(self, name) is not None)
 
     @property
     def platform(self) -> str:
@@ -102,17 +62,25 @@ class NodeRangeProperty(Model):
         """vCPUs, MiB and GPUs of one node on ECS."""
         if self.container is not None:
             return self.container.resources()
-        assert self.ecsProperties is not None
+        assert self.ecsProperties is not None, "not a node on ECS"
         return self.ecsProperties.task.resources()
 
     def pod_resources(self) -> PodResources:
         """What the pod of one node on EKS asks for."""
-        assert self.eksProperties is not None
+        assert self.eksProperties is not None, "not a node on EKS"
         return self.eksProperties.podProperties.resources()
+
+    def images(self) -> tuple[str, ...]:
+        """The images of one node, init containers first, each once."""
+        if self.container is not None:
+            return (self.container.image,)
+        several = self.ecsProperties or self.eksProperties
+        assert several is not None
+        return several.images()
 
 
 class NodeGroup(NamedTuple):
-    """The nodes that are alike: those left to a node range by the ranges inside it."""
+    """The nodes that are alike: those that a range does not leave to ranges inside it."""
 
     nodes: tuple[int, ...]
     properties: NodeRangeProperty
@@ -133,10 +101,17 @@ class NodeProperties(Model):
         if self.mainNode >= self.numNodes:
             raise MismatchError(f"a node below numNodes = {self.numNodes}", place=("mainNode",))
         for index, each in enumerate(self.ranges):
-            place = ("nodeRangeProperties", index, "targetNodes")
-            if max(each.first, each.last or 0) >= self.numNodes:
-                raise MismatchError(f"nodes below numNodes = {self.numNodes}", place=place)
-        self._check_nesting()
+            if each.highest_named >= self.numNodes:
+                raise MismatchError(
+                    f"nodes below numNodes = {self.numNodes}",
+                    place=("nodeRangeProperties", index, "targetNodes"),
+                )
+        if clash := the_first_clash(self.ranges, self.numNodes):
+            raise MismatchError(
+                message=clash[1],
+                hint="ranges may lie apart or one inside the other",
+                place=("nodeRangeProperties", clash[0], "targetNodes"),
+            )
         owner = range_of_each_node(self.ranges, self.numNodes)
         if -1 in owner:
             raise MismatchError(
@@ -146,35 +121,18 @@ class NodeProperties(Model):
             )
         return self
 
-    def _check_nesting(self) -> None:
-        spans = [each.within(self.numNodes) for each in self.ranges]
-        for index, span in enumerate(spans):
-            place = ("nodeRangeProperties", index, "targetNodes")
-            for other in spans[:index]:
-                if span == other:
-                    raise MismatchError(message="another node range holds the same nodes", place=place)
-                shared = range(max(span.start, other.start), min(span.stop, other.stop))
-                if shared and shared not in (span, other):
-                    raise MismatchError(
-                        message=f"this range crosses the range {other.start}:{other.stop - 1}",
-                        hint="ranges may lie apart or one inside the other",
-                        place=place,
-                    )
-
     @model_validator(mode="after")
     def _nodes_are_of_one_kind(self) -> Self:
-        first = self.nodeRangeProperties[0]
-        chosen = next((each.instance_type for each in self.nodeRangeProperties if each.instance_type), None)
         for index, each in enumerate(self.nodeRangeProperties):
-            place = ("nodeRangeProperties", index)
-            if each.platform != first.platform:
-                raise MismatchError(message="all nodes of a job must be ECS or all EKS", place=place)
-            if each.instance_type not in (None, chosen):
+            if each.platform != self.platform:
                 raise MismatchError(
-                    f"{chosen}, as in the range before",
-                    message="all node ranges must use the same instance type",
-                    place=(*place, "instanceTypes", 0) if each.instanceTypes else (*place, *_OLD_STYLE),
+                    message="the nodes of a job are all on ECS or all on EKS",
+                    place=("nodeRangeProperties", index, each.part),
                 )
+        for index, each in enumerate(self.nodeRangeProperties):
+            if each.instance_type not in (None, self.instance_type):
+                field = ("instanceTypes", 0) if each.instanceTypes else ("container", "instanceType")
+                raise MismatchError(_same_instance_type(self), place=("nodeRangeProperties", index, *field))
         return self
 
     @property
@@ -189,18 +147,17 @@ class NodeProperties(Model):
 
     @property
     def instance_type(self) -> str | None:
-        """The instance type of all nodes; None: any."""
+        """The instance type of all nodes; None: any one."""
         return next((each.instance_type for each in self.nodeRangeProperties if each.instance_type), None)
 
     def of_each_node(self) -> list[NodeRangeProperty]:
-        """The properties of node 0, 1, ... [spec 1.11: the inner range wins]."""
+        """The properties of node 0, 1, ...: of the innermost range that holds it."""
         return [self.nodeRangeProperties[index] for index in range_of_each_node(self.ranges, self.numNodes)]
 
     def groups(self) -> list[NodeGroup]:
         """The nodes by range, in the order of the file; without ranges that have no node left."""
-        owner = range_of_each_node(self.ranges, self.numNodes)
         nodes: list[list[int]] = [[] for _ in self.nodeRangeProperties]
-        for node, position in enumerate(owner):
+        for node, position in enumerate(range_of_each_node(self.ranges, self.numNodes)):
             nodes[position].append(node)
         return [
             NodeGroup(tuple(each), properties)
@@ -211,55 +168,59 @@ class NodeProperties(Model):
     def consumables(self) -> dict[str, int]:
         """Consumable resources of all nodes together: name -> quantity."""
         total: dict[str, int] = {}
-        for properties in self.of_each_node():
+        for nodes, properties in self.groups():
             for name, quantity in properties.consumableResourceProperties.quantities().items():
-                total[name] = total.get(name, 0) + quantity
+                total[name] = total.get(name, 0) + quantity * len(nodes)
         return total
 
     def overridden(self, overrides: "NodeOverrides") -> Self:
         """These nodes as a submission changes them.
 
         Raises MismatchError, with the place in the overrides, for a number of nodes that the ranges do
-        not allow, and for a change of a range that is not one of them.
+        not allow and for a change that does not fit the range.
         """
-        nodes = self.numNodes if overrides.numNodes is None else overrides.numNodes
-        if overrides.numNodes is not None:
-            self._check_number(overrides.numNodes)
-        changes = {each.targetNodes: each for each in overrides.nodePropertyOverrides}
-        for index, target in enumerate(changes):
-            if target not in self.ranges:
-                raise MismatchError(
-                    "a node range of the job definition",
-                    choices=map(str, self.ranges),
-                    place=("nodePropertyOverrides", index, "targetNodes"),
-                )
-        return self.model_copy(
-            update={
-                "numNodes": nodes,
-                "nodeRangeProperties": tuple(
-                    changes[each.targetNodes].applied_to(each) if each.targetNodes in changes else each
-                    for each in self.nodeRangeProperties
-                ),
-            }
-        )
+        nodes = self.numNodes if overrides.numNodes is None else self._checked_number(overrides.numNodes)
+        changed = list(self.nodeRangeProperties)
+        for index, change in enumerate(overrides.nodePropertyOverrides):
+            with at_place("nodePropertyOverrides", index):
+                position = self._position_of(change.targetNodes)
+                changed[position] = change.applied_to(changed[position])
+        result = self.model_copy(update={"numNodes": nodes, "nodeRangeProperties": tuple(changed)})
+        if any(each.instance_type not in (None, result.instance_type) for each in changed):
+            raise MismatchError(_same_instance_type(result), place=("nodePropertyOverrides",))
+        return result
 
-    def _check_number(self, nodes: int) -> None:
+    def _position_of(self, target: NodeRange) -> int:
+        if target not in self.ranges:
+            raise MismatchError(
+                "a node range of the job definition", choices=map(str, self.ranges), place=("targetNodes",)
+            )
+        return self.ranges.index(target)
+
+    def _checked_number(self, nodes: int) -> int:
         place = ("numNodes",)
         open_ended = [each.first for each in self.ranges if each.last is None]
         if not open_ended:
             raise MismatchError(
-                message="no node range of the job definition is open-ended, so numNodes cannot be overridden",
-                hint="end one of its ranges with a colon, such as '1:'",
+                message="numNodes can be overridden only if a node range of the job definition is open-ended",
+                hint="let one of its ranges end with the colon, such as '1:'",
                 place=place,
             )
         if min(open_ended) >= nodes:
-            raise MismatchError(f"more than the {min(open_ended)} nodes before the open range", place=place)
+            raise MismatchError(f"more nodes than the {min(open_ended)} before the open range", place=place)
         if self.mainNode >= nodes:
             raise MismatchError(f"more nodes than mainNode = {self.mainNode}", place=place)
+        if clash := the_first_clash(self.ranges, nodes):
+            raise MismatchError(message=f"of {nodes} nodes, {clash[1]}", place=place)
+        return nodes
+
+
+def _same_instance_type(nodes: NodeProperties) -> str:
+    return f"one instance type for all nodes, such as {nodes.instance_type}"
 
 
 class NodePropertyOverride(Model):
-    """What a submission changes of the nodes of one range, written as in the job definition."""
+    """What a submission changes of the nodes of one range of the job definition."""
 
     targetNodes: TargetNodes
     containerOverrides: ContainerOverrides | None = None
@@ -269,25 +230,24 @@ class NodePropertyOverride(Model):
     consumableResourcePropertiesOverride: ConsumableResourceProperties | None = None
 
     def applied_to(self, properties: NodeRangeProperty) -> NodeRangeProperty:
-        """The properties with these changes; those of another kind of node change nothing."""
-        container, ecs, eks = properties.container, properties.ecsProperties, properties.eksProperties
-        if container and self.containerOverrides:
-            container = container.overridden(self.containerOverrides)
-        if ecs and self.ecsPropertiesOverride:
-            ecs = ecs.overridden(self.ecsPropertiesOverride)
-        if eks and self.eksPropertiesOverride:
-            eks = eks.overridden(self.eksPropertiesOverride)
-        return properties.model_copy(
-            update={
-                "container": container,
-                "ecsProperties": ecs,
-                "eksProperties": eks,
-                "instanceTypes": self.instanceTypes or properties.instanceTypes,
-                "consumableResourceProperties": properties.consumableResourceProperties.overridden(
-                    self.consumableResourcePropertiesOverride
-                ),
-            }
-        )
+        """The properties with these changes; MismatchError for those of another kind of node."""
+        update: dict[str, object] = {
+            "instanceTypes": self.instanceTypes or properties.instanceTypes,
+            "consumableResourceProperties": properties.consumableResourceProperties.overridden(
+                self.consumableResourcePropertiesOverride
+            ),
+        }
+        for part, field in _OVERRIDE_OF.items():
+            change, own = getattr(self, field), getattr(properties, part)
+            if change is None:
+                continue
+            with at_place(field):
+                if own is None:
+                    raise MismatchError(
+                        message=f"these nodes have no {part}", hint=f"use {_OVERRIDE_OF[properties.part]}"
+                    )
+                update[part] = own.overridden(change)
+        return properties.model_copy(update=update)
 
 
 class NodeOverrides(Model):

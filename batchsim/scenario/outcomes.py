@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, TypeAdapter, model_validator
 
 from .retries import ExitCode
-from .values import Duration, Model, integral
+from .values import Duration, MismatchError, Model, integral
 
 _EXIT_OF_SIGTERM = 143
 _WORDS: dict[str, dict[str, Any]] = {"exit": {}, "ignore": {"ignored": True}}
@@ -59,4 +59,8 @@ class OnSigterm(Model):
     @model_validator(mode="before")
     @classmethod
     def _word(cls, given: Any) -> Any:
-        return _WORDS.get(given, given) if isinstance(given, str) else given
+        if isinstance(given, str):
+            if given not in _WORDS:
+                raise MismatchError("exit, ignore or a mapping such as {exit: 0, after: 5s}", choices=_WORDS)
+            return _WORDS[given]
+        return given

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, mo
 from .containers import EnvironmentVariable, Image, merged_environment
 from .metadata import CONTAINER_SETTINGS, Access, ContainerSettings, Identity, Network, Storage
 from .tasks import MOST_CONTAINERS, check_names
-from .values import LONGEST_QUANTITY, Many, MismatchError, Model, SafeName, Text, integral
+from .values import LONGEST_QUANTITY, Many, MismatchError, Model, SafeName, Text, at_place, integral
 
 _MILLI = 1000
 _STEP_MILLI = 250
@@ -121,6 +121,20 @@ class EksResources(Model):
         ]
         return PodResources(*amounts)
 
+    def overridden(self, change: "EksResources") -> Self:
+        """These resources with each kind that the change names, as request or as limit, replaced."""
+        limits, requests = dict(self.limits), dict(self.requests)
+        for kind in EksAmounts.model_fields:
+            new = getattr(change.limits, kind), getattr(change.requests, kind)
+            if new != (None, None):
+                limits[kind], requests[kind] = new
+        return self.model_copy(
+            update={
+                "limits": EksAmounts.model_construct(**limits),
+                "requests": EksAmounts.model_construct(**requests),
+            }
+        )
+
 
 class EksContainer(Model):
     """One container of a pod."""
@@ -186,20 +200,20 @@ class EksProperties(Model):
     def overridden(self, override: "EksPropertiesOverride") -> Self:
         """These properties as a submission changes them; containers are found by name.
 
-        A change without a name is of the only container.
+        A change without a name is of the only container. Raises MismatchError, with the place in the
+        override, for a name that no container has.
         """
+        update = {}
+        for field in ("containers", "initContainers"):
+            with at_place("podProperties", field):
+                own, changes = getattr(self.podProperties, field), getattr(override.podProperties, field)
+                update[field] = _overridden(own, changes)
+        return self.model_copy(update={"podProperties": self.podProperties.model_copy(update=update)})
+
+    def images(self) -> tuple[str, ...]:
+        """The images of all containers, init containers first, each once."""
         pod = self.podProperties
-        changes = override.podProperties
-        return self.model_copy(
-            update={
-                "podProperties": pod.model_copy(
-                    update={
-                        "containers": _overridden(pod.containers, changes.containers),
-                        "initContainers": _overridden(pod.initContainers, changes.initContainers),
-                    }
-                )
-            }
-        )
+        return tuple(dict.fromkeys(each.image for each in (*pod.initContainers, *pod.containers)))
 
 
 class EksContainerOverride(Model):
@@ -211,6 +225,19 @@ class EksContainerOverride(Model):
     command: Annotated[Many[Text], Field(max_length=1000), CONTAINER_SETTINGS] = ()
     args: Annotated[Many[Text], Field(max_length=1000), CONTAINER_SETTINGS] = ()
     env: Annotated[Many[EnvironmentVariable], Field(max_length=1000), CONTAINER_SETTINGS] = ()
+
+    def applied_to(self, container: EksContainer) -> EksContainer:
+        """The container with these changes."""
+        resources = container.resources
+        return container.model_copy(
+            update={
+                "image": self.image or container.image,
+                "resources": resources.overridden(self.resources) if self.resources else resources,
+                "command": self.command or container.command,
+                "args": self.args or container.args,
+                "env": merged_environment(container.env, self.env),
+            }
+        )
 
 
 class EksPodPropertiesOverride(Model):
@@ -236,20 +263,15 @@ class EksPropertiesOverride(Model):
 def _overridden(
     containers: tuple[EksContainer, ...], changes: tuple[EksContainerOverride, ...]
 ) -> tuple[EksContainer, ...]:
-    by_name = {each.name: each for each in changes}
-    if None in by_name and len(containers) == 1:
-        by_name[containers[0].name] = by_name[None]
-    return tuple(
-        container.model_copy(
-            update={
-                "image": change.image or container.image,
-                "resources": change.resources or container.resources,
-                "command": change.command or container.command,
-                "args": change.args or container.args,
-                "env": merged_environment(container.env, change.env),
-            }
-        )
-        if (change := by_name.get(container.name))
-        else container
-        for container in containers
-    )
+    by_name = {each.name: each for each in containers}
+    for index, change in enumerate(changes):
+        name = containers[0].name if change.name is None and len(containers) == 1 else change.name
+        if name not in by_name:
+            raise MismatchError(
+                "the name of a container of the job definition",
+                choices=[known for known in by_name if known],
+                place=(index, "name"),
+                missing=name is None,
+            )
+        by_name[name] = change.applied_to(by_name[name])
+    return tuple(by_name.values())

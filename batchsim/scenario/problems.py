@@ -6,6 +6,7 @@ from itertools import islice
 from typing import Any, get_args
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from batchsim.errors import ScenarioError
 
@@ -18,11 +19,14 @@ from .values import PATTERN_MEANINGS, MismatchError, MismatchesError, Model
 
 _MOST_REPORTED = 50
 _LONGEST_FOUND = 60
+_OF_KEY = "[key]"  # what pydantic adds to the location of a wrong key
 _EXPECTED = {
     "model_type": "a mapping (keys and values)",
     "model_attributes_type": "a mapping (keys and values)",
     "tuple_type": "a list",
     "string_type": "text",
+    "dict_type": "a mapping (keys and values)",
+    "bool_type": "true or false",
     "int_type": "a whole number",
     "float_type": "a number",
     "finite_number": "a finite number",
@@ -58,11 +62,11 @@ def _problems(failure: ValidationError, document: Document) -> Iterator[Scenario
         location = tuple(part for part in at if part not in ENTRY_KINDS)
         context = error.get("ctx", {})
         cause = context.get("error")
-        if kind == "default_factory_not_called":
-            continue  # the assumptions' preset is wrong, which is an error of its own
-        if kind == "too_short" and len(document.value(location)) >= context["min_length"]:
-            continue  # pydantic counts the good items only, and the bad ones are errors of their own
-        if isinstance(cause, MismatchesError):
+        if _follows_from_another(kind, context, location, document):
+            continue
+        if location and location[-1] == _OF_KEY and document.existing(location) != location:
+            yield _wrong_key(error, location[:-1], document)
+        elif isinstance(cause, MismatchesError):
             for problem in cause.problems:
                 yield _mismatch(problem, location, document)
         elif isinstance(cause, MismatchError):
@@ -78,6 +82,29 @@ def _problems(failure: ValidationError, document: Document) -> Iterator[Scenario
             if kind == "literal_error":
                 context = {**context, "expected": _built_choices(context["expected"], at)}
             yield _unexpected(kind, context, error["msg"], location, document)
+
+
+def _follows_from_another(kind: str, context: dict[str, Any], location: Location, document: Document) -> bool:
+    if kind == "default_factory_not_called":
+        return True  # the assumptions' preset is wrong
+    # pydantic counts the good items only, and the bad ones are errors of their own
+    return kind == "too_short" and len(document.value(location)) >= context["min_length"]
+
+
+def _wrong_key(error: ErrorDetails, location: Location, document: Document) -> ScenarioProblems:
+    """A key of a mapping whose keys the user chooses."""
+    context = error.get("ctx", {})
+    cause = context.get("error")
+    if isinstance(cause, MismatchError):
+        expected = cause.expected
+    elif error["type"] == "string_pattern_mismatch":
+        expected = PATTERN_MEANINGS[context["pattern"]]
+    else:
+        expected = _EXPECTED[error["type"]].format_map(context)
+    at = document.existing(location)
+    return ScenarioProblems(
+        expected=expected, found=describe(location[-1]), **document.origin(at, of_key=at == location)
+    )
 
 
 def _mismatch(problem: MismatchError, location: Location, document: Document) -> ScenarioProblems:

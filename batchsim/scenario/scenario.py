@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -147,8 +148,24 @@ class Scenario(Model):
         return policy is not None and policy.quotaSharePolicy is not None
 
     def not_modelled(self) -> list[str]:
-        """One sentence for each kind of field that was given and has no effect on the simulation."""
-        return list(dict.fromkeys(not_modelled(self)))
+        """One sentence for each kind of field that was given and has no effect on the simulation.
+
+        So for each override that has none on AWS either.
+        """
+        return list(dict.fromkeys([*not_modelled(self), *self._vain_overrides()]))
+
+    def _vain_overrides(self) -> Iterator[str]:
+        for _, entry in self.submissions():
+            if not isinstance(entry, GeneratedJobs) or entry.containerOverrides is None:
+                continue
+            container = [self.definition(reference).containerProperties for reference in entry.definitions()]
+            for field in sorted(
+                set().union(*(each.ignored(entry.containerOverrides) for each in container if each))
+            ):
+                yield (
+                    f"workload.{entry.name}: containerOverrides.{field} changes nothing, on AWS as here: "
+                    "the job definition says it in resourceRequirements."
+                )
 
     def to_dict(self) -> dict[str, Any]:
         """What was given, as plain JSON data in the file's notation, one spelling for equal values.

@@ -17,7 +17,7 @@ from .containers import (
 )
 from .graphs import a_cycle
 from .metadata import Access, ContainerSettings, Logging, Network, Storage, Unbuilt
-from .values import Many, MismatchError, Model, SafeName
+from .values import Many, MismatchError, Model, SafeName, at_place
 
 MOST_CONTAINERS = 10
 """Containers of one task or pod [spec 1.12, 1.13]."""
@@ -147,14 +147,25 @@ class EcsProperties(Model):
         return self.taskProperties[0]
 
     def overridden(self, override: "EcsPropertiesOverride") -> Self:
-        """These properties as a submission changes them; containers are found by name."""
-        changes = {each.name: each for task in override.taskProperties for each in task.containers}
-        containers = tuple(
-            _overridden(container, changes[container.name]) if container.name in changes else container
-            for container in self.task.containers
-        )
-        task = self.task.model_copy(update={"containers": containers})
+        """These properties as a submission changes them; containers are found by name.
+
+        Raises MismatchError, with the place in the override, for a name that no container has.
+        """
+        containers = {container.name: container for container in self.task.containers}
+        for index, change in enumerate(override.taskProperties[0].containers):
+            if change.name not in containers:
+                raise MismatchError(
+                    "the name of a container of the job definition",
+                    choices=[name for name in containers if name],
+                    place=("taskProperties", 0, "containers", index, "name"),
+                )
+            containers[change.name] = _overridden(containers[change.name], change)
+        task = self.task.model_copy(update={"containers": tuple(containers.values())})
         return self.model_copy(update={"taskProperties": (task,)})
+
+    def images(self) -> tuple[str, ...]:
+        """The images of all containers, each once."""
+        return tuple(dict.fromkeys(container.image for container in self.task.containers))
 
 
 class TaskContainerOverrides(Model):
@@ -184,12 +195,8 @@ class EcsPropertiesOverride(Model):
 
     @model_validator(mode="after")
     def _each_name_once(self) -> Self:
-        for index, task in enumerate(self.taskProperties):
-            try:
-                check_names([container.name for container in task.containers])
-            except MismatchError as error:
-                error.place = ("taskProperties", index, *error.place)
-                raise
+        with at_place("taskProperties", 0):
+            check_names([container.name for container in self.taskProperties[0].containers])
         return self
 
 

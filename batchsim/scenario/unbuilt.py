@@ -13,11 +13,11 @@ UNBUILT: dict[str, str] = {
         "array jobs": "GeneratedJobs.array GeneratedJobs.arrayProperties",
         "dependencies": "Submission.dependsOn",
         "cancel and terminate": "CancelJobs.cancel TerminateJobs.terminate",
-        "scripted exit codes": "Submission.exitCodes Submission.reasons",
+        "scripted exit codes": "AnyJobs.exitCodes AnyJobs.reasons",
         "start failures": "Submission.startFailures Assumptions.startFailureConsumesAttempt",
         "reactions to SIGTERM": "Submission.onSigterm",
         "fair-share scheduling": "Scenario.schedulingPolicies JobQueue.schedulingPolicyArn"
-        " Submission.shareIdentifier Submission.schedulingPriorityOverride"
+        " AnyJobs.shareIdentifier Submission.schedulingPriorityOverride"
         " Assumptions.fairShareModel Assumptions.wildcardSplit",
         "consumable resources": "Scenario.consumableResources JobDefinition.consumableResourceProperties"
         " NodeRangeProperty.consumableResourceProperties Submission.consumableResourcePropertiesOverride"
@@ -35,7 +35,8 @@ UNBUILT: dict[str, str] = {
         " GeneratedJobs.eksPropertiesOverride NodePropertyOverride.eksPropertiesOverride",
         "service jobs": "Scenario.serviceEnvironments JobQueue.serviceEnvironmentOrder"
         " JobQueue.jobQueueType=SAGEMAKER_TRAINING ServiceJobs.resourceConfig",
-        "quota shares": "Scenario.quotaShares SchedulingPolicy.quotaSharePolicy",
+        "quota shares": "Scenario.quotaShares SchedulingPolicy.quotaSharePolicy"
+        " ServiceJobs.quotaShareName ServiceJobs.preemptionConfiguration",
         "EASY backfilling": "Assumptions.backfill=easy Assumptions.estimate",
         "throttled submission": "Assumptions.submitJobRate",
         "workflow traces": "Trace.format=wfformat Trace.start",
@@ -66,6 +67,12 @@ def is_unbuilt(models: Iterable[str], field: str, value: object = None) -> bool:
     if any(place in UNBUILT for place in places):
         return True
     return isinstance(value, str) and any(f"{place}={value}" in UNBUILT for place in places)
+
+
+def says_nothing(value: object) -> bool:
+    """No more than empty lists, mappings and texts, in each other at most: a pasted answer may have them."""
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return all(map(says_nothing, parts)) if parts is not None else value in ("", None)
 
 
 def is_empty(value: object) -> bool:

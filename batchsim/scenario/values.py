@@ -11,8 +11,9 @@
 Dumped to JSON, each value is text or a number that reads back to exactly the same value.
 """
 
-from collections.abc import Callable, Iterable
-from typing import Annotated, Any, Literal, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -41,7 +42,7 @@ from batchsim.units import (
     parse_size,
 )
 
-from .unbuilt import is_empty, is_unbuilt
+from .unbuilt import is_unbuilt, says_nothing
 
 # No number or unit is longer; the limit keeps absurd texts from costing time.
 LONGEST_QUANTITY = 64
@@ -90,15 +91,32 @@ class MismatchesError(ValueError):
         super().__init__("; ".join(str(problem) for problem in problems))
 
 
+@contextmanager
+def at_place(*place: str | int) -> Iterator[None]:
+    """Say of a MismatchError where the value stands that was checked: before its own place comes this."""
+    try:
+        yield
+    except MismatchError as error:
+        error.place = (*place, *error.place)
+        raise
+
+
 class _NotBuilt:
     """Stands for a value that uses a feature of the table of unbuilt ones."""
 
-    def __init__(self, value: object, *, is_choice: bool) -> None:
-        said = value if is_choice else "this"
+    def __init__(self, value: object, choices: list[str]) -> None:
+        """`choices` are what the field takes already; none if it is not built at all."""
+        said = value if choices else "this"
         self.error = MismatchError(
-            None if is_choice else "nothing here",
+            " or ".join(map(repr, choices)) or "nothing here",
             message=f"{said} is not modelled by this version of batchsim",
         )
+
+
+def _literals(annotation: Any) -> list[str]:
+    if get_origin(annotation) is Literal:
+        return list(get_args(annotation))
+    return [choice for part in get_args(annotation) for choice in _literals(part)]
 
 
 class Model(BaseModel):
@@ -121,13 +139,18 @@ class Model(BaseModel):
         names = cls.names()
         marked: dict[Any, Any] = {}
         for key, value in given.items():
-            if value is None:
-                continue
-            if not is_unbuilt(names, key, value):
+            if value is not None and not is_unbuilt(names, key, value):
                 marked[key] = value
-            elif not (isinstance(value, dict | list | str) and is_empty(value)):
-                marked[key] = _NotBuilt(value, is_choice=not is_unbuilt(names, key))
+            elif not says_nothing(value):
+                marked[key] = _NotBuilt(value, cls._built_choices(key))
         return marked
+
+    @classmethod
+    def _built_choices(cls, key: str) -> list[str]:
+        if is_unbuilt(cls.names(), key):
+            return []
+        choices = _literals(cls.model_fields[key].annotation)
+        return [choice for choice in choices if not is_unbuilt(cls.names(), key, choice)]
 
     @classmethod
     def __get_pydantic_json_schema__(

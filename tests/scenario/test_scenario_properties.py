@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -159,9 +160,9 @@ junk = st.one_of(
 
 
 @st.composite
-def mutated(draw: st.DrawFn) -> Any:
+def mutated(draw: st.DrawFn, *facts: Any) -> Any:
     """A valid scenario's data with a few values replaced, removed, repeated or renamed."""
-    data = copy.deepcopy(draw(st.sampled_from(FACTS)))
+    data = copy.deepcopy(draw(st.sampled_from(facts)))
     for _ in range(draw(st.integers(1, 4))):
         inside = data
         while isinstance(inside, dict | list) and inside:
@@ -178,7 +179,7 @@ def mutated(draw: st.DrawFn) -> Any:
 def _mutate(draw: st.DrawFn, inside: Any, key: Any) -> None:
     how = draw(st.sampled_from(["replace", "remove", "repeat", "rename"]))
     if how == "replace":
-        inside[key] = draw(junk)
+        inside[key] = copy.deepcopy(draw(junk))
     elif how == "remove":
         del inside[key]
     elif isinstance(inside, list):
@@ -187,7 +188,7 @@ def _mutate(draw: st.DrawFn, inside: Any, key: Any) -> None:
         inside[draw(st.text(max_size=8)) if how == "rename" else f"{key}s"] = inside.pop(key)
 
 
-@given(mutated())
+@given(mutated(*FACTS))
 def test_mutated_data_give_a_scenario_or_one_line(data):
     scenario_or_one_line(json.dumps(data))
 
@@ -273,3 +274,17 @@ def test_any_text_gives_a_scenario_or_one_line(text):
 )
 def test_any_override_gives_a_scenario_or_one_line(path, value):
     scenario_or_one_line(TEXTS[1], f"{'.'.join(path)}={value}")
+
+
+EVERYTHING = read_tree((HERE / "everything.yaml").read_text(), "f").data
+
+
+@pytest.mark.usefixtures("all_built")
+@given(mutated(EVERYTHING))
+def test_mutated_data_of_every_feature_give_a_scenario_or_one_line(data):
+    scenario_or_one_line(json.dumps(data))
+
+
+@given(mutated(EVERYTHING))
+def test_mutated_data_of_what_is_not_built_give_a_scenario_or_one_line(data):
+    scenario_or_one_line(json.dumps(data))
