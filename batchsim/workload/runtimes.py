@@ -20,7 +20,7 @@ import numpy as np
 
 from batchsim.errors import ScenarioError
 from batchsim.scenario import MAX_JOBS, EcsProperties, effective_definition
-from batchsim.scenario.nodes import parse_node_range, range_of_each_node
+from batchsim.scenario.noderanges import parse_node_range, range_of_each_node
 from batchsim.workload.distributions import Samples, load_distribution, sample
 from batchsim.workload.part import Streams, at_path
 from batchsim.workload.ragged import Ragged
