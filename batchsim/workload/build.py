@@ -173,10 +173,13 @@ def _rows_of_parts(parts: _Parts, order: NDArray[np.int64]) -> _Rows:
 def _pace(workload: Workload, rows: _Rows, interval_us: int) -> None:
     """Let the SubmitJob calls of all entries leave at the account's rate."""
     wanted_us = workload.submit_us
-    calls = np.ones(len(workload), np.bool_) if workload.arrays is None else workload.arrays.index <= 0
-    left_us = paced(wanted_us[calls], interval_us)
-    workload.submit_us = left_us[np.cumsum(calls) - 1]
-    delay_us = np.where(calls, workload.submit_us - wanted_us, 0)
+    if workload.arrays is None:
+        workload.submit_us = paced(wanted_us, interval_us)
+        delay_us = workload.submit_us - wanted_us
+    else:
+        calls = workload.arrays.index <= 0
+        workload.submit_us = paced(wanted_us[calls], interval_us)[np.cumsum(calls) - 1]
+        delay_us = np.where(calls, workload.submit_us - wanted_us, 0)
     for name, mine in rows.items():
         delayed = delay_us[mine]
         if delayed.any():

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
         GeneratedJobs,
         JobDefinition,
         NodeProperties,
-        NodeRangeProperty,
         PodResources,
         Resources,
         Scenario,
@@ -78,7 +77,7 @@ def class_of_trace(scenario: Scenario, entry: TraceJobs, needs: Resources) -> Jo
     images: tuple[str, ...] = (entry.name,)
     if entry.jobDefinition is not None:
         definition = effective_definition(scenario.definition(entry.jobDefinition), entry)
-        images = _images(definition)
+        images = definition.images()
     queue = scenario.queue(entry.jobQueue)
     consumables = entry.consumableResourcePropertiesOverride
     return JobClass(
@@ -96,15 +95,16 @@ def class_of_trace(scenario: Scenario, entry: TraceJobs, needs: Resources) -> Jo
 
 def _generated_class(scenario: Scenario, entry: GeneratedJobs, kind: _Kind) -> JobClass:
     definition = effective_definition(scenario.definition(kind.definition or ""), entry)
-    nodes = None
+    nodes = main = None
     if definition.nodeProperties is not None:
         nodes = _nodes(definition.nodeProperties)
+        main = definition.nodeProperties.of_each_node()[nodes.main]
         amounts = _sum_of_nodes(nodes)
     elif definition.platform == "EKS":
         amounts = _Amounts.of_pod(definition.pod_resources())
     else:
         amounts = _Amounts.of_task(definition.resources())
-    images = _images(definition)
+    images = main.images() if main else definition.images()
     return JobClass(
         vcpus=amounts.vcpus,
         memory_mib=amounts.memory_mib,
@@ -168,7 +168,7 @@ def _nodes(properties: NodeProperties) -> Nodes:
                 memory_mib=amounts.memory_mib,
                 gpus=amounts.gpus,
                 vcpu_quarters=amounts.vcpu_quarters,
-                images=_images_of_node(each),
+                images=each.images(),
             )
         )
         for node in group.nodes:
@@ -182,21 +182,3 @@ def _sum_of_nodes(nodes: Nodes) -> _Amounts:
         sum(group.nodes * group.memory_mib for group in nodes.groups),
         sum(group.nodes * group.gpus for group in nodes.groups),
     )
-
-
-def _images(definition: JobDefinition) -> tuple[str, ...]:
-    """Of a multi-node job those of the main node."""
-    properties = definition.nodeProperties
-    if properties is None:
-        return definition.images()
-    return _images_of_node(properties.of_each_node()[properties.mainNode])
-
-
-def _images_of_node(properties: NodeRangeProperty) -> tuple[str, ...]:
-    if properties.container is not None:
-        return (properties.container.image,)
-    if properties.ecsProperties is not None:
-        return tuple(dict.fromkeys(each.image for each in properties.ecsProperties.task.containers))
-    assert properties.eksProperties is not None
-    pod = properties.eksProperties.podProperties
-    return tuple(dict.fromkeys(each.image for each in (*pod.initContainers, *pod.containers)))

@@ -108,10 +108,11 @@ class _Builder:
                 self._fan_out(self._barrier(dependency.group or ""), group.rows.ravel())
 
     def edges(self) -> Edges | None:
-        if not self._pairs:
+        nothing = np.zeros(0, np.int64)
+        sources = np.concatenate([nothing, *(pair[0] for pair in self._pairs)])
+        targets = np.concatenate([nothing, *(pair[1] for pair in self._pairs)])
+        if not sources.size:
             return None
-        sources = np.concatenate([pair[0] for pair in self._pairs])
-        targets = np.concatenate([pair[1] for pair in self._pairs])
         start, successors = _compressed(sources, targets, self._nodes)
         waits_for = np.bincount(targets, minlength=self._nodes).astype(np.int32)
         return Edges(start, successors, waits_for, np.concatenate([np.zeros(0, np.bool_), *self._patient]))

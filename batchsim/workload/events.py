@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from batchsim.workload.part import Part
 
 _RANDOM = (Poisson, Hourly)
+_Action = Literal["cancel", "terminate"]
 
 
 class JobsEvent(NamedTuple):
@@ -28,7 +29,7 @@ class JobsEvent(NamedTuple):
     """
 
     at_us: int
-    action: Literal["cancel", "terminate"]
+    action: _Action
     rows: tuple[range, ...]
     reason: str
 
@@ -64,23 +65,27 @@ def resolve_events(
                 ResourceEvent(event.at, event.updateConsumableResource, event.operation, event.quantity)
             )
             continue
-        action: Literal["cancel", "terminate"] = "cancel" if isinstance(event, CancelJobs) else "terminate"
         text = event.cancel if isinstance(event, CancelJobs) else event.terminate
         target = parse_target(text, entries)
         assert target is not None, "the scenario was checked"
-        if target.entry not in parts:
-            continue
-        part, rows = parts[target.entry]
-        wanted = rows[_members(part, target)]
-        if target.ordinal is not None and not wanted.size and not _is_random(scenario, target.entry):
-            raise ScenarioError(
-                message=f"{target.entry} has no job {text}",
-                hint=f"its jobs have the numbers {int(part.ordinal.min())} to {int(part.ordinal.max())}",
-                **scenario.origin("workload", index, action),
-            )
-        submitted = int(np.searchsorted(submit_us, event.at, side="right"))
-        events.append(JobsEvent(event.at, action, _runs(wanted[wanted < submitted]), event.reason))
+        if target.entry in parts:
+            action: _Action = "cancel" if isinstance(event, CancelJobs) else "terminate"
+            part, rows = parts[target.entry]
+            members = _members(part, target)
+            if not members.any() and not _is_random(scenario, target.entry):
+                raise _no_such_job(scenario, (index, action), part, text)
+            submitted = int(np.searchsorted(submit_us, event.at, side="right"))
+            wanted = rows[members]
+            events.append(JobsEvent(event.at, action, _runs(wanted[wanted < submitted]), event.reason))
     return tuple(sorted(events, key=lambda each: each.at_us))
+
+
+def _no_such_job(scenario: Scenario, place: tuple[int, str], part: Part, text: str) -> ScenarioError:
+    return ScenarioError(
+        message=f"there is no job {text}",
+        hint=f"its workload entry has the numbers {int(part.ordinal.min())} to {int(part.ordinal.max())}",
+        **scenario.origin("workload", *place),
+    )
 
 
 def _members(part: Part, target: Target) -> NDArray[np.bool_]:

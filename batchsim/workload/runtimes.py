@@ -20,7 +20,7 @@ import numpy as np
 
 from batchsim.errors import ScenarioError
 from batchsim.scenario import MAX_JOBS, EcsProperties, effective_definition
-from batchsim.scenario.noderanges import parse_node_range, range_of_each_node
+from batchsim.scenario.noderanges import range_of_each_node
 from batchsim.workload.distributions import Samples, load_distribution, sample
 from batchsim.workload.part import Streams, at_path
 from batchsim.workload.ragged import Ragged
@@ -187,17 +187,16 @@ def _nodes(
             found=f"{int(counts.sum()):,}",
             hint="lower count or numNodes, or remove nodeRuntimes",
         )
+    ranges = entry.node_runtimes().values()
     found = Ragged.of(counts, np.repeat(runtime_us, counts))
-    # In the order of the texts, since a file may list them in any order and mean the same.
-    texts = sorted(entry.nodeRuntimes)
-    known = [draws.load(entry.nodeRuntimes[text], f"nodeRuntimes.{text}") for text in texts]
-    ranges = [parse_node_range(text) for text in texts]
+    fields = [f"nodeRuntimes.{text}" for text in entry.nodeRuntimes]
+    known = [draws.load(each, field) for each, field in zip(entry.nodeRuntimes.values(), fields, strict=True)]
     for index, properties in enumerate(nodes):
         mine = np.flatnonzero(kind == index)
         for node, owner in enumerate(range_of_each_node(ranges, properties.numNodes)):
             if owner >= 0:
                 rng = draws.streams("nodes", entry.name, node)
-                column = draws.column(known[owner], rng, len(kind), f"nodeRuntimes.{texts[owner]}")
+                column = draws.column(known[owner], rng, len(kind), fields[owner])
                 found.values[found.start[mine] + node] = column[mine]
         runtime_us[mine] = found.values[found.start[mine] + properties.mainNode]
     return found

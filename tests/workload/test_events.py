@@ -64,13 +64,13 @@ def test_jobs_of_a_trace_go_by_the_numbers_it_gives(jobs_of, tmp_path):
     log = {"name": "log", "trace": {"format": "swf", "path": "log.swf"}}
     log["arrivals"] = None
     assert rows_of(jobs_of(log, {"at": "1h", "cancel": "log-8"})) == [(range(1, 2),)]
-    with pytest.raises(ScenarioError, match=r"workload\.1\.cancel: log has no job log-6; .* 5 to 8"):
+    with pytest.raises(ScenarioError, match=r"workload\.1\.cancel: there is no job log-6; .* 5 to 8"):
         build_workload(jobs_of(log, {"at": "1h", "cancel": "log-6"}))
 
 
 def test_a_job_that_can_never_be_is_a_mistake_and_one_that_is_not_by_chance_is_none(jobs_of):
     timed = {**PLAIN, "arrivals": {"times": [1, 2]}, "count": None}
-    with pytest.raises(ScenarioError, match="a has no job a-2"):
+    with pytest.raises(ScenarioError, match="there is no job a-2"):
         build_workload(jobs_of(timed, {"at": "1h", "cancel": "a-2"}))
     chance = {**PLAIN, "arrivals": {"poisson": {"rate": 1e-9}}, "until": "1s", "count": None}
     assert rows_of(jobs_of(chance, {"at": "1h", "cancel": "a-2"})) == [()]
@@ -91,7 +91,9 @@ workload:
 """
     with pytest.raises(ScenarioError) as caught:
         build_workload(parse_scenario(text, file="s.yaml"))
-    assert str(caught.value).startswith("s.yaml:11:25: workload.1.terminate: a has no job a-1; its")
+    assert str(caught.value).startswith(
+        "s.yaml:11:25: workload.1.terminate: there is no job a-1; its workload"
+    )
 
 
 def test_a_name_is_an_entry_even_if_it_reads_as_a_job(jobs_of):
