@@ -32,7 +32,7 @@ others do not see it, as the head of a queue never reserves anything against ano
 
 from __future__ import annotations
 
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from batchsim.core.grid import NEVER
@@ -73,6 +73,7 @@ class EasyQueue:
 
     __slots__ = (
         "_arrivals",
+        "_elsewhere",
         "_ends",
         "_entry_of",
         "_estimate_us",
@@ -105,6 +106,7 @@ class EasyQueue:
         self._entry_of: dict[int, int] = {}  # of those who wait
         self._lines: dict[int, tuple[Line, Line]] = {}  # by need: the retried, the others
         self._present = 0  # mask of the needs that somebody who waits has
+        self._elsewhere = 0  # mask of the needs that may find room on instances that are not reserved
         self._arrivals = len(self._need_of)  # ranks of retried jobs, which are job numbers, stay below
 
     @property
@@ -173,6 +175,8 @@ class EasyQueue:
     # --- passing the head ---------------------------------------------------------------------
 
     def _pass_the_head(self, now: int, head_need: int) -> Iterator[tuple[int, Instance]]:
+        if not self._present & self._open_needs():
+            return
         reservation = self._reserve(now, head_need)
         if reservation is None:
             if not self._must_drain(head_need):
@@ -222,58 +226,64 @@ class EasyQueue:
     def _overtake(self, now: int, reservation: _Reservation | None) -> Iterator[tuple[int, Instance]]:
         """The jobs behind the head that start now, in order.
 
-        Room, extra and time to the shadow only shrink in a pass: who may not start when its turn comes
-        may not later either. So one look at each need tells its first candidate, the first of all
-        candidates is next, and only its own need must be looked at anew.
+        Room, extra and time to the shadow only shrink in a pass: who may not start when its turn comes may
+        not later either. So each need has a first job that may start; the first of these is next, and only
+        its own need must be looked at anew. "May" is believed until placement was tried.
         """
-        candidates: list[int] = []
-        for need in _bits(self._present & self._open_needs(reservation)):
-            entry = self._candidate(now, need, reservation)
-            if entry != NOBODY:
-                heappush(candidates, entry)
+        self._elsewhere = self._open_needs()
+        here = 0 if reservation is None else reservation.here
+        candidates = [
+            entry
+            for need in _bits(self._present & (self._elsewhere | here))
+            if (entry := self._candidate(need, reservation)) != NOBODY
+        ]
+        heapify(candidates)
         while candidates:
-            entry = heappop(candidates)
-            job = entry & _JOB_MASK
+            job = heappop(candidates) & _JOB_MASK
             need = self._need_of[job]
+            if not (self._elsewhere | here) >> need & 1:
+                continue
             instance = self._admit(now, job, reservation)
             if instance is not None:
                 self.take(job)
                 yield job, instance
-            entry = self._candidate(now, need, reservation)
+            if reservation is not None:
+                here = reservation.still_here()
+            entry = self._candidate(need, reservation)
             if entry != NOBODY:
                 heappush(candidates, entry)
 
-    def _open_needs(self, reservation: _Reservation | None) -> int:
-        """Mask of the needs that may find room; every need that does is in it."""
+    def _open_needs(self) -> int:
+        """Mask of the needs that may find room in the fleets; every need that does is in it."""
         mask = 0
         for _, fleet, _ in self._places:
             mask |= fleet.open_needs()
-        if reservation is not None:
-            here = reservation.instance
-            mask |= self._ends.needs.within(here.free_vcpus, here.free_memory, here.free_gpus)
         return mask
 
-    def _candidate(self, now: int, need: int, reservation: _Reservation | None) -> int:
+    def _candidate(self, need: int, reservation: _Reservation | None) -> int:
         """The entry of the first job of `need` that may start now; NOBODY if there is none."""
-        if self._place(now, need, None) is not None:
-            longest = _ANY
-        elif reservation is None or self._place(now, need, reservation) is None:
-            return NOBODY
-        else:
-            longest = _ANY if reservation.leaves(need) else reservation.time_left_us
+        longest = _ANY
+        if not self._elsewhere >> need & 1:
+            if reservation is None or not reservation.here >> need & 1:
+                return NOBODY
+            if not reservation.beside >> need & 1:
+                longest = reservation.time_left_us
         retried, others = self._lines[need]
         entry = retried.first_within(longest)
         return others.first_within(longest) if entry == NOBODY else entry
 
     def _admit(self, now: int, job: int, reservation: _Reservation | None) -> Instance | None:
-        """The instance on which `job` may start now, or None; what it uses of the extra is gone."""
+        """The instance on which `job` starts now, or None; what it takes of the extra is gone."""
         need = self._need_of[job]
-        if reservation is None or self._estimate_us[job] <= reservation.time_left_us:
-            return self._place(now, need, reservation)
-        if not reservation.leaves(need):
-            return self._place(now, need, None)
+        in_time = reservation is not None and self._estimate_us[job] <= reservation.time_left_us
+        if reservation is not None and not in_time and not reservation.beside >> need & 1:
+            reservation = None
         instance = self._place(now, need, reservation)
-        if instance is reservation.instance:
+        if instance is None:
+            self._elsewhere &= self._open_needs() & ~(1 << need)
+            if reservation is not None:  # an environment before the reserved one will grow for it
+                reservation.here &= ~(1 << need)
+        elif reservation is not None and instance is reservation.instance and not in_time:
             reservation.use(need)
         return instance
 
@@ -291,30 +301,41 @@ class EasyQueue:
 
 
 class _Reservation:
-    """A blocked head's, for one pass: the instance, the time until its shadow, and the extra."""
+    """A blocked head's, for one pass: the instance, the time until its shadow, and the extra.
 
-    __slots__ = ("_amounts", "_extra", "fleet", "instance", "time_left_us")
+    Masks of needs: `here` may find room on the instance now; `beside` fits into the extra.
+    """
+
+    __slots__ = ("_extra", "_needs", "beside", "fleet", "here", "instance", "time_left_us")
 
     def __init__(self, now: int, need: int, room: Room, fleet: Fleet, ends: ExpectedEnds) -> None:
         shadow_us = max(room[0], now)
         self.instance = ends.instances[room[-1]]
         self.fleet = fleet
         self.time_left_us = shadow_us - now
-        self._amounts = ends.needs.amounts
-        self._extra = ends.beside(self.instance, need, shadow_us)
+        self._needs = ends.needs
+        self._extra = ends.beside(room, need, shadow_us)
+        self.beside = self._needs.within(*self._extra)
+        self.here = self._needs.everything
+        self.still_here()
 
-    def leaves(self, need: int) -> bool:
-        """Whether `need` fits into the extra."""
-        return all(asked <= left for asked, left in zip(self._amounts[need], self._extra, strict=True))
+    def still_here(self) -> int:
+        """Bring `here` up to date; room only shrinks in a pass."""
+        free = self.instance
+        self.here &= self._needs.within(free.free_vcpus, free.free_memory, free.free_gpus)
+        return self.here
 
     def use(self, need: int) -> None:
-        vcpus, memory_mib, gpus = self._amounts[need]
-        self._extra = (self._extra[0] - vcpus, self._extra[1] - memory_mib, self._extra[2] - gpus)
+        """A job that outlasts the shadow takes its need from the extra."""
+        vcpus, memory_mib, gpus = self._needs.amounts[need]
+        extra = self._extra
+        self._extra = (extra[0] - vcpus, extra[1] - memory_mib, extra[2] - gpus)
+        self.beside = self._needs.within(*self._extra)
 
     def better(self, other: Instance | None, need: int) -> Instance | None:
-        """The better fit for `need` of the reserved instance and `other`, where it fits."""
+        """The better fit for `need` of the instance and `other`, if it fits there."""
         here = self.instance
-        vcpus, memory_mib, gpus = self._amounts[need]
+        vcpus, memory_mib, gpus = self._needs.amounts[need]
         if here.free_vcpus < vcpus or here.free_memory < memory_mib or here.free_gpus < gpus:
             return other
         return here if other is None or _fit(here) < _fit(other) else other

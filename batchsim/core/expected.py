@@ -91,13 +91,14 @@ class ExpectedEnds:
             answer.put(index, None if here is None else here.room(self.instances[index], need))
         return answer.first()
 
-    def beside(self, instance: Instance, need: int, at_us: int) -> Amounts:
-        """What is free on the instance beside `need` at an instant at which there is room for it."""
-        free_vcpus, free_memory, free_gpus = self._busy[instance.environment][instance.index].free_at(
-            instance, at_us
-        )
-        vcpus, memory_mib, gpus = self.needs.amounts[need]
-        return free_vcpus - vcpus, free_memory - memory_mib, free_gpus - gpus
+    def beside(self, room: Room, need: int, at_us: int) -> Amounts:
+        """What is free beside `need` in a `room` for it, at an instant no earlier than the room's own."""
+        when, gpus, vcpus, memory_mib, index = room
+        if when < at_us:
+            instance = self.instances[index]
+            vcpus, memory_mib, gpus = self._busy[instance.environment][index].free_at(instance, at_us)
+        asked = self.needs.amounts[need]
+        return vcpus - asked[0], memory_mib - asked[1], gpus - asked[2]
 
     def _changed(self, instance: Instance) -> None:
         """Note it for the answers that are kept; they are dropped when catching up costs more than anew."""
