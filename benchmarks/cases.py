@@ -27,7 +27,6 @@ from batchsim.results.build import build_result
 from batchsim.results.context import EnvironmentRow, InstanceTypeRow, RunContext
 from batchsim.results.recording import Recorder
 from batchsim.scenario import parse_scenario
-from batchsim.workload.table import JobClass
 from benchmarks import shapes
 from benchmarks.measure import peak_mib
 from benchmarks.rivals.accasim_shim import run_accasim
@@ -149,6 +148,18 @@ def _cost(shape: Shape, cpu_s: float, starts: list[int]) -> Cost:
 # --- from a shape to what the driver and the result need ----------------------------------------------------
 
 
+class JobRow(NamedTuple):
+    """What the results want to know of a job class."""
+
+    group: str
+    queue: str
+    job_definition: str | None
+    vcpus: int
+    memory_mib: int
+    gpus: int
+    attempts: int
+
+
 def prepare(shape: Shape) -> tuple[Plan, World, RunContext]:
     """What `prepare` and `describe` make of a scenario, made of a shape."""
     columns = np.stack([shape.queue, shape.vcpus, shape.memory_mib, shape.gpus])
@@ -207,7 +218,7 @@ def _intern(
 
 def _context(shape: Shape, plan: Plan, class_of: np.ndarray[tuple[int], np.dtype[np.int32]]) -> RunContext:
     classes = [
-        JobClass(f"jobs{number}", f"q{each.queue}", None, *plan.needs[each.need], 1, (), None, "", 0, 0.0, 1)
+        JobRow(f"jobs{number}", f"q{each.queue}", None, *plan.needs[each.need], each.attempts)
         for number, each in enumerate(plan.classes)
     ]
     return RunContext(
