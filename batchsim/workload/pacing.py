@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from batchsim.scenario import Assumptions
 
 _NAME = "submitJobRate"
-_NOISE_DIGITS = 3  # of a microsecond: 100 calls a minute are 600,000 us apart, whatever floats make of it
 
 
 def call_interval_us(assumptions: Assumptions) -> int:
@@ -38,7 +37,7 @@ def call_interval_us(assumptions: Assumptions) -> int:
     rate = assumptions.submitJobRate
     if not rate or all(each.name != _NAME for each in assumption_table()):
         return 0
-    return math.ceil(min(round(US_PER_S / rate, _NOISE_DIGITS), float(MAX_TIME_US)))
+    return math.ceil(min(US_PER_S / rate, MAX_TIME_US))
 
 
 def paced(wanted_us: NDArray[np.int64], interval_us: int) -> NDArray[np.int64]:

@@ -106,6 +106,13 @@ def test_a_workload_ends_at_a_horizon_between_arrays(jobs_of, instant_s):
     assert [event.at_us // S for event in part.events] == [at for at in (5, 12) if at < instant_s]
 
 
+def test_an_array_of_the_instant_of_the_horizon_is_cut_off_whole(jobs_of):
+    timed = {**entry({**ARRAY, "count": None}), "array": {"size": 2}, "arrivals": {"times": ["1s", "2s"]}}
+    part = build_workload(jobs_of(timed)).before(2 * S)
+    assert part.job_names() == ["wide-0:0", "wide-0:1"]
+    assert (part.arrays.first.tolist(), part.arrays.size.tolist()) == ([0], [2])
+
+
 def test_a_workload_may_have_nothing_that_submit_job_submits(jobs_of):
     event = {"at": "1h", "updateConsumableResource": "licences", "operation": "ADD", "quantity": 5}
     workload = build_workload(jobs_of(event))

@@ -27,7 +27,16 @@ def test_calls_leave_in_order_at_least_an_interval_apart(wanted, interval):
 
 @pytest.mark.parametrize(
     ("rate", "interval"),
-    [("50/s", 20_000), ("100/m", 600_000), ("3/s", 333_334), (1e7, 1), ("1/d", 86_400 * S), (0, 0)],
+    [
+        ("50/s", 20_000),
+        ("100/m", 600_000),
+        ("3/s", 333_334),
+        (1e7, 1),
+        ("7/m", 8_571_429),
+        ("1/d", 86_400 * S),
+        (5e-324, 2**53),
+        (0, 0),
+    ],
 )
 def test_the_interval_is_rounded_up_to_whole_microseconds(all_built, rate, interval):
     assert call_interval_us(Assumptions.model_validate({"submitJobRate": rate})) == interval

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchsim.errors import ScenarioError
-from batchsim.scenario import EcsProperties
+from batchsim.scenario import EcsProperties, EksProperties
 from batchsim.workload import build_workload, runtimes
 
 S = 1_000_000
@@ -137,6 +137,22 @@ def test_a_pod_ends_with_its_last_container(jobs_of):
     assert times(jobs_of, pod("a", "b", init=["i"]), jobQueue="kube") == (0, 10)
     assert times(jobs_of, pod("a", "b"), jobQueue="kube", containerRuntimes={"b": "4s"}) == (0, 10)
     assert times(jobs_of, pod("a", "b"), jobQueue="kube", containerRuntimes={"a": "4s", "b": "1m"}) == (0, 60)
+
+
+def test_init_containers_run_one_after_the_other_before_a_pod_is_running():
+    """A scenario cannot give them a running time yet, and without one they take none."""
+    properties = EksProperties.model_validate(pod("a", init=["i", "j", "k"])["eksProperties"])
+    run_of = {"i": np.array([3, 0]), "k": np.array([4, 5])}.get
+    startup, runtime = runtimes._pod(properties, run_of, np.array([10, 20]))
+    assert (startup.tolist(), runtime.tolist()) == ([7, 5], [10, 20])
+
+
+def test_containers_draw_apart(jobs_of):
+    drawn = {"exponential": {"mean": "5m"}}
+    waiting = task(("b", False, {}), ("a", True, {"b": "COMPLETE"}))
+    entry = {**ONE, "count": 200, "containerRuntimes": {"a": drawn, "b": drawn}}
+    workload = build_workload(jobs_of(entry, definitions=(waiting,)))
+    assert abs(np.corrcoef(workload.startup_us, workload.runtime_us)[0, 1]) < 0.3
 
 
 def test_a_container_draws_for_itself(jobs_of):
