@@ -73,6 +73,3 @@ class ConsumableResourceUpdate(_Event):
     updateConsumableResource: AwsName
     operation: Literal["SET", "ADD", "REMOVE"]
     quantity: Quantity
-
-
-JobEvent = CancelJobs | TerminateJobs

@@ -18,7 +18,7 @@ from .containers import ContainerOverrides
 from .definitions import Parameters, Priority
 from .distributions import Arrivals, Distribution
 from .metadata import Identity
-from .noderanges import NodeRange, parse_node_range, range_of_each_node
+from .noderanges import NodeRange, parse_node_range
 from .nodes import NodeOverrides
 from .outcomes import CapacityFailures, Failure, OnSigterm, StartFailures
 from .pods import EksPropertiesOverride
@@ -241,11 +241,6 @@ class GeneratedJobs(_Arriving, Submission):
     def node_runtimes(self) -> dict[str, NodeRange]:
         """The keys of `nodeRuntimes` as ranges of nodes."""
         return {text: parse_node_range(text) for text in self.nodeRuntimes}
-
-    def runtimes_of_nodes(self, nodes: int, default: Distribution) -> list[Distribution]:
-        """The runtime of node 0, 1, ... of a multi-node job; `default` where nodeRuntimes says nothing."""
-        own = [*self.nodeRuntimes.values(), default]
-        return [own[index] for index in range_of_each_node(self.node_runtimes().values(), nodes)]
 
     def definitions(self) -> tuple[str, ...]:
         """References of the job definitions: of each item of the mix, or the only one."""

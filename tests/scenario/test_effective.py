@@ -180,13 +180,6 @@ def test_parameters_are_put_into_the_command(command, parameters, done):
     assert substituted(command, parameters) == done
 
 
-def test_runtimes_of_nodes_go_by_the_innermost_range(scenario):
-    (simulate,) = [each for _, each in scenario.submissions() if each.name == "simulate"]
-    drawn = simulate.runtimes_of_nodes(4, simulate.runtime)
-    minute = 60 * 10**6
-    assert [each.chosen // minute for each in drawn] == [60, 50, 20, 50]
-
-
 def test_a_container_keeps_its_other_settings():
     container = ContainerProperties.model_validate(
         {

@@ -45,6 +45,11 @@ def containers(number: int) -> str:
     return f"{TASK}=[{items}]"
 
 
+def pod(field: str, number: int) -> str:
+    items = ", ".join(f"{{name: c{n}, image: i, resources: {CPU_ONLY}}}" for n in range(number))
+    return f"{POD}.eksProperties.podProperties.{field}=[{items}]"
+
+
 BROKEN = [
     # attempts [spec 1.3-1.7]
     (f"{ALIGN}.retryStrategy={rules(7)}", "evaluateOnExit: expected at most 6 entries, found a list of 7"),
@@ -226,6 +231,8 @@ BROKEN = [
     ),
     ("computeEnvironments.pods.containerOrchestrationType=ECS", "eksConfiguration does not belong to ECS"),
     ("computeEnvironments.lab.containerOrchestrationType=EKS", "type: an EKS environment is MANAGED"),
+    (pod("containers", 11), "containers: expected at most 10 entries, found a list of 11"),
+    (pod("initContainers", 11), "initContainers: expected at most 10 entries, found a list of 11"),
     # multi-container jobs [spec 1.13]
     (containers(11), "containers: expected at most 10 entries, found a list of 11"),
     (
@@ -574,6 +581,7 @@ def test_a_sixth_rule_needs_the_assumption(everything_text, problems_of):
     [
         ((0, ["0:0", "1:"], 3), None),
         ((5, ["0:0", "1:"], 3), "numNodes: expected more nodes than mainNode = 5, found 3"),
+        ((5, ["0:0", "1:"], 5), "numNodes: expected more nodes than mainNode = 5, found 5"),
         ((5, ["0:0", "1:"], 6), None),
         (
             (0, ["0:9"], 3),
