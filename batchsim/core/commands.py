@@ -4,6 +4,7 @@ A command is a plain tuple whose first item is its kind: tuples are built a mill
 `describe` gives the words for logs and people.
 
     (START, job, instance)                  begin an attempt of `job`; its resources are reserved
+    (START_NODES, job, instances)           likewise of a multi-node job; the instances in node order
     (STOP, job, status_reason)              SIGTERM now, SIGKILL after the grace; an exit must follow
     (FAIL, job, status_reason)              the job is FAILED without a further attempt; nothing runs
     (LAUNCH, instance, environment, type)   start a machine; `instance_ready` or `launch_failed` follows
@@ -19,11 +20,13 @@ STOP: Final = 1
 FAIL: Final = 2
 LAUNCH: Final = 3
 TERMINATE: Final = 4
+START_NODES: Final = 5
 
 Command = tuple[Any, ...]
 
 _FIELDS: Final = {
     START: ("Start", "job", "instance"),
+    START_NODES: ("StartNodes", "job", "instances"),
     STOP: ("Stop", "job", "status_reason"),
     FAIL: ("Fail", "job", "status_reason"),
     LAUNCH: ("Launch", "instance", "environment", "type"),

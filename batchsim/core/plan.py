@@ -10,8 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from batchsim.core.dependencies import Graph
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from batchsim.core.consumables import Asks, ConsumablePlan
+    from batchsim.core.shares import FairSharePolicy
 
 
 class Need(NamedTuple):
@@ -31,18 +36,51 @@ class ExitRule(NamedTuple):
     retry: bool
 
 
+class Gang(NamedTuple):
+    """What a multi-node job asks for beside its need, which each of its instances must hold [spec 1.11].
+
+    nodes   the need of each node, in node order: an instance of its own, shared with nobody
+    main    the node that decides when the job ends, and how
+    types   of which one type all instances must be; () for any one type
+    """
+
+    nodes: tuple[int, ...]
+    main: int = 0
+    types: tuple[int, ...] = ()
+
+
+class TimeLimit(NamedTuple):
+    """One of a queue's `jobStateTimeLimitActions`: the head is cancelled when it has been blocked for
+    `reason`, such as "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT", for `max_us` [spec 1.17].
+    """
+
+    reason: str
+    max_us: int
+
+
 @dataclass(frozen=True, slots=True)
 class MachineType:
-    """What instances of one type offer to jobs. `memory_mib` is what a job can really use."""
+    """What instances of one type are. `memory_mib` is what a job can really use.
+
+    vcpus          counted against maxvCpus, and what the price is divided by
+    usable_vcpus   what jobs can hold; less where a node keeps some for itself [spec 1.12]; -1: all of them
+    """
 
     name: str
     vcpus: int
     memory_mib: int
     gpus: int
     uusd_per_hour: int
+    usable_vcpus: int = -1
+
+    def __post_init__(self) -> None:
+        if self.usable_vcpus < 0:
+            object.__setattr__(self, "usable_vcpus", self.vcpus)
 
     def holds(self, need: Need) -> bool:
-        return need.vcpus <= self.vcpus and need.memory_mib <= self.memory_mib and need.gpus <= self.gpus
+        return (
+            need.vcpus <= self.usable_vcpus and need.memory_mib <= self.memory_mib and need.gpus <= self.gpus
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +91,8 @@ class EnvironmentPlan:
                  the user's machines are (unmanaged)
     managed      whether the scheduler launches and terminates instances
     min_vcpus, max_vcpus, desired_vcpus   zero for unmanaged environments, which have no bounds
+    unmanaged_vcpus   what an unmanaged environment counts for in a fair-share reservation [spec 2.4]
+    gangs        whether multi-node jobs may run here: managed, EC2, On-Demand [spec 1.11]
     """
 
     name: str
@@ -62,27 +102,36 @@ class EnvironmentPlan:
     min_vcpus: int = 0
     max_vcpus: int = 0
     desired_vcpus: int = 0
+    unmanaged_vcpus: int = 0
+    gangs: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class QueuePlan:
-    """A job queue; `environments` are indices in ascending `order`."""
+    """A job queue; `environments` are indices in ascending `order`, `fair_share` None means FIFO."""
 
     name: str
     priority: int
     environments: tuple[int, ...]
     enabled: bool = True
+    fair_share: FairSharePolicy | None = None
+    time_limits: tuple[TimeLimit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ClassPlan:
-    """What equal jobs share. `timeout_us` 0 means that there is no time limit."""
+    """What equal jobs share. `timeout_us` 0 means that there is no time limit.
+
+    share, priority   of jobs in fair-share queues: index into `Plan.shares`; priority inside it, 0..9999
+    """
 
     queue: int
     need: int
     attempts: int = 1
     rules: tuple[ExitRule, ...] = ()
     timeout_us: int = 0
+    share: int = -1
+    priority: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +143,10 @@ class Policy:
     submit_evaluation_us    SUBMITTED lasts this long                                 [spec 5.3]
     idle_scale_in_us        an instance idle for this long may be terminated          [spec 3.8]
     launch_cooloff_us       a type that could not be launched is left alone for this long
-    backfill                "none": the head blocks its queue; "greedy": jobs that fit pass it [spec 2.3]
+    backfill                "none": the head blocks its queue; "greedy": jobs that fit pass it [spec 2.3];
+                            "easy": those that do not delay it, by `Plan.estimate_us`
     size_tiebreak           "largest_not_exceeding_demand" or "smallest_fitting"      [spec 3.4]
+    start_failures_count    an attempt that fails before RUNNING is one of `attempts`  [spec 1.3]
     """
 
     scheduling_interval_us: int = 0
@@ -105,12 +156,22 @@ class Policy:
     launch_cooloff_us: int = 0
     backfill: str = "none"
     size_tiebreak: str = "largest_not_exceeding_demand"
+    start_failures_count: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Everything static. `class_of[job]` is the index of the job's class; jobs are numbered in order
     of submission, so a smaller number means an earlier (or equal) submission.
+
+    Two needs may be equal in amounts and differ in what else they ask for:
+
+    asks          for each need the consumable resources it locks; empty where no need asks for any
+    gangs         for each need the nodes of a multi-node job, or None; empty where no job has several nodes
+    consumables   what `asks` refer to
+    shares        share identifiers, by index
+    graph         who waits for whom
+    estimate_us   for each job how long it is expected to run; for `backfill: easy` only
     """
 
     types: Sequence[MachineType]
@@ -121,3 +182,9 @@ class Plan:
     class_of: Sequence[int]
     policy: Policy = field(default_factory=Policy)
     vcpu_parts: int = 1
+    asks: Sequence[Asks] = ()
+    gangs: Sequence[Gang | None] = ()
+    consumables: Sequence[ConsumablePlan] = ()
+    shares: Sequence[str] = ()
+    graph: Graph = field(default_factory=Graph)
+    estimate_us: Sequence[int] = ()
