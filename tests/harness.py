@@ -121,22 +121,41 @@ class Checked:
             return
         for queue, order in enumerate(core.orders):
             for job in order.jobs()[:1]:
-                need = core.plan.needs[core.plan.classes[core.plan.class_of[job]].need]
+                if core.waits.head[queue] == job and core.dispatch._missing(now, queue, job) is not None:
+                    continue
+                row = core.plan.classes[core.plan.class_of[job]].need
+                gang = core.plan.gangs[row] if core.plan.gangs else None
                 for index in core.plan.queues[queue].environments:
                     scaler = core.capacity.scalers[index]
                     if core.plan.environments[index].enabled:
-                        assert not any(
-                            instance.environment == index
-                            and instance.state == 1
-                            and instance.free_vcpus >= need.vcpus
-                            and instance.free_memory >= need.memory_mib
-                            and instance.free_gpus >= need.gpus
-                            for instance in core.instances
-                        ), f"law L9: head {job} of queue {queue} fits in environment {index}"
-                    if scaler is not None and scaler.can_grow(
-                        now, core.plan.classes[core.plan.class_of[job]].need
-                    ):
+                        found = self._fitting(index, row, gang)
+                        assert not found, f"law L9: head {job} of queue {queue} fits in environment {index}"
+                    if scaler is not None and gang is None and scaler.can_grow(now, row):
                         break
+
+    def _fitting(self, environment: int, row: int, gang: object) -> bool:
+        """Whether a job of that need fits in an environment as it is."""
+        core = self.core
+        plan = core.plan.environments[environment]
+        need = core.plan.needs[row]
+        ready = [each for each in core.instances if each.environment == environment and each.state == 1]
+        if gang is None:
+            return (not plan.managed or need.vcpus <= plan.max_vcpus) and any(
+                instance.free_vcpus >= need.vcpus
+                and instance.free_memory >= need.memory_mib
+                and instance.free_gpus >= need.gpus
+                for instance in ready
+            )
+        if not plan.gangs:
+            return False
+        types = [each.type for each in ready if not each.jobs]
+        return any(
+            types.count(index) >= len(gang.nodes)
+            and core.plan.types[index].holds(need)
+            and core.plan.types[index].vcpus * len(gang.nodes) <= plan.max_vcpus
+            and (not gang.types or index in gang.types)
+            for index in types
+        )
 
 
 __all__ = ["LAUNCH", "SECOND", "START", "STOP", "TERMINATE", "Checked", "PlanBuilder", "machine", "managed"]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from batchsim.core.plan import MachineType, Need
+    from batchsim.core.plan import EnvironmentPlan, Gang, MachineType, Need
 
 # Listed prices are rounded, so that the sizes of one family may differ by a little per vCPU.
 # Prices this close count as equal.
@@ -51,3 +51,23 @@ def pick_size(types: Sequence[MachineType], tier: Sequence[int], tiebreak: str, 
                 return index
     smallest = types[tier[-1]].vcpus
     return next(index for index in tier if types[index].vcpus == smallest)
+
+
+def gang_types(
+    types: Sequence[MachineType], environment: EnvironmentPlan, need: Need, gang: Gang
+) -> list[int]:
+    """The types on which a multi-node job can run in an environment, in order of preference.
+
+    The lowest price a vCPU first, then the smallest: a node has its instance for itself, so that a larger one
+    is paid for nothing. All nodes together must not exceed maxvCpus, without overshoot. [UG: mnp-ce]
+    """
+    if not environment.gangs:
+        return []
+    tiers = price_tiers(types, environment.types, need)
+    return [
+        index
+        for tier in tiers
+        for index in sorted(tier, key=lambda each: (types[each].vcpus, tier.index(each)))
+        if (not gang.types or index in gang.types)
+        and types[index].vcpus * len(gang.nodes) <= environment.max_vcpus
+    ]

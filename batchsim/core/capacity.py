@@ -14,17 +14,34 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from batchsim.core.commands import LAUNCH, TERMINATE, Command
-from batchsim.core.feasibility import never_starts
+from batchsim.core.fairshare import FairShareQueue
+from batchsim.core.feasibility import DISABLED, MAX_RESOURCE, RESOURCE_REQUIREMENT, never_starts
 from batchsim.core.fleet import GONE, Fleet, Instance
 from batchsim.core.grid import NEVER, next_multiple
 from batchsim.core.ordering import ANYBODY, NOBODY
+from batchsim.core.queues import reservable_vcpus
 from batchsim.core.scaling import Scaler
+from batchsim.core.waits import (
+    ALL_DISABLED,
+    AT_MAX,
+    BUSY,
+    DECISION,
+    GATHERING,
+    LAUNCHING,
+    NO_CAPACITY,
+    NOTHING,
+    OVER_MAX,
+    TOO_LARGE,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from batchsim.core.ordering import Order
     from batchsim.core.plan import Plan
+    from batchsim.core.waits import Reason
+
+_HOPELESS = {None: NOTHING, RESOURCE_REQUIREMENT: TOO_LARGE, MAX_RESOURCE: OVER_MAX, DISABLED: ALL_DISABLED}
 
 
 class Capacity:
@@ -40,6 +57,8 @@ class Capacity:
         "_most_environments",
         "_new_instance",
         "_plan",
+        "_reasons",
+        "_reservable",
         "scalers",
     )
 
@@ -50,12 +69,12 @@ class Capacity:
         self._fleets = fleets
         self._new_instance = new_instance
         self._interval = plan.policy.scaling_interval_us
-        self._hopeless: dict[tuple[int, int], bool] = {}
+        self._hopeless: dict[tuple[int, int], int] = {}
+        self._reasons: dict[tuple[int, int], Reason] = {}
+        self._reservable = [reservable_vcpus(plan, queue) for queue in range(len(plan.queues))]
         self._most_environments = max(len(queue.environments) for queue in plan.queues)
         self.scalers = [
-            Scaler(environment, plan.policy, plan.types, plan.needs, fleets[index])
-            if environment.managed
-            else None
+            Scaler(plan, environment, fleets[index]) if environment.managed else None
             for index, environment in enumerate(plan.environments)
         ]
         self._managed = [(index, scaler) for index, scaler in enumerate(self.scalers) if scaler is not None]
@@ -88,6 +107,8 @@ class Capacity:
         In that order because what is given back makes room under maxvCpus.
         """
         commands: list[Command] = []
+        if self._plan.gangs:
+            self._keep_for_gangs(queues, orders)
         for index, scaler in self._managed:
             for instance in scaler.scale_in(now):
                 self._fleets[index].remove(instance)
@@ -97,8 +118,21 @@ class Capacity:
             self._grow_due = NEVER
             self._keep_minimum(now, commands)
             if any(scaler.below_max() for _, scaler in self._managed):
-                self._meet_demand(now, self._demand(queues, orders), commands)
+                self._meet_demand(now, self._demand(now, queues, orders), commands)
+        if commands:
+            self.changed()
         return commands
+
+    def changed(self) -> None:
+        """Instances came, went or became ready: what heads wait for may be something else now."""
+        self._reasons.clear()
+
+    def why(self, now: int, queue: int, need: int) -> Reason:
+        """What the blocked head of a queue waits for, for want of room."""
+        reason = self._reasons.get((queue, need))
+        if reason is None:
+            reason = self._reasons[queue, need] = self._reason(now, queue, need)
+        return reason
 
     def _keep_minimum(self, now: int, commands: list[Command]) -> None:
         for index, scaler in self._managed:
@@ -111,31 +145,81 @@ class Capacity:
             self._launch(index, scaler.keep_minimum(now, wanted), commands)
         self._begun = True
 
-    def _demand(self, queues: Sequence[int], orders: Sequence[Order]) -> list[list[int]]:
+    def _reason(self, now: int, queue: int, need: int) -> Reason:
+        hopeless = self._never_starts(queue, need)
+        if hopeless:
+            return hopeless, need
+        gang = self._plan.gangs[need] if self._plan.gangs else None
+        suited = [
+            scaler
+            for index in self._plan.queues[queue].environments
+            if (scaler := self.scalers[index]) is not None
+            and self._plan.environments[index].enabled
+            and (scaler.suits(need) if gang is None else scaler.gang_types(need))
+        ]
+        if any(scaler.launching(need) for scaler in suited):
+            return LAUNCHING, -1
+        if gang is not None:
+            return GATHERING, -1
+        if any(scaler.can_grow(now, need) for scaler in suited):
+            return DECISION, -1
+        if suited and all(scaler.all_cooling(now, need) for scaler in suited):
+            return NO_CAPACITY, -1
+        return (AT_MAX if suited else BUSY), -1
+
+    def _keep_for_gangs(self, queues: Sequence[int], orders: Sequence[Order]) -> None:
+        for _, scaler in self._managed:
+            scaler.kept.clear()
+        for queue in queues:
+            head = orders[queue].blocking_need()
+            if head >= 0 and self._plan.gangs[head] is not None:
+                for index in self._plan.queues[queue].environments:
+                    here = self.scalers[index]
+                    if here is not None:
+                        here.keep_for(head)
+
+    def _demand(self, now: int, queues: Sequence[int], orders: Sequence[Order]) -> list[list[int]]:
         """What waits, as [queue, need, jobs]: first the head of each queue, then all the others.
 
         The heads come first because nobody behind a head can start before it: capacity for the others
         alone would come and go for ever. For the same reason a queue whose head can never start has no
-        demand.
+        demand. What a fair-share reservation keeps from a queue is not demanded either.
         """
         heads: list[list[int]] = []
         others: list[list[int]] = []
         for queue in queues:
-            head = orders[queue].blocking_need()
+            order = orders[queue]
+            head = order.blocking_need()
             if head == NOBODY or (head != ANYBODY and self._never_starts(queue, head)):
                 continue
+            left = self._left_by_reservation(now, queue, order)
             if head != ANYBODY:
+                left -= self._plan.needs[head].vcpus
+                if left < 0:
+                    continue
                 heads.append([queue, head, 1])
-            for need, waiting in orders[queue].waiting.items():
+            for need, waiting in order.waiting.items():
                 jobs = waiting - (need == head)
+                vcpus = self._plan.needs[need].vcpus
+                if jobs * vcpus > left:
+                    jobs = left // vcpus
                 if jobs:
+                    left -= jobs * vcpus
                     others.append([queue, need, jobs])
         return heads + others
 
-    def _never_starts(self, queue: int, need: int) -> bool:
+    def _left_by_reservation(self, now: int, queue: int, order: Order) -> int:
+        total = self._reservable[queue]
+        if not isinstance(order, FairShareQueue) or not total:
+            return NEVER
+        return max(order.usable_vcpus(now, total) - order.vcpus_in_flight, 0)
+
+    def _never_starts(self, queue: int, need: int) -> int:
+        """Why no job of `need` can ever start in the queue, or NOTHING."""
         known = self._hopeless.get((queue, need))
         if known is None:
-            known = self._hopeless[queue, need] = never_starts(self._plan, queue, need) is not None
+            known = _HOPELESS[never_starts(self._plan, queue, need)]
+            self._hopeless[queue, need] = known
         return known
 
     def _meet_demand(self, now: int, demand: list[list[int]], commands: list[Command]) -> None:
@@ -152,6 +236,11 @@ class Capacity:
                 here = self.scalers[environments[position]]
                 if here is None:
                     continue
+                if self._plan.gangs and self._plan.gangs[entry[1]] is not None:
+                    launches, entry[2] = here.gather(now, entry[1], entry[2])
+                    self._launch(environments[position], launches, commands)
+                    self._try_again(now, here)
+                    continue
                 entry[2] = here.absorb(entry[1], entry[2])
                 if entry[2]:
                     unmet.setdefault(environments[position], []).append(entry)
@@ -165,6 +254,10 @@ class Capacity:
         for entry, left in zip(unmet, remaining, strict=True):
             entry[2] = left
         self._launch(index, launches, commands)
+        self._try_again(now, scaler)
+
+    def _try_again(self, now: int, scaler: Scaler) -> None:
+        """Types that could not be launched are tried again after a while."""
         retry = scaler.next_retry_us(now)
         if retry >= 0:
             self._grow_due = min(self._grow_due, next_multiple(retry, self._interval))

@@ -1,4 +1,4 @@
-"""Who waits for whom: counting down predecessors, whole cascades at a time, without a scan.
+"""Who waits for whom: counting down predecessors, without a scan.
 
 Nodes are jobs and barriers. A barrier stands for many jobs at once (an array job's parent, or a group of
 the workload that another group depends on), so that n jobs that depend on m jobs cost n + m edges. A node
@@ -34,7 +34,7 @@ class Graph:
 
 
 class Ended(NamedTuple):
-    """Consequences of a job's end: jobs that wait for nobody any more, and jobs that never will run."""
+    """Consequences of a job's end: jobs that wait for nobody any more, and jobs that have to fail."""
 
     released: list[int]
     doomed: list[int]
@@ -59,10 +59,9 @@ class Dependencies:
         return bool(self._doomed) and bool(self._doomed[job])
 
     def job_ended(self, job: int, *, succeeded: bool) -> Ended:
-        """Tell that `job` is SUCCEEDED or FAILED; each job must be told once.
+        """Tell that `job` is SUCCEEDED or FAILED; each job must be told once, doomed ones when they fail.
 
-        Doomed jobs are told here too: they end FAILED at this instant, and their own successors with
-        them. Both lists are ascending; a job is in at most one of them, and only once in a run.
+        Both lists are ascending; a job is in at most one of them, and only once in a run.
         """
         graph = self._graph
         released: list[int] = []
@@ -81,7 +80,6 @@ class Dependencies:
                     released.append(successor)
                 else:
                     doomed.append(successor)
-                    ended.append((successor, False))
         return Ended(sorted(released), sorted(doomed))
 
     def _fate(self, node: int, *, good: bool) -> bool | None:

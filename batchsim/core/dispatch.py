@@ -6,78 +6,111 @@ the order in which a driver tells what happens at one instant makes no differenc
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from batchsim.core.cycle import Cycle
+from batchsim.core.easy import EasyQueue
 from batchsim.core.feasibility import never_starts
-from batchsim.core.ordering import NOBODY, GreedyQueue, Order, StrictQueue
+from batchsim.core.grid import NEVER
+from batchsim.core.ordering import NOBODY, Order
+from batchsim.core.queues import Places, barred_places, reservable_vcpus, shares_of
+from batchsim.core.waits import CONSUMABLE, RESERVATION, Reason, Waits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
+    from batchsim.core.attempts import Attempts
+    from batchsim.core.capacity import Capacity
+    from batchsim.core.claims import Claims
+    from batchsim.core.columns import Columns
     from batchsim.core.commands import Command
-    from batchsim.core.fleet import Fleet, Instance
+    from batchsim.core.fleet import Instance
+    from batchsim.core.gangs import Gangs
     from batchsim.core.plan import Need, Plan
-    from batchsim.core.scaling import Scaler
+
+_NO_PLACE: Final[Reason] = (-1, -1)  # for want of room; `Capacity.why` says of what kind
 
 
 class Dispatch:
     """The queues of a plan, and who waits in them.
 
-    orders     the order of each queue
-    queued     the number of jobs that wait in all of them together
-    arrived    jobs that became RUNNABLE since the last pass, in any order; to be appended to
-    retried    likewise, jobs that are RUNNABLE again after an attempt that failed
-    need_of    the need of each job
+    orders      the order of each queue
+    waits       the blocked heads, and why
+    queued      the number of jobs that wait in all queues together
+    arrived     jobs that became RUNNABLE since the last pass, in any order; to be appended to
+    retried     likewise, jobs that are RUNNABLE again after an attempt that failed
+    look_us     when a pass may find another head though nothing has happened; NEVER if it will not
     """
 
     __slots__ = (
+        "_attempts",
+        "_barred",
+        "_capacity",
+        "_claims",
         "_cycle",
+        "_gangs",
         "_greedy",
         "_heads",
         "_heads_tell",
+        "_in_order",
+        "_need_of",
         "_places",
+        "_plain",
         "_plan",
         "_queue_of",
-        "_start",
+        "_reservable",
+        "_shares",
+        "_unseen",
+        "_withdrawn",
         "arrived",
-        "need_of",
+        "look_us",
         "orders",
         "queued",
         "retried",
+        "waits",
     )
 
     def __init__(
         self,
         plan: Plan,
-        fleets: Sequence[Fleet],
-        scalers: Sequence[Scaler | None],
-        start: Callable[[int, int, Instance, list[Command]], None],
+        columns: Columns,
+        places: Sequence[Places],
+        orders: Sequence[Order],
+        *,
+        capacity: Capacity,
+        attempts: Attempts,
+        claims: Claims | None,
+        gangs: Gangs | None,
     ) -> None:
-        """`start(job, need, instance, commands)` begins an attempt."""
+        """`claims` and `gangs` are None where jobs ask for nothing but room on one instance."""
         self._plan = plan
-        self._start = start
-        self.need_of = [plan.classes[index].need for index in plan.class_of]
-        self._queue_of = [plan.classes[index].queue for index in plan.class_of]
-        self._places = [
-            [
-                (fleets[index], scalers[index])
-                for index in queue.environments
-                if plan.environments[index].enabled
-            ]
-            for queue in plan.queues
-        ]
+        self._need_of, self._queue_of = columns.need, columns.queue
+        self._places = places
+        self._barred = barred_places(plan, places)
+        self._capacity = capacity
+        self._attempts = attempts
+        self._claims = claims
+        self._gangs = gangs
+        self.orders = orders
+        self._shares = shares_of(orders)
+        self._reservable = [reservable_vcpus(plan, queue) for queue in range(len(plan.queues))]
         self._cycle = Cycle(plan.queues)
-        self._greedy = plan.policy.backfill == "greedy"
-        kind = GreedyQueue if self._greedy else StrictQueue
-        self.orders: list[Order] = [kind(self.need_of) for _ in plan.queues]
+        self.waits = Waits(plan.queues)
         self.queued = 0
         self.arrived: list[int] = []
         self.retried: list[int] = []
+        self.look_us = NEVER
+        self._unseen: tuple[int, frozenset[int]] = (0, frozenset())
+        self._withdrawn: set[int] = set()
+        self._plain = not (any(self._shares) or plan.asks or gangs or self._barred)
+        self._greedy = plan.policy.backfill == "greedy"
+        # Whether jobs of one queue start in the order in which they arrive.
+        self._in_order = plan.policy.backfill == "none" and not any(self._shares)
         self._heads: list[Need] = []  # those that found no place in the last pass
         # With one need whatever ends makes room for the head.
         self._heads_tell = (
-            not self._greedy
+            self._in_order
+            and self._plain
             and len(plan.needs) > 1
             and all(len(queue.environments) == 1 for queue in plan.queues)
         )
@@ -100,16 +133,37 @@ class Dispatch:
         """One cycle over the queues in descending priority [spec 2.2]."""
         begun = len(commands)
         self._heads.clear()
-        if not self.queued and not self.retried and (len(self.arrived) == 1 or not self._greedy):
+        self._attempts.now = now
+        if self._unseen[0]:
+            self._leave_out_the_withdrawn()
+        if not self._plain:
+            self._begin_pass(now)
+        if not self.queued and not self.retried and (self._in_order or len(self.arrived) == 1):
             self._serve_newcomers(now, commands)
         else:
             self._enqueue()
             for queue in self._cycle.queues():
-                order = self.orders[queue]
-                if order.size:
-                    self._serve(now, order, self._places[queue], commands)
+                if self.orders[queue].size:
+                    self._serve(now, queue, commands)
+                if not self.orders[queue].size:
+                    self.waits.free(now, queue)
+        if not self._plain:
+            self.look_us = self._next_look_us()
         if self._cycle.rotates and len(commands) > begun:
             self._cycle.rotate()
+
+    def withdraw(self, now: int, job: int) -> None:
+        """A RUNNABLE job waits no more."""
+        fresh = len(self.arrived) + len(self.retried)
+        if self._unseen[0] != fresh:
+            self._unseen = (fresh, frozenset(self.arrived + self.retried))
+        if job in self._unseen[1]:
+            self._withdrawn.add(job)
+        else:
+            queue = self._queue_of[job]
+            self.orders[queue].remove(job)
+            self.queued -= 1
+            self.waits.left(now, queue, job, last=not self.orders[queue].size)
 
     def queues(self) -> Sequence[int]:
         """Queue indices in the order in which the next pass serves them."""
@@ -117,23 +171,45 @@ class Dispatch:
 
     def waiting_jobs(self) -> list[int]:
         """Queue by queue in dispatch order, then those that no pass has seen yet."""
-        return [job for order in self.orders for job in order.jobs()] + self.retried + self.arrived
+        unseen = [job for job in self.retried + self.arrived if job not in self._withdrawn]
+        return [job for order in self.orders for job in order.jobs()] + unseen
 
     def waiting_reasons(self) -> dict[int, str]:
         """Why each job waits that a pass has seen: AWS's status reason, or a sentence of ours."""
         reasons: dict[int, str] = {}
         for queue, order in enumerate(self.orders):
+            blocks = self._plan.policy.backfill == "none" or self._shares[queue] is not None
             blocker = ""
             for job in order.jobs():
-                own = never_starts(self._plan, queue, self.need_of[job])
+                own = never_starts(self._plan, queue, self._need_of[job])
+                if own is None and not (blocker and blocks):
+                    own = self._missing_words(queue, job)
                 reasons[job] = own or blocker or "No capacity is free and none can be added."
-                if not blocker and not self._greedy:
+                if not blocker and blocks:
                     blocker = (
                         f"Waits behind the head of job queue {self._plan.queues[queue].name}: {reasons[job]}"
                     )
         return reasons
 
     # --- inside -------------------------------------------------------------------------------
+
+    def _leave_out_the_withdrawn(self) -> None:
+        for jobs in (self.arrived, self.retried):
+            jobs[:] = [job for job in jobs if job not in self._withdrawn]
+        self._withdrawn.clear()
+        self._unseen = (0, frozenset())
+
+    def _begin_pass(self, now: int) -> None:
+        for share in self._shares:
+            if share is not None:
+                share.begin_pass(now)
+
+    def _next_look_us(self) -> int:
+        due = NEVER
+        for share in self._shares:
+            if share is not None and share.size:
+                due = min(due, share.next_look_us())
+        return due
 
     def _serve_newcomers(self, now: int, commands: list[Command]) -> None:
         """Nobody waits but who has just arrived: as `_enqueue` and `_serve`, at a third of the cost."""
@@ -144,14 +220,13 @@ class Dispatch:
             arrived.sort(key=lambda job: turn[queue_of[job]])
         blocked = NOBODY
         for job in arrived:
-            need, queue = self.need_of[job], queue_of[job]
-            instance = None if queue == blocked else self._place(now, need, self._places[queue])
-            if instance is not None:
-                self._start(job, need, instance, commands)
-                continue
+            queue = queue_of[job]
             if queue != blocked:
+                why = self._try(now, job, queue, commands)
+                if why is None:
+                    continue
                 blocked = queue
-                self._heads.append(self._plan.needs[need])
+                self._blocked(now, queue, job, why)
             self.orders[queue].add(job)
             self.queued += 1
         arrived.clear()
@@ -167,41 +242,93 @@ class Dispatch:
                 self.queued += len(jobs)
                 jobs.clear()
 
-    def _serve(
-        self, now: int, order: Order, places: Sequence[tuple[Fleet, Scaler | None]], commands: list[Command]
-    ) -> None:
+    def _serve(self, now: int, queue: int, commands: list[Command]) -> None:
         """Start jobs of one queue until nobody who may be tried finds a place."""
-        need_of = self.need_of
+        order = self.orders[queue]
+        if isinstance(order, EasyQueue):
+            self._serve_easy(now, queue, order, commands)
+            return
+        head_is_known = False
         while order.size:
-            job = order.first(self._open_needs(places) if self._greedy else 0)
+            job = order.first(self._open_needs(self._places[queue]) if self._greedy else 0)
             if job == NOBODY:
                 break
-            need = need_of[job]
-            instance = self._place(now, need, places)
-            if instance is not None:
+            why = self._try(now, job, queue, commands)
+            if why is None:
                 order.take(job)
                 self.queued -= 1
-                self._start(job, need, instance, commands)
-            elif not order.skip(job):
-                self._heads.append(self._plan.needs[need])
+                continue
+            if not head_is_known:
+                head_is_known = True
+                self._blocked(now, queue, job, why)
+            if not order.skip(job):
                 break
         order.end_pass()
 
-    def _place(self, now: int, need: int, places: Sequence[tuple[Fleet, Scaler | None]]) -> Instance | None:
-        """The instance for `need`: of the first environment, in order, that has room.
+    def _serve_easy(self, now: int, queue: int, order: EasyQueue, commands: list[Command]) -> None:
+        for job, instance in order.placements(now):
+            self.queued -= 1
+            self._attempts.start(job, self._need_of[job], instance, commands)
+        if order.size:
+            self._blocked(now, queue, order.head(), _NO_PLACE)
 
-        A job waits for an environment that can still grow rather than go to a later one. [spec 2.6]
-        """
-        for fleet, scaler in places:
+    def _try(self, now: int, job: int, queue: int, commands: list[Command]) -> Reason | None:
+        """Start the job if it can be; else the reason why not."""
+        need = self._need_of[job]
+        places = self._places[queue]
+        if not self._plain:
+            missing = self._missing(now, queue, job)
+            if missing is not None:
+                return missing
+            if self._gangs is not None and self._plan.gangs[need] is not None:
+                nodes = self._gangs.find(need, places)
+                if not nodes:
+                    return _NO_PLACE
+                self._attempts.start_nodes(job, nodes, commands)
+                return None
+            places = self._barred.get((queue, need), places)
+        for _, fleet, scaler in places:
             instance = fleet.find(need)
             if instance is not None:
-                return instance
-            if scaler is not None and scaler.can_grow(now, need):
+                self._attempts.start(job, need, instance, commands)
                 return None
+            if scaler is not None and scaler.can_grow(now, need):
+                break  # it waits for this environment rather than go to a later one [spec 2.6]
+        return _NO_PLACE
+
+    def _blocked(self, now: int, queue: int, job: int, why: Reason) -> None:
+        """The pass leaves the queue with a head that cannot start."""
+        need = self._need_of[job]
+        if self._heads_tell:
+            self._heads.append(self._plan.needs[need])
+        if why is _NO_PLACE:
+            why = self._capacity.why(now, queue, need)
+        self.waits.blocked(now, queue, job, why)
+
+    def _missing(self, now: int, queue: int, job: int) -> Reason | None:
+        """What the job lacks beside room: a part of the reservation, or a consumable resource."""
+        share = self._shares[queue]
+        total = self._reservable[queue]
+        if share is not None and total and not share.admits(now, job, total):
+            return RESERVATION, -1
+        if self._plan.asks:
+            assert self._claims is not None
+            resource = self._claims.consumables.missing(self._plan.asks[self._need_of[job]])
+            if resource >= 0:
+                return CONSUMABLE, resource
         return None
 
-    def _open_needs(self, places: Sequence[tuple[Fleet, Scaler | None]]) -> int:
+    def _missing_words(self, queue: int, job: int) -> str | None:
+        missing = None if self._plain else self._missing(self._attempts.now, queue, job)
+        if missing is None:
+            return None
+        if missing[0] == RESERVATION:
+            return "The fair-share reservation keeps what is left for shares that are not active."
+        name = self._plan.consumables[missing[1]].name
+        return f"Less of the consumable resource {name} is available than the job asks for."
+
+    def _open_needs(self, places: Places) -> int:
         mask = 0
-        for fleet, _ in places:
+        for _, fleet, _ in places:
             mask |= fleet.open_needs()
         return mask

@@ -33,11 +33,11 @@ others do not see it, as the head of a queue never reserves anything against ano
 from __future__ import annotations
 
 from heapq import heapify, heappop, heappush
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from batchsim.core.grid import NEVER
 from batchsim.core.line import Line
-from batchsim.core.ordering import NOBODY
+from batchsim.core.ordering import ANYBODY, NOBODY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -45,19 +45,11 @@ if TYPE_CHECKING:
     from batchsim.core.expected import ExpectedEnds, Room
     from batchsim.core.fleet import Fleet, Instance
     from batchsim.core.plan import Plan
-    from batchsim.core.scaling import Scaler
+    from batchsim.core.queues import Place
 
 _JOB_BITS: Final = 32
 _JOB_MASK: Final = (1 << _JOB_BITS) - 1
 _ANY: Final = NEVER - 1  # no estimate is longer
-
-
-class Place(NamedTuple):
-    """One enabled environment of a queue; `scaler` is None if it is unmanaged."""
-
-    environment: int
-    fleet: Fleet
-    scaler: Scaler | None
 
 
 class EasyQueue:
@@ -142,6 +134,23 @@ class EasyQueue:
         else:
             del self.waiting[need]
             self._present ^= 1 << need
+
+    def remove(self, job: int) -> None:
+        """It waits no more."""
+        self.take(job)
+
+    def first(self, open_needs: int) -> int:  # noqa: ARG002 - for an `Order`
+        return self.head()
+
+    def skip(self, job: int) -> bool:  # noqa: ARG002 - a pass is one iteration over `placements`
+        return False
+
+    def end_pass(self) -> None:
+        """Nothing was skipped."""
+
+    def blocking_need(self) -> int:
+        """Others may pass the head."""
+        return ANYBODY if self._entry_of else NOBODY
 
     def head(self) -> int:
         """The first job, or NOBODY."""

@@ -20,6 +20,7 @@ from batchsim.core.shares import UNIT_WEIGHT, FairSharePolicy, Pattern, Run, Sha
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+MOST_ACTIVE_SHARES: Final = 500  # [UG: fair-share-scheduling]
 _TOP_PRIORITY: Final = 9_999
 _JOB_BITS: Final = 32
 _JOB_MASK: Final = (1 << _JOB_BITS) - 1
@@ -103,6 +104,12 @@ class FairShareQueue:
         self._usable: dict[int, tuple[int, int]] = {}
 
     # --- what happened ------------------------------------------------------------------------
+
+    def accepts(self, now: int, job: int) -> bool:
+        """Whether SubmitJob takes the job: it must not make one share too many active [spec 2.4]."""
+        self._retire(now)
+        index = self._stakes[self._class_of[job]][1]
+        return index in self._shares or len(self._shares) < MOST_ACTIVE_SHARES
 
     def submitted(self, now: int, job: int) -> None:
         """The job is SUBMITTED: its share is active."""

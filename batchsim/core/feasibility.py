@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from batchsim.core.plan import EnvironmentPlan, Need, Plan
+    from batchsim.core.plan import EnvironmentPlan, Gang, Need, Plan
 
 MAX_RESOURCE: Final = (
     "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE - CE(s) associated with the job queue cannot meet"
@@ -27,19 +27,39 @@ def never_starts(plan: Plan, queue: int, need: int) -> str | None:
     JOB_RESOURCE_REQUIREMENT: no instance type of any enabled environment holds the job.
     COMPUTE_ENVIRONMENT_MAX_RESOURCE: some type would, but each such environment's maxvCpus is below
     the job's vCPUs. [UG: job_stuck_in_runnable_misconfiguration]
+
+    For a multi-node job, an environment must allow such jobs, and its maxvCpus must cover the instances of
+    all nodes [UG: mnp-ce].
     """
     environments = [plan.environments[e] for e in plan.queues[queue].environments]
     enabled = [environment for environment in environments if environment.enabled]
     if not enabled:
         return DISABLED
     asked = plan.needs[need]
-    holding = [environment for environment in enabled if _holds(plan, environment, asked)]
+    gang = plan.gangs[need] if plan.gangs else None
+    holding = [environment for environment in enabled if _types(plan, environment, asked, gang)]
     if not holding:
         return RESOURCE_REQUIREMENT
-    if all(environment.managed and environment.max_vcpus < asked.vcpus for environment in holding):
+    if all(not _within_max(plan, environment, asked, gang) for environment in holding):
         return MAX_RESOURCE
     return None
 
 
-def _holds(plan: Plan, environment: EnvironmentPlan, need: Need) -> bool:
-    return any(plan.types[index].holds(need) for index in environment.types)
+def _types(plan: Plan, environment: EnvironmentPlan, need: Need, gang: Gang | None) -> list[int]:
+    """The types of an environment that hold a job, or each of its nodes."""
+    if gang is not None and not environment.gangs:
+        return []
+    return [
+        index
+        for index in environment.types
+        if plan.types[index].holds(need) and (gang is None or not gang.types or index in gang.types)
+    ]
+
+
+def _within_max(plan: Plan, environment: EnvironmentPlan, need: Need, gang: Gang | None) -> bool:
+    if not environment.managed:
+        return True
+    if gang is None:
+        return need.vcpus <= environment.max_vcpus
+    smallest = min(plan.types[index].vcpus for index in _types(plan, environment, need, gang))
+    return smallest * len(gang.nodes) <= environment.max_vcpus

@@ -34,13 +34,18 @@ _INDEX_MASK: Final = (1 << _INDEX_BITS) - 1
 
 
 class Instance:
-    """One machine. Free amounts never leave 0..capacity. `jobs` holds the jobs on it, in start order."""
+    """One machine. Free amounts never leave 0..capacity. `jobs` holds the jobs on it, in start order.
+
+    vcpus       as they are counted against maxvCpus; jobs may be offered fewer
+    gpus_left   bit mask of the GPUs that no job holds
+    """
 
     __slots__ = (
         "environment",
         "free_gpus",
         "free_memory",
         "free_vcpus",
+        "gpus_left",
         "idle_since",
         "index",
         "jobs",
@@ -57,9 +62,10 @@ class Instance:
         self.type = type_index
         self.state = BOOTING
         self.vcpus = machine.vcpus
-        self.free_vcpus = machine.vcpus
+        self.free_vcpus = machine.usable_vcpus
         self.free_memory = machine.memory_mib
         self.free_gpus = machine.gpus
+        self.gpus_left = (1 << machine.gpus) - 1
         self.jobs: dict[int, None] = {}
         self.idle_since = -1
         self.key = -1  # as listed; -1 while not listed
@@ -67,7 +73,11 @@ class Instance:
 
 
 class Fleet:
-    """The READY instances of one environment; answers "where does this need fit best?"."""
+    """The READY instances of one environment; answers "where does this need fit best?".
+
+    free_vcpus   of all of them together
+    empties      by type the READY instances without jobs, ascending; None where nobody asks for it
+    """
 
     __slots__ = (
         "_amounts",
@@ -80,10 +90,18 @@ class Fleet:
         "_out",
         "_suited",
         "_width",
+        "empties",
         "free_vcpus",
     )
 
-    def __init__(self, needs: Needs, instances: list[Instance], types: Sequence[MachineType]) -> None:
+    def __init__(
+        self,
+        needs: Needs,
+        instances: list[Instance],
+        types: Sequence[MachineType],
+        *,
+        tells_empties: bool = False,
+    ) -> None:
         """`types` are all that instances of this fleet can have; `instances` is shared by all fleets."""
         self._needs = needs
         self._amounts = needs.amounts
@@ -102,10 +120,13 @@ class Fleet:
         self._out: Instance | None = None
         self._grew = False  # whether the instance that is out may have more free than as listed
         self.free_vcpus = 0
+        self.empties: dict[int, list[int]] | None = {} if tells_empties else None
 
     def add(self, instance: Instance) -> None:
         """A READY instance joins, empty."""
         self.free_vcpus += instance.free_vcpus
+        if self.empties is not None and not instance.jobs:
+            insort(self.empties.setdefault(instance.type, []), instance.index)
         if self._out is not None:
             self._list(self._out)
         self._out = instance
@@ -114,11 +135,14 @@ class Fleet:
     def remove(self, instance: Instance) -> None:
         """The instance leaves; what is free on it can no longer be used."""
         self.free_vcpus -= instance.free_vcpus
+        if self.empties is not None:
+            self._no_longer_empty(instance)
         self._unlist(instance)
         if self._out is instance:
             self._out = None
 
     def reserve(self, instance: Instance, need: int) -> None:
+        """Hold `need` for a job, which is not among the instance's `jobs` yet."""
         vcpus, memory_mib, gpus = self._amounts[need]
         instance.free_vcpus -= vcpus
         instance.free_memory -= memory_mib
@@ -127,6 +151,8 @@ class Fleet:
         assert instance.free_vcpus >= 0  # law L3
         assert instance.free_memory >= 0
         assert instance.free_gpus >= 0
+        if self.empties is not None and not instance.jobs:
+            self._no_longer_empty(instance)
         out = self._out
         if out is not instance:
             if out is not None:
@@ -135,12 +161,15 @@ class Fleet:
             self._grew = False
 
     def release(self, instance: Instance, need: int) -> None:
+        """Give back what was held for a job, which is not among the instance's `jobs` any more."""
         vcpus, memory_mib, gpus = self._amounts[need]
         instance.free_vcpus += vcpus
         instance.free_memory += memory_mib
         instance.free_gpus += gpus
         self.free_vcpus += vcpus
         assert instance.free_vcpus <= instance.vcpus  # law L3
+        if self.empties is not None and not instance.jobs:
+            insort(self.empties.setdefault(instance.type, []), instance.index)
         out = self._out
         if out is not instance:
             if out is not None:
@@ -209,6 +238,13 @@ class Fleet:
             listed = self._lists[number]
             total += each * (len(listed) - bisect_left(listed, key))
         return min(total, enough)
+
+    def _no_longer_empty(self, instance: Instance) -> None:
+        assert self.empties is not None
+        listed = self.empties.get(instance.type, [])
+        position = bisect_left(listed, instance.index)
+        if position < len(listed) and listed[position] == instance.index:
+            del listed[position]
 
     def _suited_lists(self, vcpus: int, gpus: int, gpu_counts: int) -> int:
         mask = 0

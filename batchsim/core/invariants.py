@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from batchsim.core.fleet import BOOTING, READY
-from batchsim.core.scheduler import UNBORN
-from batchsim.core.states import FAILED, RUNNABLE, RUNNING, STARTING, SUBMITTED, SUCCEEDED
+from batchsim.core.columns import UNBORN
+from batchsim.core.fleet import BOOTING, READY, Instance
+from batchsim.core.states import FAILED, PENDING, RUNNABLE, RUNNING, STARTING, SUBMITTED, SUCCEEDED
 from batchsim.errors import ContractError
 
 if TYPE_CHECKING:
@@ -31,40 +31,55 @@ def _require(law: str, holds: bool, what: str) -> None:  # noqa: FBT001 - it rea
 
 
 def _attempts_are_bounded(core: Scheduler) -> None:
+    if not core.plan.policy.start_failures_count:
+        return
     for job, attempts in enumerate(core.attempt):
         allowed = core.plan.classes[core.plan.class_of[job]].attempts
         _require("L5", attempts <= allowed, f"job {job} began {attempts} of {allowed} attempts")
 
 
 def _instances_add_up(core: Scheduler) -> None:
-    plan = core.plan
     for instance in core.instances:
-        machine = plan.types[instance.type]
-        held = [plan.needs[plan.classes[plan.class_of[job]].need] for job in instance.jobs]
-        free = (
-            machine.vcpus - sum(need.vcpus for need in held),
-            machine.memory_mib - sum(need.memory_mib for need in held),
-            machine.gpus - sum(need.gpus for need in held),
-        )
         said = (instance.free_vcpus, instance.free_memory, instance.free_gpus)
+        free = _free(core, instance)
         _require("L3", min(free) >= 0, f"instance {instance.index} holds more than it has")
         if instance.state == READY:
             _require("L3", free == said, f"instance {instance.index} says {said} are free, but {free} are")
+            left = instance.gpus_left.bit_count()
+            _require("L3", left == free[2] or free == (0, 0, 0), f"instance {instance.index} lost a GPU")
         else:
             _require("L4", not instance.jobs, f"instance {instance.index} is not READY and holds jobs")
 
 
+def _free(core: Scheduler, instance: Instance) -> tuple[int, int, int]:
+    """What must be free on an instance; nothing while a node of a multi-node job has it for itself."""
+    plan = core.plan
+    machine = plan.types[instance.type]
+    needs = [plan.classes[plan.class_of[job]].need for job in instance.jobs]
+    if plan.gangs and any(plan.gangs[need] is not None for need in needs):
+        _require("L4", len(needs) == 1, f"instance {instance.index} is shared with a multi-node job")
+        return 0, 0, 0
+    return (
+        machine.usable_vcpus - sum(plan.needs[need].vcpus for need in needs),
+        machine.memory_mib - sum(plan.needs[need].memory_mib for need in needs),
+        machine.gpus - sum(plan.needs[need].gpus for need in needs),
+    )
+
+
 def _jobs_hold_what_they_should(core: Scheduler) -> None:
-    places: dict[int, int] = {}
+    plan = core.plan
+    places: dict[int, list[int]] = {}
     for instance in core.instances:
         for job in instance.jobs:
-            _require("L4", job not in places, f"job {job} holds two instances")
-            places[job] = instance.index
+            places.setdefault(job, []).append(instance.index)
     for job, state in enumerate(core.state):
         holds = state in {STARTING, RUNNING}
         _require("L4", holds == (job in places), f"job {job} is in state {state} and holds {places.get(job)}")
         if holds:
-            _require("L4", core.instance_of[job] == places[job], f"job {job} is not where it should be")
+            gang = plan.gangs[plan.classes[plan.class_of[job]].need] if plan.gangs else None
+            most = 1 if gang is None else len(gang.nodes)
+            _require("L4", len(places[job]) <= most, f"job {job} holds the instances {places[job]}")
+            _require("L4", core.instance_of[job] in places[job], f"job {job} is not where it should be")
 
 
 def _every_job_is_counted_once(core: Scheduler) -> None:
@@ -73,7 +88,7 @@ def _every_job_is_counted_once(core: Scheduler) -> None:
     for job in waiting:
         _require("L6", core.state[job] == RUNNABLE, f"job {job} waits but is in state {core.state[job]}")
     _require("L6", core.state.count(RUNNABLE) == len(waiting), "a RUNNABLE job waits nowhere")
-    known = {UNBORN, SUBMITTED, RUNNABLE, STARTING, RUNNING, SUCCEEDED, FAILED}
+    known = {UNBORN, SUBMITTED, PENDING, RUNNABLE, STARTING, RUNNING, SUCCEEDED, FAILED}
     _require("L2", set(core.state) <= known, "a job is in a state that does not exist")
 
 

@@ -29,8 +29,13 @@ _JOB_MASK: Final = (1 << _JOB_BITS) - 1
 class Order(Protocol):
     """What the scheduler needs of a queue's order."""
 
-    waiting: dict[int, int]
-    size: int
+    @property
+    def waiting(self) -> dict[int, int]:
+        """How many jobs of each need wait."""
+
+    @property
+    def size(self) -> int:
+        """How many jobs wait."""
 
     def add(self, job: int, *, retried: bool = False) -> None:
         """The job became RUNNABLE."""
@@ -40,6 +45,9 @@ class Order(Protocol):
 
     def take(self, job: int) -> None:
         """`job`, just answered by `first`, was placed and leaves the queue."""
+
+    def remove(self, job: int) -> None:
+        """A waiting job, wherever it stands, leaves the queue without being placed."""
 
     def skip(self, job: int) -> bool:
         """`job`, just answered by `first`, found no place; tells whether others may be tried."""
@@ -57,7 +65,7 @@ class Order(Protocol):
 class StrictQueue:
     """First come, first served: a head that finds no place blocks everybody behind it."""
 
-    __slots__ = ("_front", "_line", "_need_of", "size", "waiting")
+    __slots__ = ("_front", "_gone", "_line", "_need_of", "size", "waiting")
 
     def __init__(self, need_of: Sequence[int]) -> None:
         self.waiting: dict[int, int] = {}
@@ -65,6 +73,7 @@ class StrictQueue:
         self._need_of = need_of
         self._front: list[int] = []  # retried jobs, the head last, so that it can be popped
         self._line: deque[int] = deque()
+        self._gone: set[int] = set()  # who was removed from further back than the head
 
     def add(self, job: int, *, retried: bool = False) -> None:
         if retried:
@@ -87,6 +96,14 @@ class StrictQueue:
             self._line.popleft()
         _count_down(self.waiting, self._need_of[job])
         self.size -= 1
+        if self._gone:
+            self._skip_the_gone()
+
+    def remove(self, job: int) -> None:
+        _count_down(self.waiting, self._need_of[job])
+        self.size -= 1
+        self._gone.add(job)
+        self._skip_the_gone()
 
     def skip(self, job: int) -> bool:  # noqa: ARG002 - it is the head, and nobody passes the head
         return False
@@ -99,7 +116,16 @@ class StrictQueue:
         return NOBODY if head == NOBODY else self._need_of[head]
 
     def jobs(self) -> list[int]:
-        return self._front[::-1] + list(self._line)
+        return [job for job in self._front[::-1] + list(self._line) if job not in self._gone]
+
+    def _skip_the_gone(self) -> None:
+        """Who is first must not be gone."""
+        gone = self._gone
+        while self._front and self._front[-1] in gone:
+            gone.discard(self._front.pop())
+        if not self._front:
+            while self._line and self._line[0] in gone:
+                gone.discard(self._line.popleft())
 
 
 class GreedyQueue:
@@ -109,7 +135,7 @@ class GreedyQueue:
     that list, so its cost grows with the number of distinct needs, not with the backlog.
     """
 
-    __slots__ = ("_arrivals", "_groups", "_heads", "_need_of", "_skipped", "size", "waiting")
+    __slots__ = ("_arrivals", "_gone", "_groups", "_heads", "_need_of", "_skipped", "size", "waiting")
 
     def __init__(self, need_of: Sequence[int]) -> None:
         self.waiting: dict[int, int] = {}
@@ -119,6 +145,7 @@ class GreedyQueue:
         self._heads: list[int] = []
         self._arrivals = len(need_of)  # ranks of retried jobs, which are job numbers, stay below
         self._skipped = 0
+        self._gone: set[int] = set()  # who was removed from further back than the head of a group
 
     def add(self, job: int, *, retried: bool = False) -> None:
         if retried:
@@ -150,10 +177,21 @@ class GreedyQueue:
         need = self._need_of[job]
         group = self._groups[need]
         del self._heads[bisect_left(self._heads, heappop(group))]
+        while self._gone and group and group[0] & _JOB_MASK in self._gone:
+            self._gone.discard(heappop(group) & _JOB_MASK)
         if group:
             insort(self._heads, group[0])
         _count_down(self.waiting, need)
         self.size -= 1
+
+    def remove(self, job: int) -> None:
+        need = self._need_of[job]
+        if self._groups[need][0] & _JOB_MASK == job:
+            self.take(job)
+        else:
+            self._gone.add(job)
+            _count_down(self.waiting, need)
+            self.size -= 1
 
     def skip(self, job: int) -> bool:
         self._skipped |= 1 << self._need_of[job]
@@ -166,9 +204,8 @@ class GreedyQueue:
         return ANYBODY if self.size else NOBODY
 
     def jobs(self) -> list[int]:
-        return [
-            entry & _JOB_MASK for entry in sorted(entry for group in self._groups.values() for entry in group)
-        ]
+        entries = sorted(entry for group in self._groups.values() for entry in group)
+        return [job for job in (entry & _JOB_MASK for entry in entries) if job not in self._gone]
 
 
 def _count_down(waiting: dict[int, int], need: int) -> None:

@@ -62,8 +62,8 @@ class TimeLimit(NamedTuple):
 class MachineType:
     """What instances of one type are. `memory_mib` is what a job can really use.
 
-    vcpus          counted against maxvCpus, and what the price is divided by
-    usable_vcpus   what jobs can hold; less where a node keeps some for itself [spec 1.12]; -1: all of them
+    vcpus            counted against maxvCpus, and what the price is divided by
+    reserved_vcpus   those of them that a node keeps for itself, so that no job can hold them [spec 1.12]
     """
 
     name: str
@@ -71,11 +71,12 @@ class MachineType:
     memory_mib: int
     gpus: int
     uusd_per_hour: int
-    usable_vcpus: int = -1
+    reserved_vcpus: int = 0
 
-    def __post_init__(self) -> None:
-        if self.usable_vcpus < 0:
-            object.__setattr__(self, "usable_vcpus", self.vcpus)
+    @property
+    def usable_vcpus(self) -> int:
+        """What jobs can hold."""
+        return self.vcpus - self.reserved_vcpus
 
     def holds(self, need: Need) -> bool:
         return (

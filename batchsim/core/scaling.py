@@ -12,26 +12,25 @@ provisioned; whole instances only, never one that runs a job [spec 3.8].
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
 
-from batchsim.core.allocation import pick_size, price_tiers
+from batchsim.core.allocation import gang_types, pick_size, price_tiers
 from batchsim.core.fleet import READY, Fleet, Instance
-from batchsim.core.plan import EnvironmentPlan, MachineType, Need, Policy
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from batchsim.core.plan import EnvironmentPlan, MachineType, Need, Plan
 
 
 class Scaler:
     """Demand, launches and scale-in of one managed environment.
 
     `provisioned` is the vCPUs of all instances launched and not yet gone; `booting[type]` counts those
-    that are not READY yet.
+    that are not READY yet. `kept[type]` is how many idle instances the next `scale_in` must leave alone.
     """
 
     __slots__ = (
         "_cooling",
         "_fleet",
+        "_gang_types",
+        "_gangs",
+        "_gathered",
         "_held",
         "_idle",
         "_needs",
@@ -42,26 +41,24 @@ class Scaler:
         "_types",
         "_usable_free",
         "booting",
+        "kept",
         "provisioned",
     )
 
-    def __init__(
-        self,
-        plan: EnvironmentPlan,
-        policy: Policy,
-        types: Sequence[MachineType],
-        needs: Sequence[Need],
-        fleet: Fleet,
-    ) -> None:
-        self._plan = plan
-        self._policy = policy
-        self._types = types
-        self._needs = needs
+    def __init__(self, plan: Plan, environment: EnvironmentPlan, fleet: Fleet) -> None:
+        self._plan = environment
+        self._policy = plan.policy
+        self._types = plan.types
+        self._needs = plan.needs
+        self._gangs = plan.gangs
         self._fleet = fleet
+        self._gang_types: dict[int, list[int]] = {}
+        self._gathered: dict[int, int] = {}  # type -> instances that multi-node jobs claim in this decision
+        self.kept: dict[int, int] = {}
         self._tiers: dict[int, list[list[int]]] = {}
         self._cooling: dict[int, int] = {}  # type -> the instant from which it may be tried again
         self._idle: deque[tuple[int, Instance]] = deque()
-        self._held: list[tuple[int, Instance]] = []  # as in `_idle`: for long enough, kept by minvCpus
+        self._held: list[tuple[int, Instance]] = []  # as in `_idle`: for long enough, but still needed
         self._room: dict[tuple[int, int, int], int] = {}  # free amounts -> instances that boot with them
         self._usable_free = 0
         self.provisioned = 0
@@ -81,12 +78,75 @@ class Scaler:
         """Whether a launch that serves `need` is allowed now."""
         return self.below_max() and self.suits(need) and self._choose(now, need, self._plan.max_vcpus) >= 0
 
+    def all_cooling(self, now: int, need: int) -> bool:
+        """Whether every type that could serve `need` could not be launched lately."""
+        tiers = self._tiers_for(need)
+        return bool(tiers) and self._pick(now, tiers, 0) < 0
+
+    def launching(self, need: int) -> bool:
+        """Whether an instance that could serve `need` is booting."""
+        asked = self._needs[need]
+        return any(count and self._types[each].holds(asked) for each, count in self.booting.items())
+
+    # --- multi-node jobs ----------------------------------------------------------------------
+
+    def gang_types(self, need: int) -> list[int]:
+        """The types on which a multi-node job of `need` can run here, in order of preference."""
+        found = self._gang_types.get(need)
+        if found is None:
+            gang = self._gangs[need]
+            assert gang is not None
+            found = gang_types(self._types, self._plan, self._needs[need], gang)
+            self._gang_types[need] = found
+        return found
+
+    def can_gather(self, need: int) -> bool:
+        """Whether instances for all nodes are there, are booting, or may be launched; jobs on them aside."""
+        for type_index in self.gang_types(need)[:1]:
+            missing = max(self._nodes(need) - self._present(type_index), 0)
+            return self._plan.enabled and self._has_room_for(missing, type_index)
+        return False
+
+    def keep_for(self, need: int) -> None:
+        """A multi-node job that is next waits for its last instances to boot: do not give back the others."""
+        for type_index in self.gang_types(need)[:1]:
+            nodes, kept = self._nodes(need), self.kept.get(type_index, 0)
+            if self._present(type_index) - kept >= nodes:
+                self.kept[type_index] = kept + nodes
+
+    def gather(self, now: int, need: int, jobs: int) -> tuple[list[int], int]:
+        """Types to launch for multi-node jobs, and how many jobs remain: for each all that is missing, or
+        nothing, so that two of them never hold parts of what each other needs.
+
+        There is no other type if the preferred one cannot be launched [UG: allocation-strategies].
+        """
+        launches: list[int] = []
+        for type_index in self.gang_types(need)[:1]:
+            nodes, machine = self._nodes(need), self._types[type_index]
+            while jobs:
+                claimed = self._gathered.get(type_index, 0)
+                here = min(max(self._present(type_index) - claimed, 0), nodes)
+                missing = nodes - here
+                cools = self._cooling.get(type_index, -1) > now
+                if missing and (
+                    cools or not self._plan.enabled or not self._has_room_for(missing, type_index)
+                ):
+                    break
+                for _ in range(missing):
+                    self._count_launch(type_index)
+                    launches.append(type_index)
+                self._gathered[type_index] = claimed + nodes
+                self._claim(machine, here)
+                jobs -= 1
+        return launches, jobs
+
     # --- one scaling decision -----------------------------------------------------------------
 
     def begin(self) -> None:
         """A scaling decision begins: all free and booting capacity is yet unclaimed."""
         self._usable_free = self._fleet.free_vcpus
         self._room = {}
+        self._gathered = {}
         for type_index in sorted(self.booting):
             if self.booting[type_index]:
                 self._add_room(self._types[type_index], self.booting[type_index])
@@ -172,7 +232,10 @@ class Scaler:
         for since, instance in self._held:
             if instance.idle_since != since or instance.state != READY or instance.jobs:
                 continue
-            if self.provisioned - instance.vcpus >= self._plan.min_vcpus:
+            if self.kept.get(instance.type):
+                self.kept[instance.type] -= 1
+                held.append((since, instance))
+            elif self.provisioned - instance.vcpus >= self._plan.min_vcpus:
                 self.provisioned -= instance.vcpus
                 instance.idle_since = -1  # used for no time at all, it may be listed twice
                 going.append(instance)
@@ -197,6 +260,27 @@ class Scaler:
 
     # --- inside -------------------------------------------------------------------------------
 
+    def _nodes(self, need: int) -> int:
+        gang = self._gangs[need]
+        assert gang is not None
+        return len(gang.nodes)
+
+    def _present(self, type_index: int) -> int:
+        """Instances of a type that are empty or boot."""
+        assert self._fleet.empties is not None
+        return len(self._fleet.empties.get(type_index, ())) + self.booting.get(type_index, 0)
+
+    def _has_room_for(self, count: int, type_index: int) -> bool:
+        """Whether so many more stay within maxvCpus; for multi-node jobs there is no overshoot."""
+        return self.provisioned + count * self._types[type_index].vcpus <= self._plan.max_vcpus
+
+    def _claim(self, machine: MachineType, count: int) -> None:
+        """Empty or booting instances are not there for other jobs."""
+        boots = min(self._room.get(_whole(machine), 0), count)
+        if boots:
+            self._add_room(machine, -boots)
+        self._usable_free -= (count - boots) * machine.usable_vcpus
+
     def _count_launch(self, type_index: int) -> None:
         self.provisioned += self._types[type_index].vcpus
         self.booting[type_index] = self.booting.get(type_index, 0) + 1
@@ -219,7 +303,7 @@ class Scaler:
         return -1
 
     def _add_room(self, machine: MachineType, count: int) -> None:
-        free = (machine.vcpus, machine.memory_mib, machine.gpus)
+        free = _whole(machine)
         self._room[free] = self._room.get(free, 0) + count
 
     def _fill_room(self, need: int, jobs: int) -> int:
@@ -229,7 +313,7 @@ class Scaler:
         vcpus, memory_mib, gpus = self._needs[need]
         for free, count in list(self._room.items()):
             each = _how_many(free, self._needs[need])
-            if not each:
+            if not each or not count:
                 continue
             filled, rest = divmod(jobs, each)
             if filled >= count:
@@ -243,6 +327,10 @@ class Scaler:
             if not jobs:
                 break
         return jobs
+
+
+def _whole(machine: MachineType) -> tuple[int, int, int]:
+    return machine.usable_vcpus, machine.memory_mib, machine.gpus
 
 
 def _how_many(free: tuple[int, int, int], need: Need) -> int:

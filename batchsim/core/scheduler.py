@@ -4,7 +4,8 @@ It never waits, reads a clock, draws a random number or logs, and it never learn
 takes. Both drivers, the simulated and the real one, use this very class.
 
     driver: something happened   job_submitted, instance_joined, instance_ready, instance_lost,
-                                 launch_failed, attempt_started, attempt_exited
+                                 launch_failed, attempt_started, attempt_exited, job_cancelled,
+                                 job_terminated, consumable_updated
     driver: what now?            decide(now) -> commands, once everything that happened at `now` is told
     driver: when to ask again    next_wakeup()
 
@@ -13,29 +14,25 @@ All times are integer microseconds since the run began and never decrease.
 
 from __future__ import annotations
 
-from array import array
 from collections import deque
-from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Final
 
-from batchsim.core.capacity import Capacity
-from batchsim.core.commands import START, STOP, Command
-from batchsim.core.dispatch import Dispatch
-from batchsim.core.fleet import BOOTING, GONE, READY, Fleet, Instance
+from batchsim.core.assembly import assemble
+from batchsim.core.columns import UNBORN
+from batchsim.core.fleet import BOOTING, GONE, READY, Instance
 from batchsim.core.grid import NEVER, next_multiple
-from batchsim.core.needs import Needs
+from batchsim.core.jobs import CANCELLED, TERMINATED, Jobs
 from batchsim.core.retry import retries
 from batchsim.core.states import FAILED, RUNNABLE, RUNNING, STARTING, STATE_NAMES, SUBMITTED, SUCCEEDED
 from batchsim.errors import ContractError
 
 if TYPE_CHECKING:
+    from batchsim.core.commands import Command
     from batchsim.core.plan import Plan, Policy
     from batchsim.core.scaling import Scaler
 
 ESSENTIAL_CONTAINER_EXITED: Final = "Essential container in task exited"  # [spec 1.6]
 TIMED_OUT: Final = "Job attempt duration exceeded timeout"  # [spec 1.6]
-
-UNBORN: Final = 255  # the state of a job that has not been submitted yet
 
 
 class Scheduler:
@@ -45,90 +42,98 @@ class Scheduler:
     told something impossible (an exit of a job that does not run); that is a bug of the driver, the
     scheduler is unchanged, and the run must stop.
 
-    Columns that a driver may read, indexed by job: `state` (see `states`), `attempt` (attempts begun),
-    `instance_of` (the instance of the latest attempt, -1 before the first), `runnable_us`
-    (first instant in RUNNABLE, -1 before). `status_reason` holds the texts that differ from
-    "Essential container in task exited". `due_us` is the instant before which `decide` answers [].
+    A driver may read `state`, `attempt`, `instance_of` and `runnable_us` (see `Columns`), `status_reason`,
+    `requested` (see `Jobs`), `gpus_of` (see `Claims`), `waits` (see `Waits`), and `due_us`, the instant
+    before which `decide` answers [].
     """
 
     __slots__ = (
+        "_attempts",
+        "_claims",
         "_classes",
         "_evaluating",
         "_evaluation_us",
-        "_need_of",
+        "_jobs",
+        "_look_due",
         "_on_one_grid",
         "_pass_due",
         "_pass_interval",
+        "_queues_with_limits",
         "_scales",
         "_spills",
         "_stopping",
-        "_time_limits",
+        "_uncounted",
         "attempt",
         "capacity",
         "dispatch",
         "due_us",
         "fleets",
+        "gpus_of",
         "instance_of",
         "instances",
         "now",
         "orders",
         "plan",
+        "requested",
         "runnable_us",
         "state",
         "status_reason",
+        "waits",
     )
 
     def __init__(self, plan: Plan) -> None:
-        jobs = len(plan.class_of)
         self.plan = plan
         self.now = 0
-        self.state = bytearray([UNBORN]) * jobs
-        self.attempt = bytearray(jobs)
-        self.instance_of = array("q", [-1]) * jobs
-        self.runnable_us = array("q", [-1]) * jobs
-        self.status_reason: dict[int, str] = {}
+        self.due_us = NEVER
         self.instances: list[Instance] = []
+        parts = assemble(plan, self.instances, self._new_instance)
+        columns, claims = parts.columns, parts.claims
+        self.state, self.attempt = columns.state, columns.attempt
+        self.instance_of, self.runnable_us = columns.instance_of, columns.runnable_us
+        self.fleets, self.capacity, self.dispatch = parts.fleets, parts.capacity, parts.dispatch
+        self.orders, self.waits = parts.dispatch.orders, parts.dispatch.waits
+        self.gpus_of: dict[int, int] = {} if claims is None else claims.gpus_of
+        self._claims, self._attempts = claims, parts.attempts
+        self._stopping = parts.attempts.stopping
+        self._jobs = Jobs(plan, columns, parts.dispatch, self._want_pass, self._ask_at)
+        self.status_reason, self.requested = self._jobs.status_reason, self._jobs.requested
         self._classes = [plan.classes[index] for index in plan.class_of]
-        needs = Needs(plan.needs)
-        self.fleets = [
-            Fleet(needs, self.instances, [plan.types[index] for index in environment.types])
-            for environment in plan.environments
-        ]
-        self.capacity = Capacity(plan, self.fleets, self._new_instance)
-        self.dispatch = Dispatch(plan, self.fleets, self.capacity.scalers, self._start)
-        self.orders = self.dispatch.orders
-        self._need_of = self.dispatch.need_of
+        self._uncounted: dict[int, int] = {}  # attempts that failed to start and do not count, by job
         self._scales = any(environment.managed for environment in plan.environments)
         self._spills = any(len(queue.environments) > 1 for queue in plan.queues)
+        self._queues_with_limits = [q for q, queue in enumerate(plan.queues) if queue.time_limits]
         self._pass_interval = plan.policy.scheduling_interval_us
         self._on_one_grid = _on_one_grid(plan.policy)
         self._evaluation_us = plan.policy.submit_evaluation_us
         self._evaluating: deque[tuple[int, int]] = deque()
-        self._time_limits: list[tuple[int, int, int]] = []
-        self._stopping: dict[int, str] = {}
-        self._pass_due = NEVER
+        self._pass_due = self._look_due = NEVER
         self.due_us = self._next_due()
 
     # --- what happened ------------------------------------------------------------------------
 
     def job_submitted(self, now: int, job: int) -> None:
-        """SubmitJob was accepted: the job is SUBMITTED, and RUNNABLE once it has been evaluated."""
+        """SubmitJob was accepted: the job is SUBMITTED, and once it has been evaluated RUNNABLE or PENDING.
+
+        If the call is refused, because the queue has too many active shares, the job is FAILED.
+        """
         if now < self.now:
             raise self._went_back(now)
         if self.state[job] != UNBORN:
             raise ContractError(f"job {job} was submitted before; it is {self._state_name(job)}")
         self.now = now
         self.state[job] = SUBMITTED
+        if self._jobs.watched and not self._jobs.submitted(now, job):
+            return
         delay = self._evaluation_us
         if delay:
             self._evaluating.append((now + delay, job))
             if len(self._evaluating) == 1:
                 self._ask_at(next_multiple(now + delay, self._pass_interval))
         else:
-            self._make_runnable(now, job)
+            self._evaluate(now, job)
 
     def attempt_started(self, now: int, job: int) -> None:
-        """The container is up: RUNNING, and the clock of the attempt's time limit runs [spec 1.7]."""
+        """The container is up, of a multi-node job that of its main node: RUNNING [spec 1.7, 1.11]."""
         if now < self.now:
             raise self._went_back(now)
         if self.state[job] != STARTING:
@@ -136,9 +141,10 @@ class Scheduler:
         self.now = now
         self.state[job] = RUNNING
         timeout_us = self._classes[job].timeout_us
-        if timeout_us:
-            heappush(self._time_limits, (now + timeout_us, job, self.attempt[job]))
-            self._ask_at(now + timeout_us)
+        if timeout_us or self._claims is not None:
+            self._attempts.running(now, job, timeout_us)
+            if timeout_us:
+                self._ask_at(now + timeout_us)
 
     def attempt_exited(
         self,
@@ -150,7 +156,8 @@ class Scheduler:
     ) -> int:
         """The attempt is over; gives the job's new state: SUCCEEDED, FAILED or RUNNABLE (a retry).
 
-        `exit_code` is None when there is none: the host was lost, or the container never started.
+        `exit_code` is None when there is none: the container never started. Of a multi-node job it is the
+        main node's; the others are stopped with it.
         """
         if now < self.now:
             raise self._went_back(now)
@@ -158,18 +165,14 @@ class Scheduler:
         if state != RUNNING and (state != STARTING or exit_code == 0):
             raise ContractError(f"an attempt of job {job} exited; the job is {self._state_name(job)}")
         self.now = now
-        instance = self.instances[self.instance_of[job]]
-        self.fleets[instance.environment].release(instance, self._need_of[job])
-        del instance.jobs[job]
-        if not instance.jobs and self._scales:
-            self._became_idle(now, instance)
-        if self.dispatch.queued:
-            self._made_room(now, instance)
+        for instance in self._attempts.end(now, job):
+            self._freed(now, instance)
         if exit_code == 0 and job not in self._stopping:
-            state = SUCCEEDED
+            self.state[job] = state = SUCCEEDED
+            if self._jobs.watched:
+                self._jobs.ended(now, job, succeeded=True)
         else:
-            state = self._after_failure(job, exit_code, status_reason, reason)
-        self.state[job] = state
+            state = self._failed(now, job, exit_code, status_reason, reason)
         return state
 
     def instance_joined(self, now: int, environment: int, type_index: int) -> int:
@@ -188,6 +191,7 @@ class Scheduler:
         instance = self._booting(now, index, "became ready")
         self._make_ready(now, instance)
         self._scaler(instance).ready(instance)
+        self.capacity.changed()
         self._became_idle(now, instance)
 
     def launch_failed(self, now: int, index: int) -> None:
@@ -195,6 +199,7 @@ class Scheduler:
         instance = self._booting(now, index, "failed to launch")
         instance.state = GONE
         self._scaler(instance).launch_failed(now, instance)
+        self.capacity.changed()
         self._want_growth(now)
         self._want_pass(now)
 
@@ -216,16 +221,37 @@ class Scheduler:
             scaler.lost(instance)
             self._want_growth(now)
         instance.state = GONE
-        jobs = sorted(instance.jobs)
+        self.capacity.changed()
+        jobs, freed = self._attempts.lost(now, instance)
+        for each in freed:
+            self._freed(now, each)
         for job in jobs:
-            self.state[job] = self._after_failure(job, None, status_reason, "")
-        instance.jobs.clear()
+            self._failed(now, job, None, status_reason, "")
         return jobs
+
+    def job_cancelled(self, now: int, job: int, reason: str) -> None:
+        """CancelJob: STARTING and RUNNING jobs, and those that have ended, go on as they are [spec 1.8]."""
+        self._request(now, job, reason, CANCELLED)
+
+    def job_terminated(self, now: int, job: int, reason: str) -> None:
+        """TerminateJob: as CancelJob, but STARTING and RUNNING jobs are stopped [spec 1.8]."""
+        self._request(now, job, reason, TERMINATED)
+
+    def consumable_updated(self, now: int, resource: int, operation: str, quantity: int) -> None:
+        """UpdateConsumableResource: SET, ADD or REMOVE [spec 1.15]."""
+        if now < self.now:
+            raise self._went_back(now)
+        if self._claims is None:
+            raise ContractError("no job asks for consumable resources")
+        self._claims.consumables.update(resource, operation, quantity)
+        self.now = now
+        if self.dispatch.queued:
+            self._want_pass(now)
 
     # --- what to do ---------------------------------------------------------------------------
 
     def decide(self, now: int) -> list[Command]:
-        """The commands of this instant, in order: time limits, then placement, then scaling.
+        """The commands of this instant, in order: jobs that have failed, time limits, placement, scaling.
 
         Idempotent: asked again with nothing new, it answers [].
         """
@@ -235,12 +261,18 @@ class Scheduler:
             return []
         self.now = now
         commands: list[Command] = []
-        if self._time_limits and self._time_limits[0][0] <= now:
-            self._enforce_time_limits(now, commands)
+        self._attempts.enforce_limits(now, TIMED_OUT, commands)
+        for queue in self._queues_with_limits:
+            due, why = self.waits.limit_of(queue)
+            if due <= now:
+                self._jobs.cancel_head(now, queue, why)
         evaluating = self._evaluating
         while evaluating and evaluating[0][0] <= now:
-            self._make_runnable(*evaluating.popleft())
-        if self._pass_due <= now:
+            self._evaluate(*evaluating.popleft())
+        if self._jobs.failures:
+            commands[:0] = self._jobs.failures
+            self._jobs.failures.clear()
+        if self._pass_due <= now or self._look_due <= now:
             self._pass_due = NEVER
             self._run_pass(now, commands)
         self.due_us = self._next_due()
@@ -284,8 +316,12 @@ class Scheduler:
     def _want_growth(self, now: int) -> None:
         self._ask_at(self.capacity.want_growth(now))
 
-    def _made_room(self, now: int, instance: Instance) -> None:
-        """An attempt ended while jobs wait: a pass is due if it can start somebody."""
+    def _freed(self, now: int, instance: Instance) -> None:
+        """An attempt on the instance has ended: somebody may use the room, or nobody needs it any more."""
+        if not instance.jobs and self._scales:
+            self._became_idle(now, instance)
+        if not self.dispatch.queued:
+            return
         if self._pass_due != NEVER or not self._on_one_grid or self.dispatch.may_use(instance):
             self._want_pass(now)
         elif self._scales:  # all that the pass would do
@@ -295,47 +331,63 @@ class Scheduler:
         due = self._pass_due
         if self._scales and due == NEVER:
             due = self.capacity.due_us()
-        limits = self._time_limits
-        while limits and self.attempt[limits[0][1]] != limits[0][2]:
-            heappop(limits)  # of an attempt that was followed by another
-        if limits:
-            due = min(due, limits[0][0])
+        due = min(
+            due, self._attempts.limit_due_us(), next_multiple(self.dispatch.look_us, self._pass_interval)
+        )
+        for queue in self._queues_with_limits:
+            due = min(due, self.waits.limit_of(queue)[0])
         if self._evaluating:
             due = min(due, next_multiple(self._evaluating[0][0], self._pass_interval))
         return due
 
-    def _make_runnable(self, now: int, job: int) -> None:
+    def _evaluate(self, now: int, job: int) -> None:
+        """The job becomes RUNNABLE, PENDING or FAILED."""
+        if self._jobs.watched or self.state[job] != SUBMITTED:
+            self._jobs.evaluate(now, job)
+            return
         self.state[job] = RUNNABLE
         self.runnable_us[job] = now
         self.dispatch.arrived.append(job)
         self._want_pass(now)
 
-    def _after_failure(self, job: int, exit_code: int | None, status_reason: str, reason: str) -> int:
+    def _request(self, now: int, job: int, reason: str, how: str) -> None:
+        if now < self.now:
+            raise self._went_back(now)
+        if self.state[job] == UNBORN:
+            raise ContractError(f"job {job} was {how}; it is {self._state_name(job)}")
+        self.now = now
+        if self._jobs.request(now, job, reason, how):
+            self._attempts.stop(job, reason, self._jobs.failures)
+            self._ask_at(now)
+        if self._scales:
+            self._want_growth(now)
+
+    def _failed(self, now: int, job: int, exit_code: int | None, status_reason: str, reason: str) -> int:
         """The state after a failed attempt; a stopped job is never retried [spec 1.3, 1.7]."""
         job_class = self._classes[job]
         stopped = self._stopping.pop(job, None)
         if stopped is not None:
             self.status_reason[job] = stopped
-            return FAILED
-        if self.attempt[job] < job_class.attempts and retries(
-            job_class.rules, status_reason, reason, exit_code
-        ):
-            self.dispatch.retried.append(job)
-            self._want_pass(self.now)
-            return RUNNABLE
-        if status_reason != ESSENTIAL_CONTAINER_EXITED:
-            self.status_reason[job] = status_reason
+        else:
+            allowed = job_class.attempts + self._uncounted.get(job, 0)
+            if self.state[job] == STARTING and not self.plan.policy.start_failures_count:
+                self._uncounted[job] = self._uncounted.get(job, 0) + 1
+                allowed += 1
+            if self.attempt[job] < allowed and retries(job_class.rules, status_reason, reason, exit_code):
+                self.dispatch.retried.append(job)
+                self._want_pass(now)
+                self.state[job] = RUNNABLE
+                return RUNNABLE
+            if status_reason != ESSENTIAL_CONTAINER_EXITED:
+                self.status_reason[job] = status_reason
+        self.state[job] = FAILED
+        if self._jobs.watched:
+            self._jobs.ended(now, job, succeeded=False)
         return FAILED
-
-    def _enforce_time_limits(self, now: int, commands: list[Command]) -> None:
-        while self._time_limits and self._time_limits[0][0] <= now:
-            _, job, attempt = heappop(self._time_limits)
-            if self.state[job] == RUNNING and self.attempt[job] == attempt and job not in self._stopping:
-                self._stopping[job] = TIMED_OUT
-                commands.append((STOP, job, TIMED_OUT))
 
     def _run_pass(self, now: int, commands: list[Command]) -> None:
         self.dispatch.run(now, commands)
+        self._look_due = next_multiple(self.dispatch.look_us, self._pass_interval)
         if self.dispatch.queued and self._scales:
             self._want_growth(now)
 
@@ -350,14 +402,6 @@ class Scheduler:
                 self._want_pass(now + 1)
                 break
             self._run_pass(now, commands)
-
-    def _start(self, job: int, need: int, instance: Instance, commands: list[Command]) -> None:
-        self.fleets[instance.environment].reserve(instance, need)
-        instance.jobs[job] = None
-        self.state[job] = STARTING
-        self.attempt[job] += 1
-        self.instance_of[job] = instance.index
-        commands.append((START, job, instance.index))
 
     def _new_instance(self, environment: int, type_index: int) -> Instance:
         instance = Instance(len(self.instances), environment, type_index, self.plan.types[type_index])

@@ -11,13 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchsim.core.easy import EasyQueue, Place
+from batchsim.core.easy import EasyQueue
 from batchsim.core.expected import ExpectedEnds
 from batchsim.core.fleet import READY, Fleet, Instance
 from batchsim.core.line import Line
 from batchsim.core.needs import Needs
 from batchsim.core.ordering import NOBODY, StrictQueue
-from batchsim.core.plan import EnvironmentPlan, Need, Plan, Policy
+from batchsim.core.plan import EnvironmentPlan, Need, Plan
+from batchsim.core.queues import Place
 from batchsim.core.scaling import Scaler
 from batchsim.drivers.world import Machines
 from tests import reference
@@ -528,9 +529,9 @@ def test_a_reservation_goes_to_the_earlier_environment_if_both_have_room_at_once
 
 def managed(drive: Drive, environment: int, types: Sequence[int], max_vcpus: int, provisioned: int) -> Scaler:
     """Makes an environment of the first queue a managed one."""
-    plan = EnvironmentPlan("ce", tuple(types), managed=True, max_vcpus=max_vcpus)
+    managed = EnvironmentPlan("ce", tuple(types), managed=True, max_vcpus=max_vcpus)
     needs = list(dict.fromkeys(job.need for job in drive.jobs))
-    scaler = Scaler(plan, Policy(), drive.types, needs, drive.fleets[environment])
+    scaler = Scaler(Plan(drive.types, [], [], needs, [], []), managed, drive.fleets[environment])
     scaler.provisioned = provisioned
     places = drive.places[0]
     position = [place.environment for place in places].index(environment)

@@ -1,0 +1,61 @@
+"""The parts of a scheduler, put together for one plan; each is explained in its own module."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from batchsim.core.attempts import Attempts
+from batchsim.core.capacity import Capacity
+from batchsim.core.claims import Claims
+from batchsim.core.columns import Columns
+from batchsim.core.dispatch import Dispatch
+from batchsim.core.expected import ExpectedEnds
+from batchsim.core.fleet import Fleet, Instance
+from batchsim.core.gangs import Gangs
+from batchsim.core.needs import Needs
+from batchsim.core.queues import orders_of, places_of, shares_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from batchsim.core.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """`claims` is None where jobs ask for nothing but room on one instance."""
+
+    columns: Columns
+    fleets: list[Fleet]
+    capacity: Capacity
+    claims: Claims | None
+    attempts: Attempts
+    dispatch: Dispatch
+
+
+def assemble(plan: Plan, instances: list[Instance], new_instance: Callable[[int, int], Instance]) -> Parts:
+    """`instances` is the list, empty yet, to which `new_instance(environment, type)` appends."""
+    columns = Columns(plan)
+    needs = Needs(plan.needs)
+    has_gangs = any(plan.gangs)
+    fleets = [
+        Fleet(needs, instances, [plan.types[each] for each in environment.types], tells_empties=has_gangs)
+        for environment in plan.environments
+    ]
+    capacity = Capacity(plan, fleets, new_instance)
+    ends = None
+    if plan.policy.backfill == "easy":
+        ends = ExpectedEnds(needs, plan.estimate_us, instances, len(plan.environments))
+    places = places_of(plan, fleets, capacity.scalers)
+    orders = orders_of(plan, columns, places, ends)
+    shares = shares_of(orders)
+    claims = None
+    if has_gangs or ends or plan.asks or any(shares) or any(need.gpus for need in plan.needs):
+        claims = Claims(plan, columns.queue, shares, ends)
+    gangs = Gangs(plan, fleets, instances) if has_gangs else None
+    attempts = Attempts(columns, fleets, instances, claims, gangs)
+    dispatch = Dispatch(
+        plan, columns, places, orders, capacity=capacity, attempts=attempts, claims=claims, gangs=gangs
+    )
+    return Parts(columns, fleets, capacity, claims, attempts, dispatch)

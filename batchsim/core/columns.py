@@ -1,0 +1,33 @@
+"""What the scheduler knows of each job, as columns."""
+
+from __future__ import annotations
+
+from array import array
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from batchsim.core.plan import Plan
+
+UNBORN: Final = 255  # the state of a job that has not been submitted yet
+
+
+class Columns:
+    """One value a job.
+
+    need, queue   as its class says
+    state         see `states`; UNBORN before it is submitted
+    attempt       attempts begun
+    instance_of   the instance of the latest attempt, of a multi-node job that of its main node; -1 before
+    runnable_us   first instant in RUNNABLE; -1 before
+    """
+
+    __slots__ = ("attempt", "instance_of", "need", "queue", "runnable_us", "state")
+
+    def __init__(self, plan: Plan) -> None:
+        jobs = len(plan.class_of)
+        self.need = [plan.classes[index].need for index in plan.class_of]
+        self.queue = [plan.classes[index].queue for index in plan.class_of]
+        self.state = bytearray([UNBORN]) * jobs
+        self.attempt = bytearray(jobs)
+        self.instance_of = array("q", [-1]) * jobs
+        self.runnable_us = array("q", [-1]) * jobs

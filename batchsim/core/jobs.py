@@ -1,0 +1,184 @@
+"""What becomes of jobs: every change of state that no attempt makes.
+
+A job that is submitted is evaluated after a moment: it becomes RUNNABLE, or PENDING while it waits for
+others, or FAILED if one of those has failed. Those who wait are told when a job ends. CancelJob and
+TerminateJob work on each state in its own way [spec 1.2, 1.8, 1.9].
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from batchsim.core.commands import FAIL, Command
+from batchsim.core.dependencies import Dependencies
+from batchsim.core.queues import shares_of
+from batchsim.core.states import FAILED, PENDING, RUNNABLE, RUNNING, STARTING, SUBMITTED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from batchsim.core.columns import Columns
+    from batchsim.core.dispatch import Dispatch
+    from batchsim.core.plan import Plan
+
+DEPENDENCY_FAILED: Final = "Dependent Job failed"  # [spec 1.6]
+TOO_MANY_SHARES: Final = "SubmitJob was refused: the job queue has 500 active share identifiers."
+CANCELLED: Final = "cancelled"
+TERMINATED: Final = "terminated"
+
+
+class Jobs:
+    """What becomes of jobs.
+
+    status_reason   the texts that differ from "Essential container in task exited"
+    requested       CANCELLED or TERMINATED, for jobs on which such a request had an effect
+    failures        what `decide` has yet to say: jobs that are FAILED though no attempt ended
+    watched         whether anybody wants to know when jobs are submitted and end
+    """
+
+    __slots__ = (
+        "_asks",
+        "_columns",
+        "_condemned",
+        "_dependencies",
+        "_dispatch",
+        "_graph",
+        "_shares",
+        "_state",
+        "_wants_pass",
+        "failures",
+        "requested",
+        "status_reason",
+        "watched",
+    )
+
+    def __init__(
+        self,
+        plan: Plan,
+        columns: Columns,
+        dispatch: Dispatch,
+        wants_pass: Callable[[int], None],
+        asks: Callable[[int], None],
+    ) -> None:
+        """`wants_pass(now)` calls for a pass, `asks(now)` for no more than a decision now."""
+        self._columns = columns
+        self._state = columns.state
+        self._dispatch = dispatch
+        self._wants_pass = wants_pass
+        self._asks = asks
+        self._shares = shares_of(dispatch.orders)
+        self._dependencies = Dependencies(plan.graph)
+        self._graph = bool(self._dependencies.left)
+        self._condemned: dict[int, str] = {}  # PENDING jobs that will fail instead of becoming RUNNABLE
+        self.status_reason: dict[int, str] = {}
+        self.requested: dict[int, str] = {}
+        self.failures: list[Command] = []
+        self.watched = self._graph or any(self._shares)
+
+    # --- submission ---------------------------------------------------------------------------
+
+    def submitted(self, now: int, job: int) -> bool:
+        """Tell the job's share; False if SubmitJob is refused, so that the job is FAILED [spec 2.4]."""
+        share = self._shares[self._columns.queue[job]]
+        if share is None:
+            return True
+        if share.accepts(now, job):
+            share.submitted(now, job)
+            return True
+        self._fail(now, job, TOO_MANY_SHARES)
+        for failed in self._pass_on(now, job, succeeded=False):
+            self.ended(now, failed, succeeded=False)
+        return False
+
+    def evaluate(self, now: int, job: int) -> None:
+        """A SUBMITTED job is looked at for the first time; if it was cancelled meanwhile, nothing happens."""
+        if self._state[job] != SUBMITTED:
+            return
+        if self._graph and self._dependencies.doomed(job):
+            self._fail(now, job, DEPENDENCY_FAILED)
+            self.ended(now, job, succeeded=False)
+        elif self._graph and self._dependencies.waiting(job):
+            self._state[job] = PENDING
+        else:
+            self._make_runnable(now, job)
+
+    # --- the end ------------------------------------------------------------------------------
+
+    def ended(self, now: int, job: int, *, succeeded: bool) -> None:
+        """A job is SUCCEEDED or FAILED: its share and those who wait for it are told, and theirs in turn."""
+        ended = [(job, succeeded)]
+        while ended:
+            each, good = ended.pop()
+            share = self._shares[self._columns.queue[each]]
+            if share is not None:
+                share.finished(now, each)
+            ended += [(failed, False) for failed in self._pass_on(now, each, succeeded=good)]
+
+    def _pass_on(self, now: int, job: int, *, succeeded: bool) -> list[int]:
+        """Tell those who wait for a job that it has ended; gives those who are FAILED because of it."""
+        failed: list[int] = []
+        if not self._graph:
+            return failed
+        released, doomed = self._dependencies.job_ended(job, succeeded=succeeded)
+        for each in released:
+            if self._state[each] != PENDING:
+                continue  # it has not been evaluated yet
+            if each in self._condemned:
+                self._fail(now, each, self._condemned.pop(each))
+                failed.append(each)
+            else:
+                self._make_runnable(now, each)
+        for each in doomed:
+            if self._state[each] == PENDING:
+                if self._condemned.pop(each, None) is not None:
+                    del self.requested[each]
+                self._fail(now, each, DEPENDENCY_FAILED)
+                failed.append(each)
+        return failed
+
+    # --- requests -----------------------------------------------------------------------------
+
+    def request(self, now: int, job: int, reason: str, how: str) -> bool:
+        """CancelJob or TerminateJob of a submitted job; True if an attempt must be stopped for it.
+
+        SUBMITTED and RUNNABLE jobs are FAILED at once; PENDING ones when all they wait for has ended;
+        STARTING and RUNNING ones are stopped, but not by CancelJob [spec 1.8].
+        """
+        state = self._state[job]
+        if state in {SUBMITTED, RUNNABLE}:
+            self.requested[job] = how
+            if state == RUNNABLE:
+                self._dispatch.withdraw(now, job)
+                self._wants_pass(now)
+            self._fail(now, job, reason)
+            self.ended(now, job, succeeded=False)
+        elif state == PENDING:
+            if job not in self._condemned:
+                self.requested[job] = how
+                self._condemned[job] = reason
+        elif state in {STARTING, RUNNING} and how == TERMINATED:
+            self.requested[job] = how
+            return True
+        return False
+
+    def cancel_head(self, now: int, queue: int, reason: str) -> None:
+        """The queue's blocked head has waited for too long [spec 1.17]."""
+        job = self._dispatch.waits.head[queue]
+        self._dispatch.withdraw(now, job)
+        self._wants_pass(now)
+        self._fail(now, job, reason)
+        self.ended(now, job, succeeded=False)
+
+    # --- inside -------------------------------------------------------------------------------
+
+    def _make_runnable(self, now: int, job: int) -> None:
+        self._state[job] = RUNNABLE
+        self._columns.runnable_us[job] = now
+        self._dispatch.arrived.append(job)
+        self._wants_pass(now)
+
+    def _fail(self, now: int, job: int, reason: str) -> None:
+        self._state[job] = FAILED
+        self.status_reason[job] = reason
+        self.failures.append((FAIL, job, reason))
+        self._asks(now)

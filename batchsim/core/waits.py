@@ -1,0 +1,123 @@
+"""Why the heads of queues wait: noted as it changes, so that it costs nothing a job.
+
+Everybody in a queue waits for its head, and the head for one reason at a time. So the history of the
+reasons of each queue, with the instants at which jobs started, tells the whole story of every job that
+waited; the results make it. A queue's `jobStateTimeLimitActions` look at the same thing: the head, its
+reason, and since when [spec 1.17, 3.10].
+"""
+
+from __future__ import annotations
+
+from array import array
+from typing import TYPE_CHECKING, Final
+
+from batchsim.core.feasibility import MAX_RESOURCE, RESOURCE_REQUIREMENT
+from batchsim.core.grid import NEVER
+from batchsim.core.ordering import NOBODY
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from batchsim.core.plan import QueuePlan
+
+# What the head of a queue waits for, and what the detail of an entry is, if there is one.
+NOTHING: Final = 0  # no head is blocked
+TOO_LARGE: Final = 1  # no instance type of the environments holds its need; the need
+OVER_MAX: Final = 2  # one does, but maxvCpus is below its need; the need
+ALL_DISABLED: Final = 3  # every environment is DISABLED
+AT_MAX: Final = 4  # room: what is there is in use, and no environment can grow
+LAUNCHING: Final = 5  # instances that are launching
+DECISION: Final = 6  # the next scaling decision
+BUSY: Final = 7  # room on machines that nobody can add to
+RESERVATION: Final = 8  # the fair-share reservation for shares that are not active
+CONSUMABLE: Final = 9  # a consumable resource; its index
+NO_CAPACITY: Final = 10  # capacity: every suitable instance type could not be launched lately
+GATHERING: Final = 11  # enough empty instances of one type for all its nodes
+
+REASON_NAMES: Final = (
+    "nothing",
+    "too large for every instance type",
+    "above maxvCpus",
+    "environments disabled",
+    "environments at maxvCpus",
+    "instances launching",
+    "scaling decision",
+    "machines busy",
+    "fair-share reservation",
+    "consumable resource",
+    "insufficient capacity",
+    "empty instances for all nodes",
+)
+
+INSUFFICIENT_CAPACITY: Final = "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY"
+CANCELLED_BY_LIMIT: Final = "Canceled by JobStateTimeLimit action due to reason: "  # [spec 1.6]
+
+# The reasons that a time limit can name [spec 1.17].
+_VOCABULARY: Final = {
+    TOO_LARGE: RESOURCE_REQUIREMENT.partition(" ")[0],
+    OVER_MAX: MAX_RESOURCE.partition(" ")[0],
+    NO_CAPACITY: INSUFFICIENT_CAPACITY,
+}
+
+Reason = tuple[int, int]  # one of the above, and its detail or -1
+
+
+class Waits:
+    """The blocked heads of all queues, and the log of what they waited for.
+
+    queue, at_us, reason, detail   the log, in order of time: from `at_us` on the head of `queue` waits for
+                                   `reason`, until the next entry of that queue
+    head, since_us                 for each queue its blocked head, or NOBODY, and since when it has waited
+                                   for what it waits for now
+    """
+
+    __slots__ = ("_limits", "_now_for", "at_us", "detail", "head", "queue", "reason", "since_us")
+
+    def __init__(self, queues: Sequence[QueuePlan]) -> None:
+        self.queue = array("i")
+        self.at_us = array("q")
+        self.reason = array("b")
+        self.detail = array("i")
+        self.head = [NOBODY] * len(queues)
+        self.since_us = [0] * len(queues)
+        self._now_for: list[Reason] = [(NOTHING, -1)] * len(queues)
+        self._limits = [{limit.reason: limit.max_us for limit in queue.time_limits} for queue in queues]
+
+    def blocked(self, now: int, queue: int, head: int, reason: Reason) -> None:
+        """A pass left the queue with this head, which waits for this."""
+        if reason != self._now_for[queue]:
+            self._note(now, queue, reason)
+        elif self.head[queue] == head:
+            return
+        self.head[queue] = head
+        self.since_us[queue] = now
+
+    def free(self, now: int, queue: int) -> None:
+        """A pass left nobody waiting in the queue."""
+        self.head[queue] = NOBODY
+        if self._now_for[queue][0] != NOTHING:
+            self._note(now, queue, (NOTHING, -1))
+
+    def left(self, now: int, queue: int, job: int, *, last: bool) -> None:
+        """A job left the queue without being placed; `last`, if nobody waits there any more."""
+        if last:
+            self.free(now, queue)
+        elif self.head[queue] == job:
+            self.head[queue] = NOBODY  # the next pass finds another
+
+    def limit_of(self, queue: int) -> tuple[int, str]:
+        """When the queue's head is to be cancelled, and its status reason then; NEVER if it is not."""
+        limits = self._limits[queue]
+        if not limits or self.head[queue] == NOBODY:
+            return NEVER, ""
+        name = _VOCABULARY.get(self._now_for[queue][0], "")
+        if name not in limits:
+            return NEVER, ""
+        return self.since_us[queue] + limits[name], CANCELLED_BY_LIMIT + name
+
+    def _note(self, now: int, queue: int, reason: Reason) -> None:
+        self._now_for[queue] = reason
+        self.queue.append(queue)
+        self.at_us.append(now)
+        self.reason.append(reason[0])
+        self.detail.append(reason[1])
