@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 class Attempts:
     """The attempts that are STARTING or RUNNING.
 
+    limits     a heap of (instant, job, attempt): when the attempt will have run for too long
     stopping   jobs whose attempt was told to stop, with the status reason of their end
     now        of the present pass
     """
 
-    __slots__ = ("_claims", "_columns", "_fleets", "_gangs", "_instances", "_limits", "now", "stopping")
+    __slots__ = ("_claims", "_columns", "_fleets", "_gangs", "_instances", "limits", "now", "stopping")
 
     def __init__(
         self,
@@ -41,7 +42,7 @@ class Attempts:
         self._instances = instances
         self._claims = claims
         self._gangs = gangs
-        self._limits: list[tuple[int, int, int]] = []  # a heap of (instant, job, attempt)
+        self.limits: list[tuple[int, int, int]] = []
         self.stopping: dict[int, str] = {}
         self.now = 0
 
@@ -73,7 +74,7 @@ class Attempts:
     def running(self, now: int, job: int, timeout_us: int) -> None:
         """The container is up: the clock of the time limit runs, if there is one [spec 1.7]."""
         if timeout_us:
-            heappush(self._limits, (now + timeout_us, job, self._columns.attempt[job]))
+            heappush(self.limits, (now + timeout_us, job, self._columns.attempt[job]))
         if self._claims is not None:
             self._claims.running(now, job, self._instances[self._columns.instance_of[job]])
 
@@ -120,14 +121,14 @@ class Attempts:
     def enforce_limits(self, now: int, reason: str, commands: list[Command]) -> None:
         """Stop the attempts that have run for too long."""
         columns = self._columns
-        while self._limits and self._limits[0][0] <= now:
-            _, job, attempt = heappop(self._limits)
+        while self.limits and self.limits[0][0] <= now:
+            _, job, attempt = heappop(self.limits)
             if columns.state[job] == RUNNING and columns.attempt[job] == attempt:
                 self.stop(job, reason, commands)
 
     def limit_due_us(self) -> int:
         """When the next time limit is reached; NEVER if none runs."""
-        limits = self._limits
+        limits = self.limits
         while limits and self._columns.attempt[limits[0][1]] != limits[0][2]:
             heappop(limits)  # of an attempt that was followed by another
         return limits[0][0] if limits else NEVER

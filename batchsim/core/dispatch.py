@@ -13,7 +13,7 @@ from batchsim.core.easy import EasyQueue
 from batchsim.core.feasibility import never_starts
 from batchsim.core.grid import NEVER
 from batchsim.core.ordering import NOBODY, Order
-from batchsim.core.queues import Places, barred_places, reservable_vcpus, shares_of
+from batchsim.core.queues import Places, Where, barred_places, reservable_vcpus, shares_of
 from batchsim.core.waits import CONSUMABLE, RESERVATION, Reason, Waits
 
 if TYPE_CHECKING:
@@ -85,8 +85,8 @@ class Dispatch:
         """`claims` and `gangs` are None where jobs ask for nothing but room on one instance."""
         self._plan = plan
         self._need_of, self._queue_of = columns.need, columns.queue
-        self._places = places
-        self._barred = barred_places(plan, places)
+        self._places = [_plain_tuples(row) for row in places]
+        self._barred = {pair: _plain_tuples(left) for pair, left in barred_places(plan, places).items()}
         self._capacity = capacity
         self._attempts = attempts
         self._claims = claims
@@ -327,8 +327,12 @@ class Dispatch:
         name = self._plan.consumables[missing[1]].name
         return f"Less of the consumable resource {name} is available than the job asks for."
 
-    def _open_needs(self, places: Places) -> int:
+    def _open_needs(self, places: Sequence[Where]) -> int:
         mask = 0
         for _, fleet, _ in places:
             mask |= fleet.open_needs()
         return mask
+
+
+def _plain_tuples(places: Places) -> list[Where]:
+    return [(place.environment, place.fleet, place.scaler) for place in places]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from batchsim.core.plan import Plan
-    from batchsim.core.queues import Place
+    from batchsim.core.queues import Where
 
 
 class Gangs:
@@ -30,7 +30,7 @@ class Gangs:
         self._instances = instances
         self.nodes_of: dict[int, list[Instance]] = {}  # of running jobs, in node order; lost ones included
 
-    def find(self, need: int, places: Sequence[Place]) -> list[Instance]:
+    def find(self, need: int, places: Sequence[Where]) -> list[Instance]:
         """Instances for all nodes of `need`, in node order; [] if there are not enough.
 
         `places` are the enabled environments of the queue, in order. As any job, a gang waits for an

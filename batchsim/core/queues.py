@@ -28,6 +28,8 @@ class Place(NamedTuple):
 
 
 Places = list[Place]
+Where = tuple[int, "Fleet", "Scaler | None"]
+"""A place as a plain tuple, which is quicker to unpack."""
 
 
 def places_of(plan: Plan, fleets: Sequence[Fleet], scalers: Sequence[Scaler | None]) -> list[Places]:
