@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from batchsim.core.commands import FAIL, Command
 from batchsim.core.dependencies import Dependencies
 from batchsim.core.queues import shares_of
+from batchsim.core.retry import retries
 from batchsim.core.states import FAILED, PENDING, RUNNABLE, RUNNING, STARTING, SUBMITTED
 
 if TYPE_CHECKING:
@@ -38,13 +39,17 @@ class Jobs:
 
     __slots__ = (
         "_asks",
+        "_class_of",
+        "_classes",
         "_columns",
         "_condemned",
+        "_counts_start_failures",
         "_dependencies",
         "_dispatch",
         "_graph",
         "_shares",
         "_state",
+        "_uncounted",
         "_wants_pass",
         "failures",
         "requested",
@@ -61,6 +66,9 @@ class Jobs:
         asks: Callable[[int], None],
     ) -> None:
         """`wants_pass(now)` calls for a pass, `asks(now)` for no more than a decision now."""
+        self._classes, self._class_of = plan.classes, plan.class_of
+        self._counts_start_failures = plan.policy.start_failures_count
+        self._uncounted: dict[int, int] = {}  # attempts that failed to start and do not count
         self._columns = columns
         self._state = columns.state
         self._dispatch = dispatch
@@ -135,6 +143,17 @@ class Jobs:
                 self._fail(now, each, DEPENDENCY_FAILED)
                 failed.append(each)
         return failed
+
+    def may_retry(self, job: int, exit_code: int | None, status_reason: str, reason: str) -> bool:
+        """Whether another attempt follows one that has failed [spec 1.3, 1.4]."""
+        job_class = self._classes[self._class_of[job]]
+        allowed = job_class.attempts + self._uncounted.get(job, 0)
+        if self._state[job] == STARTING and not self._counts_start_failures:
+            self._uncounted[job] = self._uncounted.get(job, 0) + 1
+            allowed += 1
+        return self._columns.attempt[job] < allowed and retries(
+            job_class.rules, status_reason, reason, exit_code
+        )
 
     # --- requests -----------------------------------------------------------------------------
 

@@ -22,7 +22,6 @@ from batchsim.core.columns import UNBORN
 from batchsim.core.fleet import BOOTING, GONE, READY, Instance
 from batchsim.core.grid import NEVER, next_multiple
 from batchsim.core.jobs import CANCELLED, TERMINATED, Jobs
-from batchsim.core.retry import retries
 from batchsim.core.states import FAILED, RUNNABLE, RUNNING, STARTING, STATE_NAMES, SUBMITTED, SUCCEEDED
 from batchsim.errors import ContractError
 
@@ -64,7 +63,6 @@ class Scheduler:
         "_spills",
         "_stopping",
         "_time_limits",
-        "_uncounted",
         "attempt",
         "capacity",
         "dispatch",
@@ -101,7 +99,6 @@ class Scheduler:
         self.status_reason, self.requested = self._jobs.status_reason, self._jobs.requested
         self._need_of = columns.need
         self._classes = [plan.classes[index] for index in plan.class_of]
-        self._uncounted: dict[int, int] = {}  # attempts that failed to start and do not count, by job
         self._scales = any(environment.managed for environment in plan.environments)
         self._spills = any(len(queue.environments) > 1 for queue in plan.queues)
         self._queues_with_limits = [q for q, queue in enumerate(plan.queues) if queue.time_limits]
@@ -235,7 +232,7 @@ class Scheduler:
         for each in freed:
             self._freed(now, each)
         for job in jobs:
-            self._failed(now, job, None, status_reason, "")
+            self._failed(now, job, None, status_reason)
         return jobs
 
     def job_cancelled(self, now: int, job: int, reason: str) -> None:
@@ -372,24 +369,16 @@ class Scheduler:
         if self._scales:
             self._want_growth(now)
 
-    def _failed(self, now: int, job: int, exit_code: int | None, status_reason: str, reason: str) -> int:
-        """The state after a failed attempt; a stopped job is never retried [spec 1.3, 1.7]."""
-        job_class = self._classes[job]
+    def _failed(self, now: int, job: int, exit_code: int | None, status_reason: str, reason: str = "") -> int:
+        """The state after a failed attempt."""
         stopped = self._stopping.pop(job, None)
-        if stopped is not None:
-            self.status_reason[job] = stopped
-        else:
-            allowed = job_class.attempts + self._uncounted.get(job, 0)
-            if self.state[job] == STARTING and not self.plan.policy.start_failures_count:
-                self._uncounted[job] = self._uncounted.get(job, 0) + 1
-                allowed += 1
-            if self.attempt[job] < allowed and retries(job_class.rules, status_reason, reason, exit_code):
-                self.dispatch.retried.append(job)
-                self._want_pass(now)
-                self.state[job] = RUNNABLE
-                return RUNNABLE
-            if status_reason != ESSENTIAL_CONTAINER_EXITED:
-                self.status_reason[job] = status_reason
+        if stopped is None and self._jobs.may_retry(job, exit_code, status_reason, reason):
+            self.state[job] = RUNNABLE
+            self.dispatch.retried.append(job)
+            self._want_pass(now)
+            return RUNNABLE
+        if stopped is not None or status_reason != ESSENTIAL_CONTAINER_EXITED:
+            self.status_reason[job] = stopped or status_reason
         self.state[job] = FAILED
         if self._jobs.watched:
             self._jobs.ended(now, job, succeeded=False)

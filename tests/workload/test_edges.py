@@ -106,8 +106,13 @@ def test_a_patient_barrier_is_an_array_and_others_fail_at_once(given_groups, dat
         if job in ran or job in doomed or fate.waiting(job):
             continue
         ran[job] = data.draw(st.booleans())
-        released, lost = fate.job_ended(job, succeeded=ran[job])
-        doomed |= set(lost)
+        falling = [(job, ran[job])]
+        released: list[int] = []
+        while falling:
+            ended = fate.job_ended(falling[0][0], succeeded=falling.pop(0)[1])
+            released += ended.released
+            doomed |= set(ended.doomed)
+            falling += [(lost, False) for lost in ended.doomed]
         assert doomed == expected_doomed(groups, ran)
         assert not doomed & set(released)
 
