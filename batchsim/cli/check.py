@@ -27,6 +27,16 @@ if TYPE_CHECKING:
     from batchsim.studies.check import CheckReport, Finding
 
 _MOST_ROWS = 40
+_COLUMNS = (
+    Column("workload", words=True),
+    Column("definition", words=True, spare=5),
+    Column("queue", words=True, spare=4),
+    Column("jobs"),
+    Column("vCPUs", spare=1),
+    Column("MiB", spare=2),
+    Column("GPUs", spare=3),
+    Column("starts on", words=True),
+)
 
 
 def check(
@@ -60,11 +70,9 @@ def _print(scenario: str, report: CheckReport, *, wide: bool) -> None:
     findings = sorted(report.findings, key=lambda each: each.reason is None) if cut else report.findings
     shown = findings[:_MOST_ROWS] if cut else findings
     rows = [_row(each, never.index(each) + 1 if each.reason else 0) for each in shown]
-    headers = ("workload", "definition", "queue", "jobs", "vCPUs", "MiB", "GPUs", "starts on")
-    columns = [Column(each, each not in {"jobs", "vCPUs", "MiB", "GPUs"}) for each in headers]
     hidden = len(findings) - len(shown)
     left_out = f"{hidden} of {len(findings)} rows were cut; --format wide shows all" if hidden else ""
-    print_table(Table("", columns, rows, left_out), wide=wide)
+    print_table(Table("", _COLUMNS, rows, left_out), wide=wide)
     for number, finding in enumerate(never if wide else never[:_MOST_ROWS], start=1):
         _print_never(number, finding)
     for queue, held_up in report.held_up.items():

@@ -44,5 +44,5 @@ def columns(
                 for each in chosen
                 if each.frame == name
             ]
-            headers = [Column("column", True), Column("dtype", True), Column("unit", True)]
+            headers = [Column("column", True), Column("dtype", True, spare=2), Column("unit", True, spare=1)]
             print_table(Table(name, [*headers, Column("meaning", True)], rows), wide=wide)

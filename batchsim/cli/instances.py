@@ -147,14 +147,14 @@ def _row(known: Catalog, ranked: RankedInstance) -> dict[str, Any]:
 def _table(title: str, rows: list[dict[str, Any]], *, wide: bool) -> Table:
     columns = [
         Column("instance type", True),
-        Column("arch", True),
+        Column("arch", True, spare=4),
         Column("vCPUs"),
         Column("usable\nMiB"),
-        Column("GPUs"),
-        Column("jobs\neach"),
-        Column("limited by", True),
+        Column("GPUs", spare=1),
+        Column("jobs\neach", spare=3),
+        Column("limited by", True, spare=5),
         Column("USD/h"),
-        Column("USD/h\nper job"),
+        Column("USD/h\nper job", spare=2),
     ]
     cells = [
         [

@@ -16,7 +16,7 @@ from batchsim.cli.output import (
     print_table,
     print_text,
 )
-from batchsim.cli.summary import MOST_ROWS, Metrics, flat, foundations, prices, scopes
+from batchsim.cli.summary import MOST_ROWS, SPARE, Metrics, flat, foundations, prices, scopes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -123,7 +123,13 @@ def _print_tables(combined: Metrics, manifest: Metrics, audit: str, *, wide: boo
 
 def _main_table(combined: Metrics) -> Table:
     level = f"{combined['confidence']:.0%}".replace("%", " %")
-    columns = [Column("", words=True), *map(Column, ("mean", f"{level} interval", "least", "most"))]
+    columns = [
+        Column("", words=True),
+        Column("mean"),
+        Column(f"{level} interval"),
+        Column("least", spare=1),
+        Column("most", spare=2),
+    ]
     rows = []
     values = dict(flat(combined, leaf="half_width"))
     for header, key, write in _MAIN:
@@ -142,7 +148,7 @@ def _part_table(what: str, things: Metrics, specs: Sequence[Spec], most: int | N
     hidden = len(things) - len(names)
     return Table(
         "",
-        [Column(what, words=True), *(Column(header) for header, _, _ in specs)],
+        [Column(what, words=True), *(Column(header, spare=SPARE.get(key, 0)) for header, key, _ in specs)],
         list(zip(names, *columns, strict=True)),
         f"{hidden} of {len(things)} rows were cut; --format wide shows all" if hidden else "",
     )

@@ -8,20 +8,27 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
+from batchsim.cli.narrow import GAP, fitted, records
 from batchsim.errors import InputError, ResultError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from rich.console import Console
+    from rich.table import Table as Grid
+    from rich.text import Text
 
 _MOST_ERRORS = 20
 # Off a terminal nothing is wrapped or cut: who reads a pipe or a file can scroll and search.
 _UNLIMITED = 10_000
+# The space in 3h 07m and in 49.0 %, and what stands for it while lines are laid out: no white space to rich.
+_INSIDE_QUANTITY = re.compile(r"(?<=\d[dhm]) (?=\d\d[hms]\b)|(?<=\d) (?=%)")
+_GLUE = "\ue000"
 
 
 class Format(StrEnum):
@@ -34,10 +41,14 @@ class Format(StrEnum):
 
 
 class Column(NamedTuple):
-    """A column of a printed table: numbers stand to the right and are never wrapped, words may be."""
+    """A column of a printed table: numbers stand to the right and are never wrapped, words may be.
+
+    spare   where the terminal is too narrow, columns of a higher value are left out first, those of 0 never
+    """
 
     header: str
     words: bool = False
+    spare: int = 0
 
 
 class Table(NamedTuple):
@@ -68,61 +79,78 @@ def print_csv(rows: Iterable[dict[str, Any]]) -> None:
 def print_facts(facts: Sequence[tuple[str, str]]) -> None:
     """Names and values in two columns; a long value is wrapped under itself."""
     from rich.table import Table as Grid
-    from rich.text import Text
 
-    grid = Grid.grid(padding=(0, 2, 0, 0))
+    grid = Grid.grid(padding=(0, GAP, 0, 0))
     grid.add_column(no_wrap=True, style="bold")
-    grid.add_column()
+    grid.add_column(overflow="fold")
     for name, value in facts:
-        grid.add_row(name, Text(value))
+        grid.add_row(name, _paragraph(value))
     _lay_out(grid)
 
 
 def print_table(table: Table, *, wide: bool = False) -> None:
     """A table with its title above; `wide` lets it be wider than the terminal."""
+    fit = fitted(table, console(sys.stdout, unlimited=wide).width)
+    if table.title:
+        _lay_out(_paragraph(table.title, "bold"))
+    if fit is None:
+        for number, record in enumerate(records(table)):
+            if number:
+                print_text()
+            print_facts(record)
+    else:
+        table, widths = fit
+        _lay_out(_grid(table, widths), unlimited=wide)
+    if table.left_out:
+        _lay_out(_paragraph(table.left_out, "dim"))
+
+
+def _grid(table: Table, widths: Sequence[int]) -> Grid:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table as Grid
-    from rich.text import Text
 
     grid = Grid(
         box=SIMPLE_HEAD,
         show_edge=False,
         pad_edge=False,
-        padding=(0, 1, 0, 0),
+        padding=(0, GAP - 1, 0, 0),
         collapse_padding=False,
         header_style="bold",
     )
-    for header, words in table.columns:
+    for (header, words, _), width in zip(table.columns, widths, strict=True):
         grid.add_column(
             header,
+            width=width,
             justify="left" if words else "right",
             no_wrap=not words,
             overflow="fold",
             vertical="top",
         )
     for row in table.rows:
-        grid.add_row(*map(Text, row))
-    if table.title:
-        _lay_out(Text(table.title, style="bold"))
-    _lay_out(grid, unlimited=wide)
-    if table.left_out:
-        _lay_out(Text(table.left_out, style="dim"))
+        grid.add_row(*map(_paragraph, row))
+    return grid
 
 
 def print_text(text: str = "", style: str = "", indent: int = 0) -> None:
     """A paragraph of which every line is indented."""
     from rich.padding import Padding
-    from rich.text import Text
 
     if not text:
         _write("\n")
         return
-    _lay_out(Padding(Text(text, style=style), (0, 0, 0, indent), expand=False))
+    _lay_out(Padding(_paragraph(text, style), (0, 0, 0, indent), expand=False))
 
 
 def print_line(text: str, indent: int = 0) -> None:
     """A line that nothing is put into, so that it can be pasted."""
     _lay_out(" " * indent + text, unlimited=True)
+
+
+def _paragraph(text: str, style: str = "") -> Text:
+    """Text that is not wrapped inside a quantity."""
+    from rich.text import Text
+
+    return Text(_INSIDE_QUANTITY.sub(_GLUE, text), style=style)
 
 
 # --- notes and errors ---------------------------------------------------------------------------
@@ -201,7 +229,8 @@ def _lay_out(renderable: Any, *, unlimited: bool = False) -> None:
     out = console(sys.stdout, unlimited=unlimited)
     with out.capture() as captured:
         out.print(renderable)
-    _write("".join(line.rstrip() + "\n" for line in captured.get().splitlines()))
+    lines = captured.get().replace(_GLUE, " ").split("\n")
+    _write("\n".join(line.rstrip() for line in lines))
 
 
 def _write(text: str) -> None:

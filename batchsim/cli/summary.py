@@ -178,6 +178,15 @@ _CAPACITY_WIDE: tuple[_Spec, ...] = (
     ("USD\nbooting", "cost_parts_usd.booting", usd),
     ("USD\nunused", "cost_parts_usd.unused", usd),
 )
+# What a narrow terminal can do without, the highest first.
+SPARE = {
+    "waiting_p50_s": 5,
+    "vcpu_hours_used": 4,
+    "waiting_p99_s": 3,
+    "vcpu_hours_paid": 2,
+    "waiting_mean_s": 1,
+    "instances": 1,
+}
 
 
 def _tables(summary: Metrics, *, wide: bool) -> Iterator[Table]:
@@ -198,7 +207,7 @@ def _table(what: str, things: dict[str, Metrics], specs: Sequence[_Spec], most: 
     hidden = len(things) - len(names)
     return Table(
         "",
-        [Column(what, words=True), *(Column(header) for header, _, _ in specs)],
+        [Column(what, words=True), *(Column(header, spare=SPARE.get(key, 0)) for header, key, _ in specs)],
         list(zip(names, *texts, strict=True)),
         f"{hidden} of {len(things)} rows were cut; --format wide shows all" if hidden else "",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -218,15 +219,21 @@ def test_colour_on_a_terminal_unless_refused(stuck):
     assert "\x1b" not in on_terminal(80, "check", stuck, NO_COLOR="1")
 
 
-@pytest.mark.parametrize("columns", [80, 120])
-@pytest.mark.parametrize("verb", ["run", "check", "instances", "columns"])
-def test_tables_fit_the_terminal(verb, columns, stuck):
-    arguments = [verb, stuck] if verb in {"run", "check"} else [verb]
+NUMBER = re.compile(r"(?<![\w.,])[0-9][0-9.,]*(?![\w.])")
+
+
+@pytest.mark.parametrize("columns", [40, 50, 60, 80, 120])
+@pytest.mark.parametrize("verb", ["run", "run -n 2", "check", "instances", "columns"])
+def test_tables_fit_the_terminal_and_no_number_is_cut(verb, columns, stuck):
+    arguments = [*verb.split(), *([stuck] if verb[:3] in {"run", "che"} else [])]
     printed = on_terminal(columns, *arguments, NO_COLOR="1")
-    lines = [line for line in printed.splitlines() if "--set" not in line]
+    lines = [line.rstrip() for line in printed.splitlines() if "--set" not in line]
     assert len(lines) > 10
     assert max(map(len, lines)) <= columns
     assert "…" not in printed
+    whole = set(NUMBER.findall(on_terminal(200, *arguments, NO_COLOR="1")))
+    assert len(whole) > 2
+    assert set(NUMBER.findall(printed)) <= whole
 
 
 def test_off_a_terminal_nothing_is_wrapped(batchsim, stuck):
