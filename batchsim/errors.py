@@ -16,6 +16,12 @@ Any other exception that escapes is a bug in batchsim.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 
 class BatchsimError(Exception):
     """Base of every error raised on purpose."""
@@ -33,7 +39,15 @@ class InputError(BatchsimError):
     path      the place inside the file, in `--set` notation (`computeEnvironments.0.type`)
     expected, found  short texts; `found` is cut to 80 characters
     hint      what to do about it
+
+    Of a file that a scenario names (see `at_path`):
+
+    named_in  the path of the scenario at which it is named
+    named_at  where that stands: `file:line:column`
     """
+
+    named_in: str | None = None
+    named_at: str | None = None
 
     def __init__(
         self,
@@ -57,12 +71,11 @@ class InputError(BatchsimError):
         self.hint = hint
         super().__init__(self.one_line())
 
+    def __str__(self) -> str:
+        return self.one_line()
+
     def one_line(self) -> str:
-        place = self.file or ""
-        if self.line is not None:
-            place += f":{self.line}"
-            if self.column is not None:
-                place += f":{self.column}"
+        place = place_text(self.file, self.line, self.column)
         said = self.message
         if self.expected is not None:
             said += f"{': ' if said else ''}expected {self.expected}"
@@ -71,6 +84,8 @@ class InputError(BatchsimError):
         text = ": ".join(part for part in (place, self.path, said) if part)
         if self.hint:
             text += f"; {self.hint}"
+        if self.named_in:
+            text += f" (named in {', '.join(filter(None, [self.named_at, self.named_in]))})"
         return " ".join(text.split())
 
 
@@ -104,6 +119,28 @@ class ContractError(BatchsimError):
 
 class StallError(BatchsimError):
     """More than 1,000 decisions at one instant (law L17). It is a bug in batchsim."""
+
+
+def place_text(file: str | None, line: int | None, column: int | None) -> str:
+    """`file:line:column`, as far as they are known."""
+    known = [file or "", line, column if line is not None else None]
+    return ":".join(str(part) for part in known if part is not None)
+
+
+@contextmanager
+def at_path(path: str) -> Iterator[None]:
+    """Say of an InputError which part of the scenario is wrong, or names the file that is.
+
+    path   in `--set` notation. An error that already names a part of the scenario keeps it.
+    """
+    try:
+        yield
+    except InputError as error:
+        if error.file is not None:
+            error.named_in = error.named_in or path
+        else:
+            error.path = error.path or path
+        raise
 
 
 def _cut(text: str, limit: int = 80) -> str:

@@ -25,6 +25,7 @@ from batchsim.core.plan import (
     QueuePlan,
 )
 from batchsim.drivers.world import Boot, Machines, World
+from batchsim.errors import at_path
 from batchsim.units import format_size, usd_to_uusd
 from batchsim.workload.distributions import load_distribution
 
@@ -49,7 +50,8 @@ class _Types:
 
     def __init__(self, scenario: Scenario) -> None:
         csv = None if scenario.catalog is None else scenario.base_dir / scenario.catalog
-        self.catalog = Catalog.load(scenario.region, csv)
+        with at_path("catalog"):
+            self.catalog = Catalog.load(scenario.region, csv)
         self.rows: dict[MachineType, int] = {}
         self.priced = False
         self._memory_model = scenario.assumptions.memoryModel
@@ -67,8 +69,10 @@ class _Types:
         memory = self.catalog.usable_memory_mib(name, self._memory_model)
         return self.intern(MachineType(name, found.vcpus, memory, found.gpus, price))
 
-    def described(self, machine: Machine) -> int:
-        """A machine that the scenario describes itself; its memory is taken as usable."""
+    def machine(self, machine: Machine) -> int:
+        """A user's machine; the memory of one that the scenario describes itself is taken as usable."""
+        if machine.instanceType is not None:
+            return self.from_catalog(machine.instanceType, machine.usdPerHour)
         assert machine.vcpus is not None
         assert machine.memory is not None
         name = machine.name or f"{machine.vcpus}vcpu-{format_size(machine.memory).replace(' ', '')}"
@@ -82,6 +86,11 @@ def prepare(scenario: Scenario, workload: Workload, seed: int = 0, replication: 
     Jobs that would be submitted at or after the scenario's horizon must have been cut off before.
     Raises CatalogError for instance types and prices that are not known.
     """
+    with scenario.placing_errors():
+        return _prepared(scenario, workload, (seed, replication))
+
+
+def _prepared(scenario: Scenario, workload: Workload, draw: tuple[int, int]) -> Setup:
     types = _Types(scenario)
     environments, machines = _environments(scenario, types)
     names = {environment.name: index for index, environment in enumerate(environments)}
@@ -99,7 +108,7 @@ def prepare(scenario: Scenario, workload: Workload, seed: int = 0, replication: 
         class_of=array("i", workload.job_class.astype(np.int32).tobytes()),
         policy=_policy(scenario.assumptions),
     )
-    world = _world(scenario, workload, machines, (seed, replication))
+    world = _world(scenario, workload, machines, draw)
     return Setup(plan, world, types.catalog.price_date() if types.priced else "")
 
 
@@ -108,14 +117,12 @@ def _environments(scenario: Scenario, types: _Types) -> tuple[list[EnvironmentPl
     machines: list[Machines] = []
     for index, environment in enumerate(scenario.computeEnvironments):
         if environment.computeResources is not None:
-            plans.append(_managed(environment, types))
+            plans.append(_managed(environment, types, scenario.path_of(environment)))
             continue
-        rows = [
-            types.described(machine)
-            if machine.instanceType is None
-            else types.from_catalog(machine.instanceType, machine.usdPerHour)
-            for machine in environment.instances
-        ]
+        rows = []
+        for position, machine in enumerate(environment.instances):
+            with at_path(f"{scenario.path_of(environment)}.instances.{position}.instanceType"):
+                rows.append(types.machine(machine))
         plans.append(
             EnvironmentPlan(
                 environment.computeEnvironmentName,
@@ -130,12 +137,11 @@ def _environments(scenario: Scenario, types: _Types) -> tuple[list[EnvironmentPl
     return plans, machines
 
 
-def _managed(environment: ComputeEnvironment, types: _Types) -> EnvironmentPlan:
+def _managed(environment: ComputeEnvironment, types: _Types, path: str) -> EnvironmentPlan:
     resources = environment.computeResources
     assert resources is not None
     name = environment.computeEnvironmentName
-    path = f"computeEnvironments.{name}.computeResources.instanceTypes"
-    found = types.catalog.resolve(resources.instanceTypes, path)
+    found = types.catalog.resolve(resources.instanceTypes, f"{path}.computeResources.instanceTypes")
     return EnvironmentPlan(
         name,
         tuple(types.from_catalog(instance_type.name) for instance_type in found),
@@ -196,9 +202,10 @@ def _world(
         dispatch_us=assumptions.dispatchDelay,
         container_start_us=assumptions.containerStart,
         boot=Boot(
-            load_distribution(assumptions.capacityReaction, scenario.base_dir),
-            load_distribution(assumptions.instanceLaunch, scenario.base_dir),
-            load_distribution(assumptions.instanceRegistration, scenario.base_dir),
+            *(
+                load_distribution(getattr(assumptions, name), scenario.base_dir, f"assumptions.{name}")
+                for name in ("capacityReaction", "instanceLaunch", "instanceRegistration")
+            )
         ),
         machines=machines,
         seed=draw[0],

@@ -1,9 +1,11 @@
 """A scenario as read: its data with overrides applied, and where each value came from."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from batchsim.errors import InputError, place_text
 
 from .tree import Place
 
@@ -83,6 +85,43 @@ class Document:
             return {"file": self.file, "line": place.key_line, "column": place.key_column, "path": path}
         return {"file": self.file, "line": place.line, "column": place.column, "path": path}
 
+    def locate(self, error: InputError) -> None:
+        """Say where in the file the part of the scenario stands that an error is about.
+
+        Of another file that the scenario names, an error keeps the line; without one, as of a file that
+        is not there, the scenario's place comes first.
+        """
+        about = error.path if error.file is None else error.named_in
+        if about is None or error.named_at is not None:
+            return
+        origin = self.origin(self.location(about))
+        if error.line is not None:
+            error.named_at = place_text(origin["file"], origin.get("line"), origin.get("column"))
+            return
+        if error.file is not None:
+            inside = (error.file, error.path, error.message)
+            error.message = ": ".join(part for part in inside if part)
+        error.file, error.line, error.column = origin["file"], origin.get("line"), origin.get("column")
+        error.path, error.named_in = about, None
+
+    def location(self, path: str) -> Location:
+        """The location that a `--set` path leads to, or the longest beginning of it that there is."""
+        location: Location = ()
+        parts, value, list_name = path.split("."), self.data, ""
+        while parts:
+            step: tuple[str | int, list[str]] | None = None
+            if isinstance(value, dict):
+                step = longest_name(parts, value)
+            elif isinstance(value, list):
+                step = next_item(value, list_name, parts)
+            if step is None:
+                break
+            part, parts = step
+            location = (*location, part)
+            value = _inside(value, part)
+            list_name = str(part)
+        return location
+
     def path(self, location: Location) -> str | None:
         """A location in `--set` notation: `computeEnvironments.spot.computeResources.maxvCpus`."""
         parts: list[str] = []
@@ -123,6 +162,28 @@ def item_names(items: list[Any], list_name: str) -> dict[int, str]:
                 names[index] = given[0].rpartition("/")[2]
     uses = Counter(names.values())
     return {index: name for index, name in names.items() if uses[name] == 1}
+
+
+def next_item(items: list[Any], list_name: str, parts: list[str]) -> tuple[int, list[str]] | None:
+    """The position of the list item that a `--set` path names next, and the rest of the path.
+
+    By its name, or by its position; None if there is no such item.
+    """
+    positions = {name: index for index, name in item_names(items, list_name).items()}
+    if (named := longest_name(parts, positions)) is not None:
+        return positions[named[0]], named[1]
+    if parts[0].isdecimal() and len(parts[0]) <= 9 and int(parts[0]) < len(items):
+        return int(parts[0]), parts[1:]
+    return None
+
+
+def longest_name(parts: list[str], names: Collection[str]) -> tuple[str, list[str]] | None:
+    """The longest beginning of the path that is one of the names, which may hold dots, and the rest."""
+    for length in range(len(parts), 0, -1):
+        name = ".".join(parts[:length])
+        if name in names:
+            return name, parts[length:]
+    return None
 
 
 def _inside(value: Any, part: str | int) -> Any:

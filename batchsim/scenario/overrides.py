@@ -5,13 +5,13 @@ its name (`computeEnvironments.spot.state`, `jobDefinitions.0.timeout`); names m
 (`computeEnvironments.lab.instances.m5.4xlarge.count`). Missing keys are created, list items are not.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from batchsim.errors import ScenarioError
 
-from .document import Document, Location, item_names, override_place
+from .document import Document, Location, item_names, longest_name, next_item, override_place
 from .limits import MAX_DEPTH
 from .suggestions import did_you_mean
 from .tree import read_tree
@@ -54,7 +54,7 @@ def _replaced(
     if not parts:
         return value, location
     if isinstance(data, dict):
-        key, rest = _longest(parts, data) or (parts[0], parts[1:])
+        key, rest = longest_name(parts, data) or (parts[0], parts[1:])
         here = (*location, key)
         if data.get(key) is None and rest:
             created, _ = _replaced({}, here, rest, value, override)
@@ -69,31 +69,20 @@ def _replaced(
     raise ScenarioError(f"{inside} is one value and has no {parts[0]!r} in it", file=override.place)
 
 
-def _longest(parts: list[str], names: Collection[str]) -> tuple[str, list[str]] | None:
-    """The longest beginning of the path that is one of the names, and the rest of the path."""
-    for length in range(len(parts), 0, -1):
-        name = ".".join(parts[:length])
-        if name in names:
-            return name, parts[length:]
-    return None
-
-
 def _item(
     items: list[Any], location: Location, parts: list[str], override: _Override
 ) -> tuple[int, list[str]]:
     """The position of the list item that the path names next, and the rest of the path."""
-    names = item_names(items, str(location[-1]) if location else "")
-    positions = {name: index for index, name in names.items()}
-    match = _longest(parts, positions)
-    if match is not None:
-        return positions[match[0]], match[1]
-    if parts[0].isdecimal() and len(parts[0]) <= 9 and int(parts[0]) < len(items):
-        return int(parts[0]), parts[1:]
+    list_name = str(location[-1]) if location else ""
+    item = next_item(items, list_name, parts)
+    if item is not None:
+        return item
+    names = item_names(items, list_name).values()
     expected = f"a position from 0 to {len(items) - 1}" if items else "an item, but the list is empty"
     raise ScenarioError(
         file=override.place,
         path=override.document.path(location),
-        expected=f"{expected} or a name" if positions else expected,
+        expected=f"{expected} or a name" if names else expected,
         found=repr(parts[0]),
-        hint=did_you_mean(parts[0], positions),
+        hint=did_you_mean(parts[0], names),
     )

@@ -3,11 +3,13 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
+from batchsim.errors import InputError
 from batchsim.units import S_PER_HOUR, US_PER_S
 
 from .assumptions import Assumptions
@@ -91,6 +93,28 @@ class Scenario(Model):
         if self._document is None:
             return {"path": ".".join(map(str, location))}
         return self._document.origin(location)
+
+    def path_of(self, part: Jobs | ComputeEnvironment) -> str:
+        """The `--set` path of a workload entry or a compute environment."""
+        section, name = "workload", getattr(part, "name", "")
+        if isinstance(part, ComputeEnvironment):
+            section, name = "computeEnvironments", part.computeEnvironmentName
+        # A number in a path is a position, also where it is somebody's name.
+        return f"{section}.{getattr(self, section).index(part) if name.isdecimal() else name}"
+
+    @contextmanager
+    def placing_errors(self) -> Iterator[None]:
+        """Let each InputError about a part of the scenario say where in the file that part stands.
+
+        The part is known by the `--set` path that the error has, from `at_path` or of its own. An error
+        with a line of another file keeps it, and says where the scenario names that file.
+        """
+        try:
+            yield
+        except InputError as error:
+            if self._document is not None:
+                self._document.locate(error)
+            raise
 
     def entries(self) -> list[tuple[int, Jobs]]:
         """What the workload submits, each with its position in the file; events are left out."""

@@ -46,6 +46,11 @@ def build_workload(scenario: Scenario, seed: int = 0, replication: int = 0) -> W
     for name, value in (("seed", seed), ("replication", replication)):
         if value < 0:
             raise UsageError(f"the {name}", expected="0 or more", found=str(value))
+    with scenario.placing_errors():
+        return _built(scenario, seed, replication)
+
+
+def _built(scenario: Scenario, seed: int, replication: int) -> Workload:
     _check_expected_jobs(scenario)
     streams = partial(generator, seed, replication)
     parts = {
@@ -68,12 +73,12 @@ def _check_expected_jobs(scenario: Scenario) -> None:
             if expected == 0:
                 raise ScenarioError(
                     "no job is submitted before until",
-                    path=f"workload.{entry.name}.until",
+                    path=f"{scenario.path_of(entry)}.until",
                     hint="until is counted from the beginning of the run",
                 )
             total += expected * (entry.array_size or 1)
             if not total <= MAX_JOBS:
-                raise _too_many(f"workload.{entry.name}", total)
+                raise _too_many(scenario.path_of(entry), total)
 
 
 def _too_many(path: str, jobs: float) -> ScenarioError:

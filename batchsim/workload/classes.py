@@ -64,7 +64,7 @@ def classes_of_mix(scenario: Scenario, entry: GeneratedJobs) -> list[JobClass]:
         if item.failure is not None and entry.exitCodes is not None:
             raise ScenarioError(
                 "the exitCodes already say which attempts fail",
-                path=f"workload.{entry.name}.mix.{index}.failure",
+                path=f"{scenario.path_of(entry)}.mix.{index}.failure",
                 hint="remove one of them",
             )
     kinds = [_Kind(item.jobDefinition, item.imageSize, item.failure) for item in entry.mix]

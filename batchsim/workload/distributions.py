@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from batchsim.errors import ScenarioError
+from batchsim.errors import ScenarioError, at_path
 from batchsim.scenario import Distribution, Empirical, Exponential, Gamma, Lognormal, Uniform
 from batchsim.units import MAX_TIME_US
 from batchsim.workload.samples import read_samples
@@ -44,11 +44,15 @@ Drawable = int | Uniform | Exponential | Lognormal | Gamma | Samples
 """What can be drawn from; an int is a constant number of microseconds."""
 
 
-def load_distribution(distribution: Distribution, base_dir: Path) -> Drawable:
-    """The distribution with the file it names, relative to `base_dir`, read. Raises TraceError."""
+def load_distribution(distribution: Distribution, base_dir: Path, path: str) -> Drawable:
+    """The distribution with the file it names, relative to `base_dir`, read.
+
+    `path` is where the scenario has it, for errors. Raises TraceError.
+    """
     chosen: Drawable | Empirical = distribution.chosen
     if isinstance(chosen, Empirical):
-        return Samples(*read_samples(base_dir / chosen.path, chosen.column, chosen.unit))
+        with at_path(f"{path}.empirical.path"):
+            return Samples(*read_samples(base_dir / chosen.path, chosen.column, chosen.unit))
     return chosen
 
 

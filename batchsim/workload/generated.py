@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from batchsim.errors import at_path
 from batchsim.workload.arrivals import draw_arrivals
 from batchsim.workload.classes import classes_of_mix
-from batchsim.workload.part import Part, Streams, at_path
+from batchsim.workload.part import Part, Streams
 from batchsim.workload.runtimes import draw_runs
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def draw_part(scenario: Scenario, entry: GeneratedJobs, streams: Streams) -> Par
     One SubmitJob call has one kind and one share, which all children of its array have; each child draws
     its own running time.
     """
-    with at_path(f"workload.{entry.name}.arrivals"):
+    with at_path(f"{scenario.path_of(entry)}.arrivals"):
         submit_us = draw_arrivals(entry, streams("arrivals", entry.name))
     calls = len(submit_us)
     kind = np.zeros(calls, np.int64)

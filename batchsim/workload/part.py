@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from batchsim.errors import ScenarioError
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
     from batchsim.workload.ragged import Ragged
@@ -45,12 +40,3 @@ class Part:
 
     def __len__(self) -> int:
         return len(self.submit_us)
-
-
-@contextmanager
-def at_path(path: str) -> Iterator[None]:
-    """Say in which part of the scenario a problem lies."""
-    try:
-        yield
-    except ScenarioError as error:
-        raise ScenarioError(error.message, path=path, hint=error.hint) from error

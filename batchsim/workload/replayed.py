@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from batchsim.errors import TraceError
+from batchsim.errors import TraceError, at_path
 from batchsim.scenario import Resources
 from batchsim.scenario.jobs import MOST_DEPENDENCIES
 from batchsim.workload.classes import class_of_trace
@@ -30,7 +30,8 @@ _MEMORY_BITS = 24  # of the key that tells trace jobs apart; the largest memory,
 def replay_part(scenario: Scenario, entry: TraceJobs, streams: Streams) -> Part:
     """The jobs of a trace. Raises TraceError for one that cannot be used."""
     read = _swf if entry.trace.format == "swf" else _wfformat
-    needs, part = read(scenario, entry)
+    with at_path(f"{scenario.path_of(entry)}.trace.path"):
+        needs, part = read(scenario, entry)
     classes = [class_of_trace(scenario, entry, each) for each in needs]
     classes, job_class = with_shares(classes, part.job_class, entry, streams)
     return replace(part, classes=classes, job_class=job_class)

@@ -18,16 +18,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from batchsim.errors import ScenarioError
+from batchsim.errors import ScenarioError, at_path
 from batchsim.scenario import MAX_JOBS, EcsProperties, effective_definition
 from batchsim.scenario.noderanges import range_of_each_node
 from batchsim.workload.distributions import Samples, load_distribution, sample
-from batchsim.workload.part import Streams, at_path
 from batchsim.workload.ragged import Ragged
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -39,6 +37,7 @@ if TYPE_CHECKING:
         Scenario,
     )
     from batchsim.workload.distributions import Drawable
+    from batchsim.workload.part import Streams
 
     _Times = NDArray[np.int64]
     _RunOf = Callable[[str | None], _Times | None]
@@ -59,7 +58,7 @@ def draw_runs(scenario: Scenario, entry: GeneratedJobs, kind: NDArray[np.int64],
     Every distribution has a generator of its own, so a change of one moves no draw of another. Raises
     ScenarioError for durations beyond 285 years and for too many nodes, TraceError for a sample file.
     """
-    draws = _Draws(entry, scenario.base_dir, streams)
+    draws = _Draws(scenario, entry, streams)
     runtime_us = _runtimes(draws, entry, kind)
     definitions = [scenario.definition(reference) for reference in entry.definitions()]
     startup_us = node_us = None
@@ -75,21 +74,20 @@ def draw_runs(scenario: Scenario, entry: GeneratedJobs, kind: NDArray[np.int64],
 class _Draws:
     """Draws columns for an entry, and remembers the files they come from."""
 
-    def __init__(self, entry: GeneratedJobs, base_dir: Path, streams: Streams) -> None:
-        self.entry = entry
+    def __init__(self, scenario: Scenario, entry: GeneratedJobs, streams: Streams) -> None:
         self.streams = streams
         self.files: dict[str, str] = {}
-        self._base_dir = base_dir
+        self.path = scenario.path_of(entry)
+        self._base_dir = scenario.base_dir
 
     def load(self, distribution: Distribution, field: str) -> Drawable:
-        with at_path(f"workload.{self.entry.name}.{field}"):
-            known = load_distribution(distribution, self._base_dir)
+        known = load_distribution(distribution, self._base_dir, f"{self.path}.{field}")
         if isinstance(known, Samples):
             self.files[distribution.chosen.path] = known.sha256
         return known
 
     def column(self, known: Drawable, rng: np.random.Generator, n: int, field: str) -> NDArray[np.int64]:
-        with at_path(f"workload.{self.entry.name}.{field}"):
+        with at_path(f"{self.path}.{field}"):
             return sample(known, rng, n)
 
 
@@ -182,7 +180,7 @@ def _nodes(
     counts = np.array([each.numNodes for each in nodes], np.int64)[kind]
     if int(counts.sum()) > MAX_JOBS:
         raise ScenarioError(
-            path=f"workload.{entry.name}.nodeRuntimes",
+            path=f"{draws.path}.nodeRuntimes",
             expected=f"at most {MAX_JOBS:,} nodes of all jobs",
             found=f"{int(counts.sum()):,}",
             hint="lower count or numNodes, or remove nodeRuntimes",

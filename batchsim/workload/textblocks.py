@@ -16,8 +16,22 @@ if TYPE_CHECKING:
 MAX_BYTES: Final = 2 * 2**30
 BLOCK_BYTES: Final = 2**20  # also the longest line: a block holds whole lines and stays in the CPU's cache
 
+GZIP_ERRORS: Final = (EOFError, zlib.error, gzip.BadGzipFile)
+
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+
+
+def damaged(path: Path) -> TraceError:
+    """What to raise for GZIP_ERRORS."""
+    return TraceError("the gzip file is damaged or cut short", file=str(path), hint="fetch it again")
+
+
+def require_file(path: Path) -> None:
+    """Raise TraceError for what is not there, a folder or a pipe."""
+    if not path.is_file():  # opening a pipe would wait for ever
+        found = "something else" if path.exists() else "nothing of that name"
+        raise TraceError(file=str(path), expected="a file", found=found)
 
 
 class TextBlocks:
@@ -60,9 +74,7 @@ class TextBlocks:
     def _chunks(self) -> Iterator[bytes]:
         total = 0
         try:
-            if not self._path.is_file():  # opening a pipe would wait for ever
-                found = "something else" if self._path.exists() else "nothing of that name"
-                raise TraceError(file=self.file, expected="a file", found=found)
+            require_file(self._path)
             with self._open() as stream:
                 while chunk := stream.read(BLOCK_BYTES):
                     start = len(_BYTE_ORDER_MARK) if total == 0 and chunk.startswith(_BYTE_ORDER_MARK) else 0
@@ -76,10 +88,8 @@ class TextBlocks:
                         )
                     self._digest.update(chunk)
                     yield chunk[start:]
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise TraceError(
-                "the gzip file is damaged or cut short", file=self.file, hint="fetch it again"
-            ) from error
+        except GZIP_ERRORS as error:
+            raise damaged(self._path) from error
         except OSError as error:
             raise TraceError(f"cannot be read: {error.strerror or error}", file=self.file) from error
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from batchsim.errors import TraceError
 from batchsim.units import BYTES_PER_MIB, MAX_TIME_US, US_PER_S
+from batchsim.workload.textblocks import GZIP_ERRORS, damaged, require_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,15 +89,17 @@ def read_wfformat(path: Path) -> Workflow:
 
 
 def _load(path: Path) -> dict[str, Any]:
+    require_file(path)
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_FILE_BYTES + 1)
         if raw[:2] == b"\x1f\x8b":
             with gzip.open(path, "rb") as packed:
                 raw = packed.read(MAX_FILE_BYTES + 1)
-    except (OSError, EOFError) as error:
-        reason = getattr(error, "strerror", None) or str(error) or "it cannot be read"
-        raise TraceError(reason, file=str(path), hint="is the path right?") from None
+    except GZIP_ERRORS as error:
+        raise damaged(path) from error
+    except OSError as error:
+        raise TraceError(f"cannot be read: {error.strerror or error}", file=str(path)) from error
     if len(raw) > MAX_FILE_BYTES:
         raise TraceError(file=str(path), expected="at most 512 MiB", found="more")
     try:

@@ -30,7 +30,7 @@ KNOWN = {
 
 
 def drawable(given_as, base_dir=None):
-    return load_distribution(Distribution.model_validate(given_as), base_dir)
+    return load_distribution(Distribution.model_validate(given_as), base_dir, "runtime")
 
 
 @pytest.mark.parametrize("name", KNOWN)

@@ -76,7 +76,7 @@ def test_what_cannot_be_used_is_one_clear_line(tmp_path, content, said):
 
 
 def test_a_missing_file_is_one_clear_line(tmp_path):
-    with pytest.raises(TraceError, match="No such file"):
+    with pytest.raises(TraceError, match="expected a file, found nothing of that name"):
         read_wfformat(tmp_path / "none.json")
 
 
