@@ -19,13 +19,14 @@ def audit(
 ) -> None:
     """Derive the laws of a result again, from its files alone.
 
-    Exit code 1 if one is broken. A folder of replications is audited one by one.
+    Exit code 1 if one is broken. A folder of replications is audited one by one, and then as a whole.
     """
-    from batchsim.results.audit import LAWS, audit_folder
+    from batchsim.results.audit import LAWS, audit_folder, audit_replication_folder
     from batchsim.studies.replications import replication_folders
 
     folders = [str(each) for each in replication_folders(folder)] or [folder]
     found = [(each, violation) for each in folders for violation in audit_folder(each)]
+    found += [(folder, violation) for violation in audit_replication_folder(folder)]
     rows = [
         {
             "folder": each,

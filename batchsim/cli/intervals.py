@@ -16,7 +16,7 @@ from batchsim.cli.output import (
     print_table,
     print_text,
 )
-from batchsim.cli.summary import MOST_ROWS, SPARE, Metrics, flat, foundations, prices, scopes
+from batchsim.cli.summary import MOST_ROWS, SPARE, Metrics, flat, foundations, has_gpus, prices, scopes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -45,6 +45,12 @@ _MAIN: tuple[Spec, ...] = (
     ("vCPU-hours paid", "vcpu_hours_paid", column),
     ("cost USD", "cost_usd", usd),
 )
+_NOT_STARTED: Spec = ("jobs that never started", "jobs_not_started", counts)
+_MAIN_GPUS: tuple[Spec, ...] = (
+    ("utilization of GPUs", "gpu_utilization", _each(percent)),
+    ("GPU-hours used", "gpu_hours_used", column),
+    ("GPU-hours paid", "gpu_hours_paid", column),
+)
 _QUEUE: tuple[Spec, ...] = (
     ("jobs", "jobs", counts),
     ("waiting mean", "waiting_mean_s", _each(duration)),
@@ -65,6 +71,10 @@ _CAPACITY: tuple[Spec, ...] = (
     ("vCPU-h paid", "vcpu_hours_paid", column),
     ("utilization", "utilization", _each(percent)),
     ("cost USD", "cost_usd", usd),
+)
+_CAPACITY_GPUS: tuple[Spec, ...] = (
+    ("GPU-h used", "gpu_hours_used", column),
+    ("utilization of GPUs", "gpu_utilization", _each(percent)),
 )
 _CAPACITY_WIDE: tuple[Spec, ...] = (
     ("most vCPUs at once", "peak_vcpus", counts),
@@ -109,7 +119,8 @@ def _print_tables(combined: Metrics, manifest: Metrics, audit: str, *, wide: boo
     print_text()
     print_table(_main_table(combined), wide=wide)
     queue = (*_QUEUE, *_QUEUE_WIDE) if wide else _QUEUE
-    capacity = (*_CAPACITY, *_CAPACITY_WIDE) if wide else _CAPACITY
+    capacity = (*_CAPACITY, *_CAPACITY_GPUS) if has_gpus(combined) else _CAPACITY
+    capacity = (*capacity, *_CAPACITY_WIDE) if wide else capacity
     types = dict(sorted(combined["instanceTypes"].items(), key=lambda each: -each[1]["cost_usd"]["mean"]))
     for what, things, specs in (
         ("job queue", combined["queues"], queue),
@@ -132,7 +143,10 @@ def _main_table(combined: Metrics) -> Table:
     ]
     rows = []
     values = dict(flat(combined, leaf="half_width"))
-    for header, key, write in _MAIN:
+    specs = [*_MAIN, *(_MAIN_GPUS if has_gpus(combined) else ())]
+    if combined["jobs_not_started"]["most"]:
+        specs.append(_NOT_STARTED)
+    for header, key, write in specs:
         value = values[key] or dict.fromkeys(("mean", "low", "high", "least", "most"))
         mean, low, high, least, most = write(
             [value[each] for each in ("mean", "low", "high", "least", "most")]

@@ -156,6 +156,7 @@ def _advice(job: Job) -> list[tuple[str, str]]:
 
 def _several(job: Job) -> Verdict:
     from batchsim.cli import intervals
+    from batchsim.results.audit import audit_replications
     from batchsim.studies.replications import ReplicationFolder, combine, replicate
 
     folder = None if job.folder is None else ReplicationFolder(job.folder, job.replications)
@@ -176,6 +177,8 @@ def _several(job: Job) -> Verdict:
             verdict.stalled |= judged.stalled
             told.append((result.summary, result.manifest))
     combined = combine(told)
+    if job.audited:
+        verdict.violations += map(str, audit_replications(combined, told))
     if folder is not None:
         with held_back():
             folder.finish(combined)

@@ -75,8 +75,25 @@ def _headline(summary: Metrics, manifest: Metrics) -> Iterator[tuple[str, str]]:
     )
     used, paid = column([summary["vcpu_hours_used"], summary["vcpu_hours_paid"]])
     yield "utilization", f"{percent(summary['utilization'])}: {used} vCPU-hours used of {paid} paid"
+    if has_gpus(summary):
+        used, paid = column([summary["gpu_hours_used"], summary["gpu_hours_paid"]])
+        yield "of GPUs", f"{percent(summary['gpu_utilization'])}: {used} GPU-hours used of {paid} paid"
     yield "cost", f"{usd([summary['cost_usd']])[0]} {prices(manifest)}"
     yield "the bill", _bill(summary)
+
+
+def has_gpus(summary: Metrics) -> bool:
+    """Whether any GPU was paid for, in one run or, by intervals, in any of several."""
+    paid = summary["gpu_hours_paid"]
+    return bool(paid["most"] if isinstance(paid, dict) else paid)
+
+
+def _never_started(summary: Metrics) -> str:
+    number = summary["jobs_not_started"]
+    if not number:
+        return ""
+    longest = duration(summary["not_started_max_s"])
+    return f"waiting is of jobs that started; {jobs(number)} never did, waiting for {longest} at most"
 
 
 def prices(manifest: Metrics) -> str:
@@ -149,6 +166,7 @@ _QUEUE: tuple[_Spec, ...] = (
     ("vCPU-h\nused", "vcpu_hours_used", column),
     ("cost\nUSD", "cost_usd", usd),
 )
+_QUEUE_GPUS: tuple[_Spec, ...] = (("GPU-h\nused", "gpu_hours_used", column),)
 _QUEUE_WIDE: tuple[_Spec, ...] = (
     ("waiting\nlongest", "waiting_max_s", _each(duration)),
     ("execution\nmean", "execution_mean_s", _each(duration)),
@@ -161,12 +179,18 @@ _QUEUE_WIDE: tuple[_Spec, ...] = (
     ("FAILED", "states.FAILED", _each(count)),
     ("part of\nutilization", "utilization", _each(percent)),
 )
+_QUEUE_GPUS_WIDE: tuple[_Spec, ...] = (("of that\nof GPUs", "gpu_utilization", _each(percent)),)
 _CAPACITY: tuple[_Spec, ...] = (
     ("instances", "instances", _each(count)),
     ("vCPU-h\npaid", "vcpu_hours_paid", column),
     ("vCPU-h\nused", "vcpu_hours_used", column),
     ("utilization", "utilization", _each(percent)),
     ("cost\nUSD", "cost_usd", usd),
+)
+_CAPACITY_GPUS: tuple[_Spec, ...] = (
+    ("GPU-h\npaid", "gpu_hours_paid", column),
+    ("GPU-h\nused", "gpu_hours_used", column),
+    ("utilization\nof GPUs", "gpu_utilization", _each(percent)),
 )
 _CAPACITY_WIDE: tuple[_Spec, ...] = (
     ("most vCPUs\nat once", "peak_vcpus", _each(count)),
@@ -190,10 +214,17 @@ SPARE = {
 
 
 def _tables(summary: Metrics, *, wide: bool) -> Iterator[Table]:
-    capacity = (*_CAPACITY, *_CAPACITY_WIDE) if wide else _CAPACITY
-    queue = (*_QUEUE, *_QUEUE_WIDE) if wide else _QUEUE
+    capacity, queue = _CAPACITY, _QUEUE
+    if has_gpus(summary):
+        capacity = (*capacity[:-1], *_CAPACITY_GPUS, capacity[-1])
+        queue = (*queue[:-1], *_QUEUE_GPUS, queue[-1])
+    if wide:
+        capacity, queue = (*capacity, *_CAPACITY_WIDE), (*queue, *_QUEUE_WIDE)
+        queue = (*queue, *_QUEUE_GPUS_WIDE) if has_gpus(summary) else queue
     most = None if wide else MOST_ROWS
-    yield _table("job queue", summary["queues"], queue, most)
+    queues = _table("job queue", summary["queues"], queue, most)
+    notes = filter(None, (queues.left_out, _never_started(summary)))
+    yield queues._replace(left_out="\n".join(notes))
     yield _table("environment", summary["environments"], capacity, most)
     types = sorted(summary["instanceTypes"].items(), key=lambda each: (-each[1]["cost_usd"], each[0]))
     if types:

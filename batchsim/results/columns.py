@@ -88,6 +88,7 @@ _INSTANCES = (
     ("cost_usd", FLOAT, "USD", "billed_s x usd_per_hour / 3600, rounded half up to a micro-USD"),
     ("busy_vcpu_s", FLOAT, "vCPU s", "sum over its attempts of vcpus x time in RUNNING"),
     ("starting_vcpu_s", FLOAT, "vCPU s", "sum over its attempts of vcpus x time from placed_s to RUNNING"),
+    ("busy_gpu_s", FLOAT, "GPU s", "sum over its attempts of gpus x time in RUNNING"),
 )
 _TIMESERIES = (
     ("t_s", FLOAT, "s", "instant; values are those after everything that happened at it"),

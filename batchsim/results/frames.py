@@ -125,7 +125,7 @@ def _instances_frame(tables: Tables, context: RunContext, names: Sequence[str]) 
         "instance_type": category(rows.type, [row.name for row in types]),
         "vcpus": rows.vcpus,
         "memory_mib": np.array([row.memory_mib for row in types], dtype=np.int64)[rows.type],
-        "gpus": np.array([row.gpus for row in types], dtype=np.int64)[rows.type],
+        "gpus": rows.gpus,
         "requested_s": seconds(rows.requested),
         "running_s": seconds(rows.running),
         "ready_s": seconds(rows.ready),
@@ -136,6 +136,7 @@ def _instances_frame(tables: Tables, context: RunContext, names: Sequence[str]) 
         "cost_usd": rows.cost / UUSD_PER_USD,
         "busy_vcpu_s": rows.busy_vcpu_us / US_PER_S,
         "starting_vcpu_s": rows.starting_vcpu_us / US_PER_S,
+        "busy_gpu_s": rows.busy_gpu_us / US_PER_S,
     }
     return assemble("instances", columns)
 

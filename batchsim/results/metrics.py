@@ -6,7 +6,10 @@ A key without a value (no job has started, say) is None. Keys, units as in the n
     jobs, jobs_started, attempts      counted; `jobs_not_submitted`: the run ended before their submission
     states                            jobs by state when the run ended, all seven states
     makespan_s                        last end_s - first submit_s
-    waiting_mean_s, _p50_, _p95_, _p99_, _max_     of waiting_s: of the jobs that have started
+    waiting_mean_s, _p50_, _p95_, _p99_, _max_     of waiting_s: of the jobs that have started, which are
+                                      `waiting_jobs` many
+    jobs_not_started                  of `jobs`, those the waiting figures leave out
+    not_started_max_s                 the longest that one of them waited: to its end, or until now
     execution_mean_s, turnaround_mean_s            of execution_s and turnaround_s, where there is one
     bounded_slowdown_mean             of max(1, turnaround_s / max(execution_s, 10)): of the jobs that ran to
                                       their end
@@ -17,6 +20,7 @@ A key without a value (no job has started, say) is None. Keys, units as in the n
     vcpu_hours_provisioned            without them; = used + starting + booting + unused
     vcpu_hours_starting, _booting     reserved while the container was not up yet; instance not ready yet
     vcpu_hours_unused                 ready, and reserved by nobody
+    gpu_utilization, gpu_hours_used, _paid, _provisioned   the same of GPUs
     instances, peak_vcpus             those that ran; most vCPUs running at one instant
     cost_usd                          exact sum over instances; of a queue: each environment's cost is shared
                                       by the vCPU-time its attempts reserved there
@@ -48,7 +52,7 @@ if TYPE_CHECKING:
     from batchsim.results.tables import Instances, Tables
 
 SLOWDOWN_BOUND_US = 10 * US_PER_S
-_VCPU_HOUR_US = S_PER_HOUR * US_PER_S
+_HOUR_US = S_PER_HOUR * US_PER_S
 
 Summary = dict[str, Any]
 
@@ -86,6 +90,7 @@ def _job_metrics(tables: Tables, rows: Ints) -> Summary:
     ended = end >= 0
     ran = ended & (start >= 0)
     waiting = (start - submit)[start >= 0]
+    in_vain = (np.where(ended, end, tables.ended_at) - submit)[start < 0]
     execution, turnaround = (end - start)[ran], end - submit
     states = np.bincount(jobs.state[rows], minlength=len(STATE_NAMES)).tolist()
     return {
@@ -93,8 +98,11 @@ def _job_metrics(tables: Tables, rows: Ints) -> Summary:
         "jobs_started": len(waiting),
         "states": dict(zip(STATE_NAMES, states, strict=True)),
         "makespan_s": int(end.max() - submit.min()) / US_PER_S if ended.any() else None,
+        "waiting_jobs": len(waiting),
         "waiting_mean_s": _mean_s(waiting),
         **_waiting_percentiles(waiting),
+        "jobs_not_started": len(in_vain),
+        "not_started_max_s": int(in_vain.max()) / US_PER_S if len(in_vain) else None,
         "execution_mean_s": _mean_s(execution),
         "turnaround_mean_s": _mean_s(turnaround[ended]),
         "bounded_slowdown_mean": _bounded_slowdown(execution, turnaround[ran]),
@@ -122,13 +130,15 @@ def _bounded_slowdown(execution: Ints, turnaround: Ints) -> float | None:
 
 
 def _instance_metrics(rows: Instances, of: Ints, parts: Sequence[CostParts]) -> Summary:
-    provisioned, booting, starting, busy = (
+    provisioned, booting, starting, busy, gpus_provisioned, gpus_busy = (
         exact_sum(column[of])
         for column in (
             rows.provisioned_vcpu_us,
             rows.booting_vcpu_us,
             rows.starting_vcpu_us,
             rows.busy_vcpu_us,
+            rows.provisioned_gpu_us,
+            rows.busy_gpu_us,
         )
     )
     split = add_parts([parts[row] for row in of.tolist()])
@@ -137,12 +147,16 @@ def _instance_metrics(rows: Instances, of: Ints, parts: Sequence[CostParts]) -> 
         "instances": len(ran),
         "peak_vcpus": _peak_vcpus(rows, ran),
         "utilization": busy / provisioned if provisioned else None,
-        "vcpu_hours_used": busy / _VCPU_HOUR_US,
+        "vcpu_hours_used": busy / _HOUR_US,
         "vcpu_hours_paid": exact_sum(rows.billed_s[of] * rows.vcpus[of]) / S_PER_HOUR,
-        "vcpu_hours_provisioned": provisioned / _VCPU_HOUR_US,
-        "vcpu_hours_starting": starting / _VCPU_HOUR_US,
-        "vcpu_hours_booting": booting / _VCPU_HOUR_US,
-        "vcpu_hours_unused": (provisioned - booting - starting - busy) / _VCPU_HOUR_US,
+        "vcpu_hours_provisioned": provisioned / _HOUR_US,
+        "vcpu_hours_starting": starting / _HOUR_US,
+        "vcpu_hours_booting": booting / _HOUR_US,
+        "vcpu_hours_unused": (provisioned - booting - starting - busy) / _HOUR_US,
+        "gpu_utilization": gpus_busy / gpus_provisioned if gpus_provisioned else None,
+        "gpu_hours_used": gpus_busy / _HOUR_US,
+        "gpu_hours_paid": exact_sum(rows.billed_s[of] * rows.gpus[of]) / S_PER_HOUR,
+        "gpu_hours_provisioned": gpus_provisioned / _HOUR_US,
         "cost_usd": exact_sum(rows.cost[of]) / UUSD_PER_USD,
         "cost_parts_usd": {name: uusd / UUSD_PER_USD for name, uusd in split._asdict().items()},
     }
@@ -163,16 +177,19 @@ def _by_queue(
     jobs = [np.flatnonzero(tables.jobs.queue == row) for row in range(len(context.queues))]
     count = len(context.queues)
     queue = tables.jobs.queue[attempts.job]
-    busy_us = np.where(attempts.started < 0, 0, attempts.until - attempts.started)
-    used = sums_by(queue, attempts.vcpus * busy_us, count)
+    used = sums_by(queue, attempts.vcpus * attempts.running_us, count)
+    gpus_used = sums_by(queue, attempts.gpus * attempts.running_us, count)
     number = totals_by(queue, np.ones_like(queue), count).tolist()
     provisioned = exact_sum(tables.instances.provisioned_vcpu_us)
+    gpus_provisioned = exact_sum(tables.instances.provisioned_gpu_us)
     return {
         name: {
             **(of_all if len(jobs[row]) == of_all["jobs"] else _job_metrics(tables, jobs[row])),
             "attempts": number[row],
             "utilization": used[row] / provisioned if provisioned else None,
-            "vcpu_hours_used": used[row] / _VCPU_HOUR_US,
+            "vcpu_hours_used": used[row] / _HOUR_US,
+            "gpu_utilization": gpus_used[row] / gpus_provisioned if gpus_provisioned else None,
+            "gpu_hours_used": gpus_used[row] / _HOUR_US,
             "cost_usd": costs[row] / UUSD_PER_USD,
         }
         for row, name in enumerate(context.queues)

@@ -55,8 +55,8 @@ class Jobs:
 class Attempts:
     """One row a placed attempt, by job, then by number.
 
-    until      its end, or the run's
-    vcpus      reserved from `placed` to `until`; in RUNNING from `started` to `until`
+    until         its end, or the run's
+    vcpus, gpus   reserved from `placed` to `until`; in RUNNING from `started` to `until`
     """
 
     job: Ints
@@ -68,9 +68,15 @@ class Attempts:
     ended: Ints
     until: Ints
     vcpus: Ints
+    gpus: Ints
     exit_code: Ints
     status_reason: Text
     reason: Text
+
+    @property
+    def running_us(self) -> Ints:
+        """Time in RUNNING, so far if the run ended first."""
+        return np.where(self.started < 0, 0, self.until - self.started)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +87,7 @@ class Instances:
     price, cost       micro-USD per hour, micro-USD
     ..._vcpu_us       vCPUs times microseconds: provisioned is the whole of it, booting, starting and
                       busy are parts
+    ..._gpu_us        GPUs times microseconds
     """
 
     environment: Ints
@@ -91,6 +98,7 @@ class Instances:
     ended: Ints
     until: Ints
     vcpus: Ints
+    gpus: Ints
     price: Ints
     billed_s: Ints
     cost: Ints
@@ -98,6 +106,8 @@ class Instances:
     booting_vcpu_us: Ints
     starting_vcpu_us: Ints
     busy_vcpu_us: Ints
+    provisioned_gpu_us: Ints
+    busy_gpu_us: Ints
     end_reason: Text
 
 
@@ -201,6 +211,7 @@ def _attempts(recorder: Recorder, context: RunContext, jobs: Jobs, ended_at: int
         ended=ended,
         until=np.where(ended < 0, ended_at, ended),
         vcpus=class_column(context, jobs.job_class[job], "vcpus"),
+        gpus=class_column(context, jobs.job_class[job], "gpus"),
         exit_code=merged(e_exit_code, jobs.exit_code),
         status_reason=merged_text(_status_reasons(e_exit_code, recorder.e_status_reason), jobs.status_reason),
         reason=merged_text(_texts(len(e_exit_code), recorder.e_reason), jobs.reason),
@@ -218,8 +229,11 @@ def _instances(recorder: Recorder, context: RunContext, attempts: Attempts, ende
     if len(attempts.instance) and not 0 <= attempts.instance.min() <= attempts.instance.max() < count:
         raise ContractError("an attempt was placed on an instance that was never added to the record")
     type_ = view(recorder.i_type)
-    vcpus = np.array([row.vcpus for row in context.instance_types], dtype=np.int64)[type_]
-    price = np.array([row.uusd_per_hour for row in context.instance_types], dtype=np.int64)[type_]
+    types = context.instance_types
+    vcpus, gpus, price = (
+        np.array([getattr(row, name) for row in types], dtype=np.int64)[type_]
+        for name in ("vcpus", "gpus", "uusd_per_hour")
+    )
     running, ready, ended = view(recorder.i_running_us), view(recorder.i_ready_us), view(recorder.i_ended_us)
     until = np.where(ended < 0, ended_at, ended)
     ran = running >= 0
@@ -235,13 +249,16 @@ def _instances(recorder: Recorder, context: RunContext, attempts: Attempts, ende
         ended=ended,
         until=until,
         vcpus=vcpus,
+        gpus=gpus,
         price=price,
         billed_s=billed_s,
         cost=cost_uusd(billed_s, price),
         provisioned_vcpu_us=np.where(ran, vcpus * (until - running), 0),
+        provisioned_gpu_us=np.where(ran, gpus * (until - running), 0),
         booting_vcpu_us=np.where(ran, vcpus * (booted - running), 0),
         starting_vcpu_us=totals_by(attempts.instance, attempts.vcpus * (began - attempts.placed), count),
         busy_vcpu_us=totals_by(attempts.instance, attempts.vcpus * (attempts.until - began), count),
+        busy_gpu_us=totals_by(attempts.instance, attempts.gpus * attempts.running_us, count),
         end_reason=_texts(count, recorder.i_end_reason),
     )
 

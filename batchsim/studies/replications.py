@@ -30,7 +30,7 @@ MOST_REPLICATIONS: Final = 10_000
 SUMMARY: Final = "summary.json"
 
 _IS_FOLDER: Final = re.compile(r"replication-\d{4}")
-_RATIOS: Final = frozenset({"utilization"})
+_RATIOS: Final = frozenset({"utilization", "gpu_utilization"})
 _SHARED: Final = ("batchsim", "name", "scenario_sha256", "seed", "region", "currency", "price_date")
 
 

@@ -85,6 +85,7 @@ INSTANCES = {
     "cost_usd": [0.0025, 0.2, 0],
     "busy_vcpu_s": [100, 540, 0],
     "starting_vcpu_s": [20, 39.75, 0],
+    "busy_gpu_s": [0, 170, 0],
 }
 
 
@@ -109,7 +110,14 @@ def test_frames_have_the_declared_columns_in_order_with_the_declared_dtypes():
 
 
 def test_columns_name_their_unit():
-    suffixes = {"_s": "s", "_mib": "MiB", "_usd": "USD", "_vcpu_s": "vCPU s", "_per_hour": "USD/h"}
+    suffixes = {
+        "_s": "s",
+        "_mib": "MiB",
+        "_usd": "USD",
+        "_vcpu_s": "vCPU s",
+        "_gpu_s": "GPU s",
+        "_per_hour": "USD/h",
+    }
     for column in COLUMNS:
         by_name = [unit for suffix, unit in suffixes.items() if column.name.endswith(suffix)]
         if by_name:

@@ -33,11 +33,14 @@ def test_every_value_of_the_summary_is_what_was_computed_by_hand():
             "FAILED": 1,
         },
         "makespan_s": 174,
+        "waiting_jobs": 4,
         "waiting_mean_s": 15.9375,
         "waiting_p50_s": 7.5,
         "waiting_p95_s": pytest.approx(38.9),
         "waiting_p99_s": pytest.approx(42.98),
         "waiting_max_s": 44,
+        "jobs_not_started": 3,
+        "not_started_max_s": 180,
         "execution_mean_s": 61,
         "turnaround_mean_s": 236.75 / 3,
         "bounded_slowdown_mean": pytest.approx((97 / 53 + 104.75 / 100 + 35 / 30) / 3),
@@ -51,6 +54,10 @@ def test_every_value_of_the_summary_is_what_was_computed_by_hand():
         "vcpu_hours_starting": 59.75 / 3600,
         "vcpu_hours_booting": 60 / 3600,
         "vcpu_hours_unused": 220.25 / 3600,
+        "gpu_utilization": 170 / 200,
+        "gpu_hours_used": 170 / 3600,
+        "gpu_hours_paid": 200 / 3600,
+        "gpu_hours_provisioned": 200 / 3600,
         "cost_usd": 0.2025,
         "cost_parts_usd": {"booting": 0.000833, "starting": 0.010214, "used": 0.136388, "unused": 0.055065},
         "cost_unattributed_usd": 0,
@@ -85,6 +92,7 @@ def test_queues_have_the_metrics_of_their_own_jobs():
     assert gpu["waiting_mean_s"] == (4.75 + 10) / 2
     assert gpu["makespan_s"] == 110.25 - 5.5
     assert gpu["utilization"] == 510 / 980
+    assert (gpu["gpu_utilization"], gpu["gpu_hours_used"]) == (170 / 200, 170 / 3600)
     assert sum(queue["utilization"] for queue in queues.values()) == pytest.approx(640 / 980)
     assert empty["jobs"] == 0
     assert [
@@ -114,10 +122,23 @@ def test_the_manifest_says_what_the_result_rests_on():
         "outcome": "horizon",
         "ended_at_s": 200,
         "horizon_s": 200,
-        "assumptions": {"preset": "ideal", "backfill": "none"},
+        "assumptions": {
+            "preset": "ideal",
+            "submitEvaluation": "1s",
+            "dispatchDelay": "1s",
+            "backfill": "none",
+        },
         "not_modelled": ["tags"],
         "workload": {"align": {"source": "generated"}},
-        "scenario": {"batchsim": 1, "name": "small"},
+        "scenario": {
+            "batchsim": 1,
+            "name": "small",
+            "workload": [
+                {"name": "align", "retryStrategy": {"attempts": 2}},
+                {"name": "train", "retryStrategy": {"attempts": 1}},
+                {"name": "index", "retryStrategy": {"attempts": 1}},
+            ],
+        },
     }
 
 

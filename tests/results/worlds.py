@@ -37,7 +37,7 @@ def context_of(classes: list[JobClass], jobs: list[tuple[int, int]], **more: Any
     settings: dict[str, Any] = {
         "name": "small",
         "region": "us-east-1",
-        "scenario": {"batchsim": 1, "name": "small"},
+        "scenario": {"batchsim": 1, "name": "small", "workload": _entries(classes)},
         "digest": "0" * 64,
         "assumptions": {"preset": "ideal", "backfill": "none"},
         "submit_us": np.array([submit for submit, _ in jobs], dtype=np.int64),
@@ -50,6 +50,15 @@ def context_of(classes: list[JobClass], jobs: list[tuple[int, int]], **more: Any
         "version": "0.1.0",
     }
     return RunContext(**(settings | more))
+
+
+def _entries(classes: list[JobClass]) -> list[dict[str, Any]]:
+    attempts = {row.group: {each.attempts for each in classes if each.group == row.group} for row in classes}
+    return [
+        {"name": group, "retryStrategy": {"attempts": min(allowed)}}
+        for group, allowed in attempts.items()
+        if len(allowed) == 1
+    ]
 
 
 def told_by_hand() -> tuple[Recorder, RunContext]:
@@ -83,6 +92,7 @@ def told_by_hand() -> tuple[Recorder, RunContext]:
             InstanceTypeRow("unused", 96, 1, 0, 1),
         ],
         horizon_us=200 * S,
+        assumptions={"preset": "ideal", "submitEvaluation": "1s", "dispatchDelay": "1s", "backfill": "none"},
         seed=7,
         price_date="2026-01-31",
         notes={"align": {"source": "generated"}},
@@ -227,6 +237,11 @@ class _Ticks:
             [(job.submit * world.tick_us, job.job_class) for job in world.jobs],
             environments=[EnvironmentRow(f"env{row}", managed=row == 0) for row in range(world.environments)],
             instance_types=world.kinds,
+            assumptions={
+                "submitEvaluation": f"{world.evaluate * world.tick_us}us",
+                "dispatchDelay": f"{world.dispatch * world.tick_us}us",
+                "backfill": "none",
+            },
             horizon_us=None if world.horizon is None else world.horizon * world.tick_us,
         )
         return recorder, context

@@ -5,6 +5,7 @@ cannot excuse itself. Vectorised: a million jobs take about three seconds.
 
     violations = audit_frames(result.frames, result.summary, result.manifest)     # [] for a good result
     violations = audit_folder("runs/night")
+    violations = audit_replication_folder("runs/nights")      # of the summary above the replications
 """
 
 from __future__ import annotations
@@ -12,8 +13,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from batchsim.errors import ResultError
-from batchsim.results.audit import accounts, capacity, counts, endings, lifecycle, little, order
+from batchsim.results.audit import (
+    accounts,
+    capacity,
+    counts,
+    dependencies,
+    endings,
+    fixed,
+    lifecycle,
+    little,
+    order,
+)
 from batchsim.results.audit.facts import gather
+from batchsim.results.audit.replications import audit_replication_folder, audit_replications
 from batchsim.results.audit.violation import LAWS, Violation
 from batchsim.results.files import read_folder
 
@@ -23,7 +35,14 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["LAWS", "Violation", "audit_folder", "audit_frames"]
+__all__ = [
+    "LAWS",
+    "Violation",
+    "audit_folder",
+    "audit_frames",
+    "audit_replication_folder",
+    "audit_replications",
+]
 
 _CHECKS = (
     lifecycle.time,
@@ -33,11 +52,13 @@ _CHECKS = (
     lifecycle.attempts,
     counts.counts,
     order.fifo,
+    dependencies.dependencies,
     capacity.orphans,
     accounts.cost,
     little.little,
     accounts.work,
     endings.endings,
+    fixed.fixed,
 )
 
 

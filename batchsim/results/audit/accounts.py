@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from batchsim.results.audit.facts import Facts
 
-_VCPU_HOUR_US = S_PER_HOUR * US_PER_S
+_HOUR_US = S_PER_HOUR * US_PER_S
 
 
 def cost(facts: Facts) -> list[Violation]:
@@ -81,16 +81,21 @@ def _cost_so_far(facts: Facts, costs: Ints) -> list[Violation]:
 
 
 def work(facts: Facts) -> list[Violation]:
-    """L15: the vCPU-time of instances and of the summary is that of the attempts."""
+    """L15: the vCPU-time and GPU-time of instances and of the summary is that of the attempts."""
     attempts, instances = facts.attempts, facts.instances
     frame = facts.frames["instances"]
     ran = attempts.started >= 0
     known = attempts.instance >= 0
-    busy_us = attempts.vcpus * np.where(ran, attempts.until - attempts.started, 0)
+    ran_us = np.where(ran, attempts.until - attempts.started, 0)
+    busy_us, gpus_us = attempts.vcpus * ran_us, attempts.gpus * ran_us
     starting_us = attempts.vcpus * (np.where(ran, attempts.started, attempts.until) - attempts.placed)
     used = {}
     found: list[Violation] = []
-    for column, us in (("busy_vcpu_s", busy_us), ("starting_vcpu_s", starting_us)):
+    for column, us in (
+        ("busy_vcpu_s", busy_us),
+        ("starting_vcpu_s", starting_us),
+        ("busy_gpu_s", gpus_us),
+    ):
         used[column] = np.zeros(len(frame), dtype=np.int64)
         np.add.at(used[column], attempts.instance[known], us[known])
         wrong = _whole(frame[column], US_PER_S) != used[column]
@@ -98,7 +103,8 @@ def work(facts: Facts) -> list[Violation]:
     lives = np.where(instances.running < 0, 0, _until(facts, instances.ended) - instances.running)
     boots = np.where(instances.running < 0, 0, _booted(facts) - instances.running)
     provisioned, booting = instances.vcpus * lives, instances.vcpus * boots
-    paid = frame["billed_s"].to_numpy() * instances.vcpus
+    gpus_provisioned = instances.gpus * lives
+    billed_us = frame["billed_s"].to_numpy() * US_PER_S
     for where, part, mine in _parts(facts):
         busy, starting = total(used["busy_vcpu_s"][mine]), total(used["starting_vcpu_s"][mine])
         whole, boot = total(provisioned[mine]), total(booting[mine])
@@ -108,27 +114,33 @@ def work(facts: Facts) -> list[Violation]:
             "provisioned": whole,
             "booting": boot,
             "unused": whole - boot - starting - busy,
-            "paid": total(paid[mine]) * US_PER_S,
+            "paid": total(billed_us[mine] * instances.vcpus[mine]),
         }
-        found += _hours(where, part, sums, busy, whole)
+        found += _hours(where, part, "vcpu_", sums, whole)
+        gpu_sums = {
+            "used": total(used["busy_gpu_s"][mine]),
+            "provisioned": total(gpus_provisioned[mine]),
+            "paid": total(billed_us[mine] * instances.gpus[mine]),
+        }
+        found += _hours(where, part, "gpu_", gpu_sums, gpu_sums["provisioned"])
     owner = np.append(facts.jobs.queue, -1)[attempts.job]
     for code, name, part in queues(facts):
-        busy = total(busy_us[owner == code])
-        found += _hours(f"queues.{name}: ", part, {"used": busy}, busy, total(provisioned))
+        mine = owner == code
+        for kind, us, whole in (("vcpu_", busy_us, provisioned), ("gpu_", gpus_us, gpus_provisioned)):
+            found += _hours(f"queues.{name}: ", part, kind, {"used": total(us[mine])}, total(whole))
     return found
 
 
 def _hours(
-    where: str, part: Mapping[str, Any], vcpu_us: Mapping[str, int], busy: int, whole: int
+    where: str, part: Mapping[str, Any], kind: str, sums_us: Mapping[str, int], whole: int
 ) -> list[Violation]:
     found: list[Violation] = []
-    for name, us in vcpu_us.items():
-        key = f"vcpu_hours_{name}"
-        found += unless(_close(part[key], us / _VCPU_HOUR_US), "L15", f"{where}{key} is not what was worked")
-    expected = busy / whole if whole else None
-    return found + unless(
-        _close(part["utilization"], expected), "L15", f"{where}utilization is not used / provisioned"
-    )
+    for name, us in sums_us.items():
+        key = f"{kind}hours_{name}"
+        found += unless(_close(part[key], us / _HOUR_US), "L15", f"{where}{key} is not what was worked")
+    expected = sums_us["used"] / whole if whole else None
+    key = "gpu_utilization" if kind == "gpu_" else "utilization"
+    return found + unless(_close(part[key], expected), "L15", f"{where}{key} is not used / provisioned")
 
 
 def _parts(facts: Facts) -> Iterator[tuple[str, Mapping[str, Any], npt.NDArray[np.bool_]]]:

@@ -63,6 +63,7 @@ class AttemptFacts:
     until: Ints  # its end, or the run's
     exit_code: Ints
     vcpus: Ints
+    gpus: Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,7 @@ class InstanceFacts:
     ready: Ints
     ended: Ints
     vcpus: Ints
+    gpus: Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,7 @@ def gather(
             ready=reader.instants("instances", "ready_s"),
             ended=reader.instants("instances", "ended_s"),
             vcpus=frames["instances"]["vcpus"].to_numpy(),
+            gpus=frames["instances"]["gpus"].to_numpy(),
         ),
     )
     return facts, reader.problems + _names(facts)
@@ -137,6 +140,7 @@ def _attempt_facts(reader: _Reader, ended_at: int) -> AttemptFacts:
         until=np.where(ended < 0, ended_at, ended),
         exit_code=_exit_codes(frame)[order],
         vcpus=frame["vcpus"].to_numpy()[order],
+        gpus=frame["gpus"].to_numpy()[order],
     )
 
 

@@ -74,6 +74,7 @@ def _figures(
     ended, ran = end >= 0, (end >= 0) & (start >= 0)
     waiting = (start - submit)[start >= 0]
     execution, turnaround = (end - start)[ran], (end - submit)[ended]
+    in_vain = (np.where(ended, end, facts.ended_at) - submit)[start < 0]
     p50, p95, p99 = np.percentile(waiting, (50, 95, 99)) if len(waiting) else (None, None, None)
     slowdown = np.maximum(1, (end - submit)[ran] / np.maximum(execution, _SLOWDOWN_BOUND_US))
     expected = {
@@ -82,11 +83,19 @@ def _figures(
         "waiting_p95_s": p95,
         "waiting_p99_s": p99,
         "waiting_max_s": waiting.max() if len(waiting) else None,
+        "not_started_max_s": in_vain.max() if len(in_vain) else None,
         "execution_mean_s": _mean(execution),
         "turnaround_mean_s": _mean(turnaround),
         "makespan_s": end.max() - submit.min() if ended.any() else None,
     }
-    found: list[Violation] = []
+    found = [
+        *unless(
+            part["waiting_jobs"] == len(waiting), "L14", f"{where}waiting_jobs are not those that started"
+        ),
+        *unless(
+            part["jobs_not_started"] == len(in_vain), "L14", f"{where}jobs_not_started are not the others"
+        ),
+    ]
     for key, us in expected.items():
         value = None if us is None else float(us) / US_PER_S
         found += unless(_close(part[key], value), "L14", f"{where}{key} is not that of the jobs")

@@ -20,11 +20,14 @@ LAWS = {
     "L5": "one live attempt a job at most; attempts as allowed",
     "L6": "at each instant the jobs of a queue are those of its states",
     "L8": "strict FIFO: nobody passes an older RUNNABLE job of the queue",
+    "L11": "a job is RUNNABLE once it is evaluated and all it waits for SUCCEEDED; else it fails",
     "L12": "no attempt outlives its instance",
     "L13": "cost = sum over instances of billed time x price",
     "L14": "Little: the integral of jobs in the system = the sum of turnaround",
-    "L15": "busy vCPU-time = sum over attempts of vCPUs x duration",
+    "L15": "busy vCPU- and GPU-time = sum over attempts of vCPUs and GPUs x duration",
     "L16": "a run ends finished, at its horizon, or stalled with a reason for each waiting job",
+    "L18": "what the scenario fixes is so: names, attempts allowed, fixed delays",
+    "L20": "what replications say together follows from each of them",
 }
 
 
