@@ -18,6 +18,8 @@ class Frame(StrEnum):
     ATTEMPTS = "attempts"
     INSTANCES = "instances"
     TIMESERIES = "timeseries"
+    ARRAYS = "arrays"
+    DEPENDENCIES = "dependencies"
 
 
 def columns(

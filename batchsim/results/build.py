@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from batchsim.results.frames import build_frames
+from batchsim.results.frames import build_frames, job_names
 from batchsim.results.metrics import summarize
+from batchsim.results.relations import arrays_frame, dependencies_frame
 from batchsim.results.result import Result
 from batchsim.results.tables import build_tables
 from batchsim.results.timeseries import build_timeseries
@@ -28,7 +29,8 @@ def build_result(recorder: Recorder, context: RunContext) -> Result:
     # The large frames last: what the others need for a moment is free again by then.
     summary = summarize(tables, context, recorder.outcome)
     timeseries = build_timeseries(tables, context)
-    jobs, attempts, instances = build_frames(tables, recorder, context)
+    names = job_names(context, tables.jobs.job_class)
+    jobs, attempts, instances = build_frames(tables, recorder, context, names)
     return Result(
         jobs=jobs,
         attempts=attempts,
@@ -36,6 +38,8 @@ def build_result(recorder: Recorder, context: RunContext) -> Result:
         timeseries=timeseries,
         summary=summary,
         manifest=build_manifest(recorder, context),
+        arrays=arrays_frame(tables, context, names),
+        dependencies=dependencies_frame(tables, context, names),
     )
 
 

@@ -10,12 +10,17 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from batchsim.results.recording import STATE_NAMES
+
 FRAMES = ("jobs", "attempts", "instances", "timeseries")
+# Only where there are array jobs, and where jobs wait for others.
+OPTIONAL_FRAMES = ("arrays", "dependencies")
 
 TEXT = "string"
 CATEGORY = "category"
 FLOAT = "float64"
 INTEGER = "int64"
+BOOL = "bool"
 NULLABLE_INTEGER = "Int64"
 
 
@@ -30,33 +35,42 @@ class Column(NamedTuple):
 
 
 _JOBS = (
-    ("job", TEXT, "", "name: workload entry and number within it; unique"),
+    ("job", TEXT, "", "name: workload entry, number within it, of a child of an array also :index; unique"),
     ("queue", CATEGORY, "", "job queue"),
     ("group", CATEGORY, "", "workload entry the job comes from"),
+    ("array_index", NULLABLE_INTEGER, "", "of a child of an array job, 0, 1, ..."),
     ("job_definition", CATEGORY, "", "job definition, where there is one"),
+    ("share", CATEGORY, "", "share identifier, where there is one"),
+    ("priority", INTEGER, "", "scheduling priority inside the share"),
     ("state", CATEGORY, "", "state when the run ended; the seven states of AWS Batch, in their order"),
     ("submit_s", FLOAT, "s", "instant of submission"),
     ("runnable_s", FLOAT, "s", "instant the job first became RUNNABLE"),
     ("start_s", FLOAT, "s", "RUNNING instant of the first attempt that ran"),
     ("end_s", FLOAT, "s", "instant the job became SUCCEEDED or FAILED"),
+    ("pending_s", FLOAT, "s", "of jobs with dependencies: time in PENDING; missing while it lasts"),
     ("waiting_s", FLOAT, "s", "start_s - submit_s"),
     ("execution_s", FLOAT, "s", "end_s - start_s; with retries it holds the waits between attempts"),
     ("turnaround_s", FLOAT, "s", "end_s - submit_s"),
     ("attempts", INTEGER, "", "attempts begun, that is, placed on an instance"),
     ("attempts_allowed", INTEGER, "", "attempts of the retry strategy, 1 to 10"),
-    ("vcpus", INTEGER, "vCPU", "requested"),
-    ("memory_mib", INTEGER, "MiB", "requested"),
-    ("gpus", INTEGER, "GPU", "requested"),
+    ("nodes", INTEGER, "", "1, or the nodes of a multi-node job"),
+    ("vcpus", FLOAT, "vCPU", "requested, of all nodes; whole quarters"),
+    ("memory_mib", INTEGER, "MiB", "requested, of all nodes"),
+    ("gpus", INTEGER, "GPU", "requested, of all nodes"),
     ("environment", CATEGORY, "", "compute environment of the last attempt; missing while a retry waits"),
     ("instance", CATEGORY, "", "instance of the last attempt; missing while a retry waits"),
     ("instance_type", CATEGORY, "", "instance type of the last attempt; missing while a retry waits"),
     ("exit_code", NULLABLE_INTEGER, "", "of the last attempt's container, where it had one"),
     ("status_reason", CATEGORY, "", "AWS's statusReason: why the job ended, or why it still waits"),
     ("reason", CATEGORY, "", "AWS's container.reason, where the container runtime gave one"),
+    ("is_cancelled", BOOL, "", "ended because it was cancelled; AWS's isCancelled"),
+    ("is_terminated", BOOL, "", "ended because it was terminated; AWS's isTerminated"),
 )
 _ATTEMPTS = (
     ("job", TEXT, "", "name of the job"),
     ("attempt", INTEGER, "", "1, 2, 3, ... of the job"),
+    ("node", NULLABLE_INTEGER, "", "of a multi-node job, 0, 1, ...: each has a row of its own"),
+    ("is_main", BOOL, "", "False for all but the main node of a multi-node job, which decides the attempt"),
     ("environment", CATEGORY, "", "compute environment"),
     ("instance", CATEGORY, "", "instance whose resources the attempt held from placed_s to ended_s"),
     ("instance_type", CATEGORY, "", "instance type"),
@@ -64,9 +78,10 @@ _ATTEMPTS = (
     ("starting_s", FLOAT, "s", "STARTING: the container instance was told; the image is pulled"),
     ("started_s", FLOAT, "s", "RUNNING: the container is up"),
     ("ended_s", FLOAT, "s", "the resources are free again; missing when the run ended first"),
-    ("vcpus", INTEGER, "vCPU", "reserved"),
+    ("vcpus", FLOAT, "vCPU", "reserved; whole quarters"),
     ("memory_mib", INTEGER, "MiB", "reserved"),
     ("gpus", INTEGER, "GPU", "reserved"),
+    ("gpu_indices", CATEGORY, "", "of the instance's GPUs, such as 0,1; missing without GPUs"),
     ("exit_code", NULLABLE_INTEGER, "", "of the container, where it had one"),
     ("status_reason", CATEGORY, "", "AWS's statusReason of the attempt"),
     ("reason", CATEGORY, "", "AWS's container.reason of the attempt"),
@@ -100,21 +115,59 @@ _TIMESERIES = (
     ("running", INTEGER, "jobs", "jobs in RUNNING"),
     ("succeeded", NULLABLE_INTEGER, "jobs", "queue: jobs SUCCEEDED so far"),
     ("failed", NULLABLE_INTEGER, "jobs", "queue: jobs FAILED so far"),
-    ("reserved_vcpus", INTEGER, "vCPU", "held by attempts that are placed and have not ended"),
-    ("used_vcpus", INTEGER, "vCPU", "held by attempts in RUNNING"),
+    ("reserved_vcpus", FLOAT, "vCPU", "held by attempts that are placed and have not ended"),
+    ("used_vcpus", FLOAT, "vCPU", "held by attempts in RUNNING"),
     ("instances", NULLABLE_INTEGER, "", "environment: instances that are billed"),
     ("booting_vcpus", NULLABLE_INTEGER, "vCPU", "environment: of instances requested and not yet ready"),
     ("provisioned_vcpus", NULLABLE_INTEGER, "vCPU", "environment: of instances that are billed"),
     ("cost_usd", FLOAT, "USD", "environment: cost so far, exact for the instances that have ended"),
 )
+_ARRAYS = (
+    ("job", TEXT, "", "name of the array job; its children are <name>:0, <name>:1, ...; unique"),
+    ("queue", CATEGORY, "", "job queue"),
+    ("group", CATEGORY, "", "workload entry the array comes from"),
+    (
+        "state",
+        CATEGORY,
+        "",
+        "SUBMITTED until a child is RUNNABLE, then PENDING until all have ended",
+    ),
+    ("submit_s", FLOAT, "s", "instant of submission, also of its children"),
+    ("end_s", FLOAT, "s", "end of the last child"),
+    ("size", INTEGER, "jobs", "children"),
+    ("status_reason", CATEGORY, "", "why it FAILED: all children have ended, and one of them FAILED"),
+    *(
+        (
+            state.lower(),
+            INTEGER,
+            "jobs",
+            f"AWS's statusSummary: children {state} when the run ended",
+        )
+        for state in STATE_NAMES
+    ),
+)
+_DEPENDENCIES = (
+    ("job", TEXT, "", "job that waits, or barrier #0, #1, ... that stands for many jobs at once"),
+    ("depends_on", TEXT, "", "job or barrier it waits for; missing: jobs submitted after the run's end"),
+    (
+        "is_patient",
+        BOOL,
+        "",
+        "of a barrier that fails only when all it waits for have ended, as an array does",
+    ),
+)
 
 COLUMNS: tuple[Column, ...] = tuple(
     Column(frame, *column)
-    for frame, columns in zip(FRAMES, (_JOBS, _ATTEMPTS, _INSTANCES, _TIMESERIES), strict=True)
+    for frame, columns in zip(
+        (*FRAMES, *OPTIONAL_FRAMES),
+        (_JOBS, _ATTEMPTS, _INSTANCES, _TIMESERIES, _ARRAYS, _DEPENDENCIES),
+        strict=True,
+    )
     for column in columns
 )
 
 
 def columns_of(frame: str) -> tuple[Column, ...]:
-    """The columns of one of `FRAMES`, in their order."""
+    """The columns of one of `FRAMES` or `OPTIONAL_FRAMES`, in their order."""
     return tuple(column for column in COLUMNS if column.frame == frame)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from batchsim.units import parse_duration
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -31,6 +33,74 @@ class JobClassLike(Protocol):
     def attempts(self) -> int:
         """Attempts allowed, 1 to 10."""
 
+    @property
+    def vcpu_quarters(self) -> int:
+        """The exact vCPUs of all nodes, 4 a vCPU; `vcpus` is rounded up."""
+
+    @property
+    def share(self) -> str | None: ...
+    @property
+    def priority(self) -> int: ...
+    @property
+    def nodes(self) -> NodesLike | None:
+        """Of multi-node jobs."""
+
+
+class NodeGroupLike(Protocol):
+    """What each node of a group of nodes asks for."""
+
+    @property
+    def vcpu_quarters(self) -> int: ...
+    @property
+    def memory_mib(self) -> int: ...
+    @property
+    def gpus(self) -> int: ...
+
+
+class NodesLike(Protocol):
+    """The nodes of a multi-node job: `group_of[node]` is the row of a node in `groups`."""
+
+    @property
+    def groups(self) -> Sequence[NodeGroupLike]: ...
+    @property
+    def group_of(self) -> Sequence[int]: ...
+    @property
+    def main(self) -> int: ...
+
+
+class ArraysLike(Protocol):
+    """The array jobs of a run; the children of one are consecutive jobs, by index.
+
+    array, index   one value a job: the array it is a child of, and its index there; -1: none
+    first, size    one value an array: the job that is its child 0, and how many children it has
+    """
+
+    @property
+    def array(self) -> npt.NDArray[np.int32]: ...
+    @property
+    def index(self) -> npt.NDArray[np.int32]: ...
+    @property
+    def first(self) -> npt.NDArray[np.int64]: ...
+    @property
+    def size(self) -> npt.NDArray[np.int64]: ...
+
+
+class EdgesLike(Protocol):
+    """Who waits for whom: nodes are the jobs and after them barriers, each of which stands for many jobs.
+
+    The successors of node `i` are `successors[successor_start[i] : successor_start[i + 1]]`; it has
+    `waits_for[i]` predecessors. A barrier that is `patient` fails only when all its predecessors have ended.
+    """
+
+    @property
+    def successor_start(self) -> npt.NDArray[np.int64]: ...
+    @property
+    def successors(self) -> npt.NDArray[np.int32]: ...
+    @property
+    def waits_for(self) -> npt.NDArray[np.int32]: ...
+    @property
+    def patient(self) -> npt.NDArray[np.bool_]: ...
+
 
 class EnvironmentRow(NamedTuple):
     """A compute environment; `min_vcpus` and `max_vcpus` are 0 where `managed` is false."""
@@ -56,7 +126,9 @@ class RunContext:
     """The world of one run.
 
     submit_us, job_class, ordinal   one value a job, `submit_us` nondecreasing; a job is named
-                                    `group-ordinal` and `job_class` is its row in `classes`
+                                    `group-ordinal`, a child of an array `group-ordinal:index`;
+                                    `job_class` is its row in `classes`
+    arrays, edges                   which jobs are children of arrays; who waits for whom; None: nobody
     classes                         any objects with the attributes of `JobClassLike`
     queues                          names, in the scenario's order; every class's queue is among them
     environments, instance_types    tables that the recorder's instances refer to by row
@@ -86,5 +158,12 @@ class RunContext:
     price_date: str = ""
     horizon_us: int | None = None
     not_submitted: int = 0
+    arrays: ArraysLike | None = None
+    edges: EdgesLike | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
     not_modelled: Sequence[str] = ()
+
+    @property
+    def evaluation_us(self) -> int:
+        """Time from SUBMITTED to RUNNABLE or PENDING."""
+        return parse_duration(self.assumptions.get("submitEvaluation", 0))

@@ -1,4 +1,4 @@
-"""A result's folder: four frames as Parquet or CSV, `summary.json` and `manifest.json`.
+"""A result's folder: its frames as Parquet or CSV, `summary.json` and `manifest.json`.
 
 Writing: every file is written under a temporary name in the folder itself and flushed to the disk;
 only then are all of them renamed, the manifest last. A folder with a manifest therefore holds a
@@ -23,7 +23,17 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from batchsim.errors import ResultError, UsageError
 from batchsim.results.arrays import STATES, category, nullable, strings
-from batchsim.results.columns import CATEGORY, FLOAT, FRAMES, INTEGER, TEXT, Column, columns_of
+from batchsim.results.columns import (
+    BOOL,
+    CATEGORY,
+    FLOAT,
+    FRAMES,
+    INTEGER,
+    OPTIONAL_FRAMES,
+    TEXT,
+    Column,
+    columns_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,7 +44,11 @@ FORMATS: tuple[Format, ...] = ("parquet", "csv")
 MANIFEST = "manifest.json"
 SUMMARY = "summary.json"
 
-_OURS = {MANIFEST, SUMMARY, *(f"{frame}.{suffix}" for frame in FRAMES for suffix in FORMATS)}
+_OURS = {
+    MANIFEST,
+    SUMMARY,
+    *(f"{frame}.{suffix}" for frame in (*FRAMES, *OPTIONAL_FRAMES) for suffix in FORMATS),
+}
 _FORMULA = r"^('*[=+\-@\t\r\n])"
 _NEUTRALISED = r"^'('*[=+\-@\t\r\n])"
 
@@ -57,7 +71,7 @@ def write_folder(
     try:
         _prepare(target)
         files: dict[str, Callable[[BinaryIO], None]] = {
-            f"{name}.{suffix}": _frame_writer(frames[name], suffix) for name in FRAMES
+            f"{name}.{suffix}": _frame_writer(frame, suffix) for name, frame in frames.items()
         }
         files[SUMMARY] = _json_writer(summary)
         files[MANIFEST] = _json_writer(manifest)
@@ -87,7 +101,8 @@ def read_folder(
         )
     manifest = _read_json(source / MANIFEST)
     summary = _read_json(source / SUMMARY)
-    return {name: _read_frame(source, name) for name in FRAMES}, summary, manifest
+    names = [*FRAMES, *(name for name in OPTIONAL_FRAMES if _paths(source, name))]
+    return {name: _read_frame(source, name) for name in names}, summary, manifest
 
 
 # --- writing ----------------------------------------------------------------------------------
@@ -220,8 +235,12 @@ def _read_json(path: Path) -> dict[str, Any]:
     return value
 
 
+def _paths(folder: Path, name: str) -> list[Path]:
+    return [path for suffix in FORMATS if (path := folder / f"{name}.{suffix}").is_file()]
+
+
 def _read_frame(folder: Path, name: str) -> pd.DataFrame:
-    paths = [path for suffix in FORMATS if (path := folder / f"{name}.{suffix}").is_file()]
+    paths = _paths(folder, name)
     if not paths:
         raise ResultError(
             file=str(folder), expected=f"{name}.parquet or {name}.csv", found="neither", hint="run it again"
@@ -242,7 +261,7 @@ def _read_frame(folder: Path, name: str) -> pd.DataFrame:
 
 
 def _read_csv(path: Path, name: str) -> pa.Table:
-    types = {TEXT: pa.large_string(), CATEGORY: pa.string(), FLOAT: pa.float64()}
+    types = {TEXT: pa.large_string(), CATEGORY: pa.string(), FLOAT: pa.float64(), BOOL: pa.bool_()}
     options = pa_csv.ConvertOptions(
         column_types={column.name: types.get(column.dtype, pa.int64()) for column in columns_of(name)},
         null_values=[""],
@@ -267,6 +286,8 @@ def _from_arrow(table: pa.Table, column: Column) -> Any:
         return strings(values.cast(pa.large_string()))
     if column.dtype == CATEGORY:
         return _category_from_arrow(values, column)
+    if column.dtype == BOOL:
+        return values.cast(pa.bool_()).to_numpy(zero_copy_only=False)
     if column.dtype == FLOAT:
         return values.cast(pa.float64()).to_numpy(zero_copy_only=False)
     missing = values.is_null().to_numpy(zero_copy_only=False)

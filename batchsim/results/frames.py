@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 
 from batchsim.results.arrays import STATES, assemble, category, nullable, rows_in_use, seconds, strings
-from batchsim.results.tables import class_column
+from batchsim.results.recorded import QUARTERS, class_column
 from batchsim.units import US_PER_S, UUSD_PER_USD
 
 if TYPE_CHECKING:
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
     from batchsim.results.context import RunContext
     from batchsim.results.exact import Ints
+    from batchsim.results.recorded import Text
     from batchsim.results.recording import Recorder
-    from batchsim.results.tables import Tables, Text
+    from batchsim.results.tables import Tables
 
 
 def build_frames(
-    tables: Tables, recorder: Recorder, context: RunContext
+    tables: Tables, recorder: Recorder, context: RunContext, names: pa.Array
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """The jobs, attempts and instances frames of one run."""
-    names = _job_names(context, tables.jobs.job_class)
+    """The jobs, attempts and instances frames of one run; `names` are those of the jobs."""
     instances = instance_names(recorder)
-    jobs = _jobs_frame(tables, context, names, instances)
+    jobs = _jobs_frame(tables, recorder, names, instances, context)
     attempts = _attempts_frame(tables, context, names, instances)
     return jobs, attempts, _instances_frame(tables, context, instances)
 
@@ -58,15 +58,42 @@ def _text(text: Text) -> pd.Categorical:
     return category(text.codes, text.names)
 
 
-def _job_names(context: RunContext, job_class: Ints) -> pa.Array:
+def job_names(context: RunContext, job_class: Ints) -> pa.Array:
+    """`<group>-<ordinal>` of each job, of a child of an array with `:<index>` behind."""
     groups = pa.array([row.group for row in context.classes], pa.large_string())
     numbers = pa.array(context.ordinal[: len(job_class)]).cast(pa.large_string())
     hyphen = pa.scalar("-", pa.large_string())
-    return pc.binary_join_element_wise(groups.take(pa.array(job_class)), numbers, hyphen)
+    names = pc.binary_join_element_wise(groups.take(pa.array(job_class)), numbers, hyphen)
+    if context.arrays is None:
+        return names
+    index = context.arrays.index[: len(job_class)]
+    colon = pa.scalar(":", pa.large_string())
+    children = pc.binary_join_element_wise(names, pa.array(index).cast(pa.large_string()), colon)
+    return pc.if_else(pa.array(index >= 0), children, names)
+
+
+def _array_index(context: RunContext, jobs: int) -> Any:
+    index = np.full(jobs, -1) if context.arrays is None else context.arrays.index[:jobs]
+    return nullable(index, index < 0)
+
+
+def _requested(recorder: Recorder, jobs: int, what: str) -> npt.NDArray[np.bool_]:
+    flags = np.zeros(recorder.jobs, dtype=np.bool_)
+    flags[[job for job, request in recorder.requested.items() if request == what]] = True
+    return flags[:jobs]
+
+
+def _gpu_indices(masks: Ints) -> pd.Categorical:
+    """The bits of each mask as text, such as 0,1."""
+    found, codes = np.unique(masks, return_inverse=True)
+    texts = [
+        ",".join(str(bit) for bit in range(mask.bit_length()) if mask >> bit & 1) for mask in found.tolist()
+    ]
+    return category(codes, [text or None for text in texts])
 
 
 def _jobs_frame(
-    tables: Tables, context: RunContext, names: pa.Array, instances: Sequence[str]
+    tables: Tables, recorder: Recorder, names: pa.Array, instances: Sequence[str], context: RunContext
 ) -> pd.DataFrame:
     jobs = tables.jobs
     classes = context.classes
@@ -75,12 +102,16 @@ def _jobs_frame(
         "job": strings(names),
         "queue": category(jobs.job_class, [row.queue for row in classes], used),
         "group": category(jobs.job_class, [row.group for row in classes], used),
+        "array_index": _array_index(context, len(jobs.submit)),
         "job_definition": category(jobs.job_class, [row.job_definition for row in classes], used),
+        "share": category(jobs.job_class, [row.share for row in classes], used),
+        "priority": class_column(context, jobs.job_class, "priority"),
         "state": pd.Categorical.from_codes(jobs.state.astype(np.int8), dtype=STATES),
         "submit_s": seconds(jobs.submit),
         "runnable_s": seconds(jobs.runnable),
         "start_s": seconds(jobs.start),
         "end_s": seconds(jobs.end),
+        "pending_s": seconds(jobs.pending),
         "waiting_s": spans(jobs.submit, jobs.start),
         "execution_s": spans(jobs.start, jobs.end),
         "turnaround_s": spans(jobs.submit, jobs.end),
@@ -89,8 +120,13 @@ def _jobs_frame(
         "exit_code": nullable(jobs.exit_code, jobs.exit_code < 0),
         "status_reason": _text(jobs.status_reason),
         "reason": _text(jobs.reason),
+        "is_cancelled": _requested(recorder, len(jobs.submit), "cancelled"),
+        "is_terminated": _requested(recorder, len(jobs.submit), "terminated"),
+        "nodes": _nodes(context, jobs.job_class),
+        "vcpus": class_column(context, jobs.job_class, "vcpu_quarters") / QUARTERS,
+        "memory_mib": class_column(context, jobs.job_class, "memory_mib"),
+        "gpus": class_column(context, jobs.job_class, "gpus"),
     }
-    columns |= _needs(context, jobs.job_class)
     columns |= _places(tables, context, jobs.instance, instances)
     return assemble("jobs", columns)
 
@@ -98,11 +134,13 @@ def _jobs_frame(
 def _attempts_frame(
     tables: Tables, context: RunContext, names: pa.Array, instances: Sequence[str]
 ) -> pd.DataFrame:
-    attempts = tables.attempts
+    attempts = tables.holds
     every_job_once = len(attempts.job) == len(names) and (attempts.number == 1).all()
     columns = {
         "job": strings(names if every_job_once else names.take(pa.array(attempts.job))),
         "attempt": attempts.number.astype(np.int64),
+        "node": nullable(attempts.node, attempts.node < 0),
+        "is_main": _is_main(context, tables.jobs.job_class[attempts.job], attempts.node),
         "placed_s": seconds(attempts.placed),
         "starting_s": seconds(attempts.starting),
         "started_s": seconds(attempts.started),
@@ -110,8 +148,11 @@ def _attempts_frame(
         "exit_code": nullable(attempts.exit_code, attempts.exit_code < 0),
         "status_reason": _text(attempts.status_reason),
         "reason": _text(attempts.reason),
+        "vcpus": attempts.quarters / QUARTERS,
+        "memory_mib": attempts.memory_mib,
+        "gpus": attempts.gpus,
+        "gpu_indices": _gpu_indices(attempts.gpu_mask),
     }
-    columns |= _needs(context, tables.jobs.job_class[attempts.job])
     columns |= _places(tables, context, attempts.instance, instances)
     return assemble("attempts", columns)
 
@@ -134,15 +175,21 @@ def _instances_frame(tables: Tables, context: RunContext, names: Sequence[str]) 
         "usd_per_hour": rows.price / UUSD_PER_USD,
         "billed_s": rows.billed_s,
         "cost_usd": rows.cost / UUSD_PER_USD,
-        "busy_vcpu_s": rows.busy_vcpu_us / US_PER_S,
-        "starting_vcpu_s": rows.starting_vcpu_us / US_PER_S,
+        "busy_vcpu_s": rows.busy_quarter_us / (QUARTERS * US_PER_S),
+        "starting_vcpu_s": rows.starting_quarter_us / (QUARTERS * US_PER_S),
         "busy_gpu_s": rows.busy_gpu_us / US_PER_S,
     }
     return assemble("instances", columns)
 
 
-def _needs(context: RunContext, job_class: Ints) -> dict[str, Ints]:
-    return {name: class_column(context, job_class, name) for name in ("vcpus", "memory_mib", "gpus")}
+def _nodes(context: RunContext, job_class: Ints) -> Ints:
+    numbers = [1 if row.nodes is None else len(row.nodes.group_of) for row in context.classes]
+    return np.array(numbers, dtype=np.int64)[job_class]
+
+
+def _is_main(context: RunContext, job_class: Ints, node: Ints) -> npt.NDArray[np.bool_]:
+    main = np.array([-1 if row.nodes is None else row.nodes.main for row in context.classes], dtype=np.int64)
+    return np.asarray(main[job_class] == node)
 
 
 def _places(

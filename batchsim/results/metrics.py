@@ -3,7 +3,8 @@
 Means are sums of integer microseconds divided once; money is integer micro-USD until the last division.
 A key without a value (no job has started, say) is None. Keys, units as in the names:
 
-    jobs, jobs_started, attempts      counted; `jobs_not_submitted`: the run ended before their submission
+    jobs, jobs_started, attempts      counted, an attempt of many nodes once; `jobs_not_submitted`:
+                                      the run ended before their submission
     states                            jobs by state when the run ended, all seven states
     makespan_s                        last end_s - first submit_s
     waiting_mean_s, _p50_, _p95_, _p99_, _max_     of waiting_s: of the jobs that have started, which are
@@ -38,7 +39,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from batchsim.results.cost import add_parts, cost_parts, shares
-from batchsim.results.exact import exact_sum, sums_by, totals_by
+from batchsim.results.exact import exact_sum, sums_by
+from batchsim.results.recorded import QUARTERS
 from batchsim.results.recording import STATE_NAMES
 from batchsim.units import S_PER_HOUR, US_PER_S, UUSD_PER_USD
 
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
 
 SLOWDOWN_BOUND_US = 10 * US_PER_S
 _HOUR_US = S_PER_HOUR * US_PER_S
+_QUARTER_HOUR_US = QUARTERS * _HOUR_US
 
 Summary = dict[str, Any]
 
@@ -61,7 +64,9 @@ def summarize(tables: Tables, context: RunContext, outcome: Outcome) -> Summary:
     """The summary of a run: the whole, then by queue, environment and instance type."""
     rows = tables.instances
     parts = cost_parts(
-        rows.cost, rows.provisioned_vcpu_us, (rows.booting_vcpu_us, rows.starting_vcpu_us, rows.busy_vcpu_us)
+        rows.cost,
+        rows.provisioned_quarter_us,
+        (rows.booting_quarter_us, rows.starting_quarter_us, rows.busy_quarter_us),
     )
     queue_costs = _queue_costs(tables, context)
     every_instance = np.arange(len(rows.type))
@@ -133,10 +138,10 @@ def _instance_metrics(rows: Instances, of: Ints, parts: Sequence[CostParts]) -> 
     provisioned, booting, starting, busy, gpus_provisioned, gpus_busy = (
         exact_sum(column[of])
         for column in (
-            rows.provisioned_vcpu_us,
-            rows.booting_vcpu_us,
-            rows.starting_vcpu_us,
-            rows.busy_vcpu_us,
+            rows.provisioned_quarter_us,
+            rows.booting_quarter_us,
+            rows.starting_quarter_us,
+            rows.busy_quarter_us,
             rows.provisioned_gpu_us,
             rows.busy_gpu_us,
         )
@@ -147,12 +152,12 @@ def _instance_metrics(rows: Instances, of: Ints, parts: Sequence[CostParts]) -> 
         "instances": len(ran),
         "peak_vcpus": _peak_vcpus(rows, ran),
         "utilization": busy / provisioned if provisioned else None,
-        "vcpu_hours_used": busy / _HOUR_US,
+        "vcpu_hours_used": busy / _QUARTER_HOUR_US,
         "vcpu_hours_paid": exact_sum(rows.billed_s[of] * rows.vcpus[of]) / S_PER_HOUR,
-        "vcpu_hours_provisioned": provisioned / _HOUR_US,
-        "vcpu_hours_starting": starting / _HOUR_US,
-        "vcpu_hours_booting": booting / _HOUR_US,
-        "vcpu_hours_unused": (provisioned - booting - starting - busy) / _HOUR_US,
+        "vcpu_hours_provisioned": provisioned / _QUARTER_HOUR_US,
+        "vcpu_hours_starting": starting / _QUARTER_HOUR_US,
+        "vcpu_hours_booting": booting / _QUARTER_HOUR_US,
+        "vcpu_hours_unused": (provisioned - booting - starting - busy) / _QUARTER_HOUR_US,
         "gpu_utilization": gpus_busy / gpus_provisioned if gpus_provisioned else None,
         "gpu_hours_used": gpus_busy / _HOUR_US,
         "gpu_hours_paid": exact_sum(rows.billed_s[of] * rows.gpus[of]) / S_PER_HOUR,
@@ -173,21 +178,21 @@ def _peak_vcpus(rows: Instances, ran: Ints) -> int:
 def _by_queue(
     tables: Tables, context: RunContext, costs: Sequence[int], of_all: Summary
 ) -> dict[str, Summary]:
-    attempts = tables.attempts
+    holds = tables.holds
     jobs = [np.flatnonzero(tables.jobs.queue == row) for row in range(len(context.queues))]
     count = len(context.queues)
-    queue = tables.jobs.queue[attempts.job]
-    used = sums_by(queue, attempts.vcpus * attempts.running_us, count)
-    gpus_used = sums_by(queue, attempts.gpus * attempts.running_us, count)
-    number = totals_by(queue, np.ones_like(queue), count).tolist()
-    provisioned = exact_sum(tables.instances.provisioned_vcpu_us)
+    holder = tables.jobs.queue[holds.job]
+    used = sums_by(holder, holds.quarters * holds.running_us, count)
+    gpus_used = sums_by(holder, holds.gpus * holds.running_us, count)
+    number = np.bincount(tables.jobs.queue[tables.attempts.job], minlength=count).tolist()
+    provisioned = exact_sum(tables.instances.provisioned_quarter_us)
     gpus_provisioned = exact_sum(tables.instances.provisioned_gpu_us)
     return {
         name: {
             **(of_all if len(jobs[row]) == of_all["jobs"] else _job_metrics(tables, jobs[row])),
             "attempts": number[row],
             "utilization": used[row] / provisioned if provisioned else None,
-            "vcpu_hours_used": used[row] / _HOUR_US,
+            "vcpu_hours_used": used[row] / _QUARTER_HOUR_US,
             "gpu_utilization": gpus_used[row] / gpus_provisioned if gpus_provisioned else None,
             "gpu_hours_used": gpus_used[row] / _HOUR_US,
             "cost_usd": costs[row] / UUSD_PER_USD,
@@ -198,10 +203,10 @@ def _by_queue(
 
 def _queue_costs(tables: Tables, context: RunContext) -> list[int]:
     """Micro-USD of each queue: its share of each environment's cost, by reserved vCPU-time."""
-    attempts, rows = tables.attempts, tables.instances
+    holds, rows = tables.holds, tables.instances
     queues, environments = len(context.queues), len(context.environments)
-    cell = rows.environment[attempts.instance] * queues + tables.jobs.queue[attempts.job]
-    reserved = sums_by(cell, attempts.vcpus * (attempts.until - attempts.placed), queues * environments)
+    cell = rows.environment[holds.instance] * queues + tables.jobs.queue[holds.job]
+    reserved = sums_by(cell, holds.quarters * (holds.until - holds.placed), queues * environments)
     costs = [0] * queues
     for row, total in enumerate(sums_by(rows.environment, rows.cost, environments)):
         for queue, share in enumerate(shares(total, reserved[row * queues : (row + 1) * queues])):

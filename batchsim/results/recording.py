@@ -3,7 +3,9 @@
     Recorder(jobs=n)
       job columns        length n        the job's first RUNNABLE instant, its last attempt, its final state
       e_... columns      append-only     attempts that were followed by another one
+      n_... columns      append-only     child nodes of the attempts of multi-node jobs
       i_... columns      append-only     instances, in the order they were requested
+      w_... columns      append-only     what the heads of queues waited for
 
 Every instant is integer microseconds since the run began; -1 means "never". The hot loop indexes the job
 columns directly (`started_us = recorder.started_us; started_us[job] = now`); only rare things are methods.
@@ -40,6 +42,16 @@ class Recorder:
     state         bytearray   SUCCEEDED or FAILED, written when it happens; `finish` fills in the others
     status_reason, reason     dict[int, str], only for jobs that have one. A job with an exit code and no
                               status reason reads "Essential container in task exited" [spec 1.6].
+    gpus          dict[int, int], only for jobs with GPUs: bit mask of those that the last attempt has on its
+                              instance (a multi-node job: on that of its main node); `e_gpus` likewise
+    requested     dict[int, str], "cancelled" or "terminated", for jobs that ended because of it
+
+    An attempt of a multi-node job is that of its main node. Each other node, once it is launched, has a row
+    in n_job, n_attempt, n_node, n_instance, n_placed_us, n_starting_us, n_started_us, n_ended_us and
+    n_exit_code, with the meanings above; -1 for what never came, and for what had not when the run ended.
+
+    From w_at_us on, the head of w_queue waits for w_reason (its numbers and w_detail: `core.waits`), until
+    the queue's next entry.
 
     A driver may write `starting_us`, `started_us`, `i_running_us` and `i_ready_us` as soon as they are
     known, ahead of time: what had not happened when the attempt, the instance or the run ended is erased.
@@ -52,6 +64,7 @@ class Recorder:
         "e_attempt",
         "e_ended_us",
         "e_exit_code",
+        "e_gpus",
         "e_instance",
         "e_job",
         "e_placed_us",
@@ -62,6 +75,7 @@ class Recorder:
         "ended_at_us",
         "ended_us",
         "exit_code",
+        "gpus",
         "i_end_reason",
         "i_ended_us",
         "i_environment",
@@ -72,14 +86,28 @@ class Recorder:
         "i_type",
         "instance",
         "jobs",
+        "n_attempt",
+        "n_ended_us",
+        "n_exit_code",
+        "n_instance",
+        "n_job",
+        "n_node",
+        "n_placed_us",
+        "n_started_us",
+        "n_starting_us",
         "outcome",
         "placed_us",
         "reason",
+        "requested",
         "runnable_us",
         "started_us",
         "starting_us",
         "state",
         "status_reason",
+        "w_at_us",
+        "w_detail",
+        "w_queue",
+        "w_reason",
     )
 
     def __init__(self, jobs: int) -> None:
@@ -95,6 +123,8 @@ class Recorder:
         self.state = bytearray(jobs)
         self.status_reason: dict[int, str] = {}
         self.reason: dict[int, str] = {}
+        self.gpus: dict[int, int] = {}
+        self.requested: dict[int, str] = {}
 
         self.e_job = array("q")
         self.e_attempt = array("b")
@@ -106,6 +136,17 @@ class Recorder:
         self.e_exit_code = array("q")
         self.e_status_reason: dict[int, str] = {}
         self.e_reason: dict[int, str] = {}
+        self.e_gpus: dict[int, int] = {}
+
+        self.n_job = array("q")
+        self.n_attempt = array("b")
+        self.n_node = array("q")
+        self.n_instance = array("q")
+        self.n_placed_us = array("q")
+        self.n_starting_us = array("q")
+        self.n_started_us = array("q")
+        self.n_ended_us = array("q")
+        self.n_exit_code = array("q")
 
         self.i_environment = array("q")
         self.i_type = array("q")
@@ -116,14 +157,19 @@ class Recorder:
         self.i_end_reason: dict[int, str] = {}
         self.i_name: dict[int, str] = {}
 
+        self.w_queue = array("i")
+        self.w_at_us = array("q")
+        self.w_reason = array("b")
+        self.w_detail = array("i")
+
         self.ended_at_us = -1
         self.outcome: Outcome | None = None
 
     def keep_attempt(self, job: int) -> None:
         """Move the job's ended attempt to the earlier ones, because the job goes back to RUNNABLE.
 
-        To be called once `ended_us` (and, where there is one, `exit_code`, `status_reason`, `reason`) of
-        that attempt is written. The job's own columns are then as if no attempt had been made, save for
+        To be called once `ended_us` (and, where there is one, `exit_code`, `status_reason`, `reason`, `gpus`)
+        of that attempt is written. The job's own columns are then as if no attempt had been made, save for
         `attempts` and `runnable_us`. A retry is RUNNABLE from the end of the attempt before it.
         """
         ended = self.ended_us[job]
@@ -142,8 +188,25 @@ class Recorder:
             self.e_status_reason[row] = self.status_reason.pop(job)
         if job in self.reason:
             self.e_reason[row] = self.reason.pop(job)
+        if job in self.gpus:
+            self.e_gpus[row] = self.gpus.pop(job)
         self.placed_us[job] = self.starting_us[job] = self.started_us[job] = self.ended_us[job] = -1
         self.instance[job] = self.exit_code[job] = -1
+
+    def add_node(self, job: int, attempt: int, node: int, instance: int, placed_us: int) -> int:
+        """Add a child node of an attempt and give its row; the driver then writes its other columns.
+
+        It may write all of them ahead of time, but must correct its end if the main node ends before.
+        """
+        row = len(self.n_job)
+        self.n_job.append(job)
+        self.n_attempt.append(attempt)
+        self.n_node.append(node)
+        self.n_instance.append(instance)
+        self.n_placed_us.append(placed_us)
+        for column in (self.n_starting_us, self.n_started_us, self.n_ended_us, self.n_exit_code):
+            column.append(-1)
+        return row
 
     def add_instance(self, environment: int, instance_type: int, requested_us: int, name: str = "") -> int:
         """Add an instance and give its row; the driver then writes its `i_..._us` columns.
@@ -178,10 +241,13 @@ class Recorder:
         last = np.where(ended < 0, ended_at_us, ended)
         for column in (self.runnable_us, self.starting_us, self.started_us):
             _erase_after(column, last)
-        i_ended = _view(self.i_ended_us)
-        i_last = np.where(i_ended < 0, ended_at_us, i_ended)
-        for column in (self.i_running_us, self.i_ready_us):
-            _erase_after(column, i_last)
+        for ends, begins in (
+            (self.i_ended_us, (self.i_running_us, self.i_ready_us)),
+            (self.n_ended_us, (self.n_starting_us, self.n_started_us)),
+        ):
+            end = _view(ends)
+            for column in begins:
+                _erase_after(column, np.where(end < 0, ended_at_us, end))
         self._settle_states()
 
     def _settle_states(self) -> None:

@@ -25,6 +25,8 @@ class Result:
     attempts    one row an attempt, by job, then by number
     instances   one row an instance, in the order in which they were requested
     timeseries  one row an instant and queue or compute environment
+    arrays      one row an array job; None if there is none
+    dependencies   one row a job, or barrier, and what it waits for; None if nobody waits
     summary     JSON-able; its keys are described in `batchsim.results.metrics`
     manifest    JSON-able: version, seed, scenario and its hash, assumptions, price date, what is not modelled
     """
@@ -35,18 +37,24 @@ class Result:
     timeseries: pd.DataFrame
     summary: dict[str, Any]
     manifest: dict[str, Any]
+    arrays: pd.DataFrame | None = None
+    dependencies: pd.DataFrame | None = None
 
     @property
     def frames(self) -> dict[str, pd.DataFrame]:
-        return {
+        """By name; those that this result does not have are left out."""
+        frames = {
             "jobs": self.jobs,
             "attempts": self.attempts,
             "instances": self.instances,
             "timeseries": self.timeseries,
+            "arrays": self.arrays,
+            "dependencies": self.dependencies,
         }
+        return {name: frame for name, frame in frames.items() if frame is not None}
 
     def write(self, folder: str | Path, format: Format = "parquet") -> None:  # noqa: A002 - the option's name
-        """Write the folder of six files that `Result.read` and `batchsim audit` read.
+        """Write the folder of files that `Result.read` and `batchsim audit` read.
 
         Files of an earlier result are replaced; a crash leaves no file half-written. Raises ResultError
         when the folder cannot be written to or holds other things.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from batchsim.results.arrays import assemble, category, nullable, seconds
+from batchsim.results.recorded import QUARTERS
 from batchsim.results.recording import FAILED, SUCCEEDED
 from batchsim.units import S_PER_HOUR, US_PER_S, UUSD_PER_USD
 
@@ -18,9 +19,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
+    from batchsim.results.attempts import Attempts
     from batchsim.results.context import RunContext
     from batchsim.results.exact import Ints
-    from batchsim.results.tables import Attempts, Tables
+    from batchsim.results.tables import Tables
 
 MAX_STEPS = 1000
 _DAY_US = 86_400 * US_PER_S
@@ -36,7 +38,9 @@ Series = dict[str, "Ints"]
 def build_timeseries(tables: Tables, context: RunContext) -> pd.DataFrame:
     """One block of rows a queue, then one a compute environment, each on the same grid."""
     grid = Grid.until(tables.ended_at)
-    bins = _attempt_bins(tables.attempts, grid)
+    of_attempts = _attempt_bins(tables.attempts, grid)
+    alike = tables.holds is tables.attempts
+    bins = _Bins(of_attempts, of_attempts if alike else _attempt_bins(tables.holds, grid))
     queues = _queue_series(tables, grid, bins, len(context.queues))
     environments = _environment_series(tables, grid, bins, len(context.environments))
     size = len(grid.instants)
@@ -111,13 +115,14 @@ def grid_step(end_us: int) -> int:
     return -(-end_us // (MAX_STEPS * _DAY_US)) * _DAY_US
 
 
-def _queue_series(tables: Tables, grid: Grid, bins: _AttemptBins, count: int) -> Series:
+def _queue_series(tables: Tables, grid: Grid, bins: _Bins, count: int) -> Series:
     jobs, attempts = tables.jobs, tables.attempts
     queue = jobs.queue
     end = grid.bins(jobs.end)
     failed = jobs.state == FAILED
     never = len(grid.instants)
-    series = _attempt_series(attempts, bins, Groups(grid, queue[attempts.job], count))
+    series = _attempt_series(bins.attempts, Groups(grid, queue[attempts.job], count))
+    series |= _vcpu_series(tables.holds.quarters, bins.holds, Groups(grid, queue[tables.holds.job], count))
 
     def so_far(bins: Ints, groups: Ints) -> Ints:
         return grid.running_sum(bins, groups, count)
@@ -129,8 +134,8 @@ def _queue_series(tables: Tables, grid: Grid, bins: _AttemptBins, count: int) ->
     left_for_good = np.flatnonzero((jobs.end >= 0) & (jobs.runnable >= 0) & (jobs.instance < 0))
     series["runnable"] = (
         so_far(grid.bins(jobs.runnable), queue)
-        + so_far(bins.ended[retried], queue[attempts.job[retried]])
-        - so_far(bins.left_runnable, queue[attempts.job])
+        + so_far(bins.attempts.ended[retried], queue[attempts.job[retried]])
+        - so_far(bins.attempts.left_runnable, queue[attempts.job])
         - so_far(end[left_for_good], queue[left_for_good])
     )
     series["submitted"] = so_far(grid.bins(jobs.submit), queue)
@@ -139,7 +144,7 @@ def _queue_series(tables: Tables, grid: Grid, bins: _AttemptBins, count: int) ->
     return series
 
 
-def _environment_series(tables: Tables, grid: Grid, bins: _AttemptBins, count: int) -> Series:
+def _environment_series(tables: Tables, grid: Grid, bins: _Bins, count: int) -> Series:
     rows = tables.instances
     environment = rows.environment
     never = len(grid.instants)
@@ -149,7 +154,10 @@ def _environment_series(tables: Tables, grid: Grid, bins: _AttemptBins, count: i
 
     instances = Groups(grid, environment, count)
     of_attempts = Groups(grid, environment[tables.attempts.instance], count)
-    series = _attempt_series(tables.attempts, bins, of_attempts)
+    series = _attempt_series(bins.attempts, of_attempts)
+    series |= _vcpu_series(
+        tables.holds.quarters, bins.holds, Groups(grid, environment[tables.holds.instance], count)
+    )
     series["instances"] = instances.level(running, off)
     series["provisioned_vcpus"] = instances.level(running, off, rows.vcpus)
     series["booting_vcpus"] = instances.level(grid.bins(rows.requested), booted, rows.vcpus)
@@ -165,6 +173,11 @@ class _AttemptBins(NamedTuple):
     stopped: Ints
     ended: Ints
     left_runnable: Ints
+
+
+class _Bins(NamedTuple):
+    attempts: _AttemptBins
+    holds: _AttemptBins
 
 
 def _attempt_bins(attempts: Attempts, grid: Grid) -> _AttemptBins:
@@ -183,12 +196,17 @@ def _attempt_bins(attempts: Attempts, grid: Grid) -> _AttemptBins:
     )
 
 
-def _attempt_series(attempts: Attempts, bins: _AttemptBins, groups: Groups) -> Series:
+def _attempt_series(bins: _AttemptBins, groups: Groups) -> Series:
     return {
         "starting": groups.level(bins.starting, bins.left_starting),
         "running": groups.level(bins.started, bins.stopped),
-        "reserved_vcpus": groups.level(bins.placed, bins.ended, attempts.vcpus),
-        "used_vcpus": groups.level(bins.started, bins.stopped, attempts.vcpus),
+    }
+
+
+def _vcpu_series(quarters: Ints, bins: _AttemptBins, groups: Groups) -> Series:
+    return {
+        "reserved_vcpus": groups.level(bins.placed, bins.ended, quarters) / QUARTERS,
+        "used_vcpus": groups.level(bins.started, bins.stopped, quarters) / QUARTERS,
     }
 
 

@@ -76,6 +76,8 @@ def describe(scenario: Scenario, workload: Workload, setup: Setup, not_submitted
         job_class=workload.job_class,
         ordinal=workload.ordinal,
         classes=workload.classes,
+        arrays=workload.arrays,
+        edges=workload.edges,
         queues=[queue.name for queue in plan.queues],
         environments=[
             EnvironmentRow(each.name, each.managed, each.min_vcpus, each.max_vcpus)

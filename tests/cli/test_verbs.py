@@ -17,7 +17,7 @@ from batchsim.cli.instances import Arch, MemoryModel, SortBy
 from batchsim.cli.run import Files
 from batchsim.results import COLUMNS, Result, Violation
 from batchsim.results.audit import LAWS
-from batchsim.results.columns import FRAMES
+from batchsim.results.columns import FRAMES, OPTIONAL_FRAMES
 from batchsim.results.files import Format as FileFormat
 from batchsim.scenario import json_schema, load_scenario
 from batchsim.studies.replications import combine, replicate
@@ -45,7 +45,7 @@ def names(folder: Path) -> list[str]:
         (SortBy, tuple(SORT_KEYS)),
         (Arch, ARCHITECTURES),
         (MemoryModel, MEMORY_MODELS),
-        (Frame, FRAMES),
+        (Frame, (*FRAMES, *OPTIONAL_FRAMES)),
         (Files, get_args(FileFormat)),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,8 @@ import pytest
 from batchsim.errors import ResultError
 from batchsim.results import InstanceTypeRow, Result, build_result
 from batchsim.results.audit import LAWS, Violation, audit_folder, audit_frames
-from batchsim.results.audit.capacity import _by_instance_and_time
-from tests.results.worlds import Job, JobClass, Machine, World, record, told_by_hand
+from batchsim.results.audit.capacity import by_instance_and_time
+from tests.results.worlds import Job, JobClass, Machine, World, record, told_by_hand, told_of_everything
 
 KINDS = [InstanceTypeRow("small", 2, 400, 0, 17_123), InstanceTypeRow("large", 4, 500, 1, 3_600_000)]
 
@@ -49,6 +50,12 @@ def stalled() -> Result:
     return build_result(*record(World(classes, KINDS, 1, [Machine(0, 0)], jobs)))
 
 
+@pytest.fixture(scope="module")
+def everything() -> Result:
+    """Nodes, arrays, dependencies, shares, pods, GPUs, requests: `worlds.EVERYTHING`."""
+    return build_result(*told_of_everything())
+
+
 def broken(result: Result, *changes: tuple[str, str, int, Any], **more: Any) -> list[Violation]:
     """The violations after changing cells, given as (frame, column, row, value)."""
     frames = {name: frame.copy() for name, frame in result.frames.items()}
@@ -74,8 +81,8 @@ def laws(violations: list[Violation]) -> set[str]:
     return {violation.law for violation in violations}
 
 
-def test_the_results_to_be_broken_are_good(horizon, finished, retried, stalled):
-    for result in (horizon, finished, retried, stalled):
+def test_the_results_to_be_broken_are_good(horizon, finished, retried, stalled, everything):
+    for result in (horizon, finished, retried, stalled, everything):
         assert [str(violation) for violation in result.audit()] == []
     assert finished.jobs["start_s"].tolist() == [1, 1, 9, 13]
     assert retried.attempts["status_reason"].str.startswith("Host EC2").sum() == 1
@@ -173,6 +180,69 @@ PLANTED = {
     "a job of another group": ("horizon", "L18", ("jobs", "group", 3, "index")),
     "a name without a number": ("horizon", "L18", ("jobs", "job", 6, "align-x")),
     "GPU-time a microsecond more": ("horizon", "L15", ("instances", "busy_gpu_s", 1, 170.000001)),
+    "a GPU that the instance lacks": ("horizon", "L19", ("attempts", "gpu_indices", 2, "1")),
+    "two GPUs for one": ("horizon", "L19", ("attempts", "gpu_indices", 2, "0,1")),
+    "no GPU for one": ("horizon", "L19", ("attempts", "gpu_indices", 2, None)),
+    "a GPU for none": ("horizon", "L19", ("attempts", "gpu_indices", 0, "0")),
+    "GPUs that are no numbers": ("horizon", "L19", ("attempts", "gpu_indices", 2, "one")),
+    "another priority": ("horizon", "L18", ("jobs", "priority", 0, 1)),
+    "a share that nobody submits for": ("horizon", "L18", ("jobs", "share", 0, "red")),
+    "an index of no array": ("horizon", "L18", ("jobs", "array_index", 0, 0)),
+    "cancelled, yet it SUCCEEDED": ("horizon", "L2", ("jobs", "is_cancelled", 0, True)),
+    "terminated, yet it goes on": ("horizon", "L2", ("jobs", "is_terminated", 3, True)),
+    "parts of a vCPU": ("horizon", "L3", ("attempts", "vcpus", 0, 2.1)),
+    "half a node": ("finished", "L5", ("attempts", "node", 0, 0)),
+    "a second node": ("finished", "L5", ("jobs", "nodes", 0, 2)),
+    "not a main node": ("finished", "L5", ("attempts", "is_main", 0, False)),
+    "a node of another instance's": ("everything", "L4", ("attempts", "instance", 0, "i-00000000000000004")),
+    "two nodes on one instance": ("everything", "L4", ("attempts", "instance", 0, "i-00000000000000002")),
+    "somebody beside a node": ("everything", "L4", ("attempts", "instance", 6, "i-00000000000000000")),
+    "a node in another environment": ("everything", "L4", ("attempts", "environment", 3, "lab")),
+    "a node twice": ("everything", "L5", ("attempts", "node", 0, 2)),
+    "a node too many": ("everything", "L5", ("attempts", "node", 2, 3)),
+    "no node": ("everything", "L5", ("attempts", "node", 0, pd.NA)),
+    "a node of no attempt": ("everything", "L5", ("attempts", "attempt", 0, 3)),
+    "two main nodes": ("everything", "L5", ("attempts", "is_main", 0, True)),
+    "no main node": ("everything", "L5", ("attempts", "is_main", 1, False)),
+    "a node before its main node": ("everything", "L5", ("attempts", "starting_s", 0, 7.5)),
+    "a node placed before its main node": ("everything", "L5", ("attempts", "placed_s", 3, 27.0)),
+    "a node that outlives its main node": ("everything", "L5", ("attempts", "ended_s", 3, 61.0)),
+    "a node that never ends": ("everything", "L5", ("attempts", "ended_s", 2, np.nan)),
+    "a node with too much": ("everything", "L3", ("attempts", "vcpus", 0, 1.5)),
+    "a node with too little": ("everything", "L3", ("attempts", "memory_mib", 2, 499)),
+    "a quarter more": ("everything", "L3", ("attempts", "vcpus", 6, 0.5)),
+    "an eighth of a vCPU": ("everything", "L3", ("jobs", "vcpus", 1, 0.125)),
+    "a node's work": ("everything", "L15", ("attempts", "started_s", 0, 9.5)),
+    "one GPU for two jobs": ("everything", "L19", ("attempts", "gpu_indices", 6, "1")),
+    "one GPU for two jobs, again": ("everything", "L19", ("attempts", "gpu_indices", 15, "1")),
+    "a third GPU of two": ("everything", "L19", ("attempts", "gpu_indices", 7, "2")),
+    "a GPU of a node": ("everything", "L19", ("attempts", "gpu_indices", 1, "0")),
+    "RUNNABLE before its dependency ended": ("everything", "L11", ("jobs", "runnable_s", 6, 52.9)),
+    "RUNNABLE after its dependency ended": ("everything", "L11", ("jobs", "runnable_s", 7, 75.1)),
+    "RUNNABLE though a dependency failed": ("everything", "L11", ("jobs", "runnable_s", 10, 80.0)),
+    "RUNNABLE without its dependency": ("everything", "L11", ("jobs", "runnable_s", 14, 100.0)),
+    "failed before its dependency": ("everything", "L11", ("jobs", "end_s", 10, 79.0)),
+    "failed long after its dependency": ("everything", "L11", ("jobs", "end_s", 10, 81.0)),
+    "failed for another reason": ("everything", "L11", ("jobs", "status_reason", 10, "bad luck")),
+    "failed for no dependency": ("everything", "L11", ("jobs", "status_reason", 8, "Dependent Job failed")),
+    "SUBMITTED though it was evaluated": ("horizon", "L11", ("jobs", "submit_s", 6, 198.0)),
+    "PENDING for nothing": ("horizon", "L11", ("jobs", "state", 6, "PENDING")),
+    "PENDING for longer": ("everything", "L11", ("jobs", "pending_s", 6, 42.5)),
+    "PENDING without a dependency": ("everything", "L11", ("jobs", "pending_s", 0, 1.0)),
+    "PENDING no more": ("everything", "L11", ("jobs", "pending_s", 14, 1.0)),
+    "the dependency failed": ("everything", "L11", ("jobs", "state", 13, "FAILED")),
+    "an edge to another job": ("everything", "L11", ("dependencies", "depends_on", 9, "slow-0")),
+    "an edge of another job": ("everything", "L11", ("dependencies", "job", 4, "big-1")),
+    "an edge to nowhere": ("everything", "L11", ("dependencies", "depends_on", 0, "nobody-0")),
+    "an edge to the future": ("everything", "L11", ("dependencies", "depends_on", 9, None)),
+    "a barrier without patience": ("everything", "L11", ("dependencies", "is_patient", 10, False)),
+    "a patient job": ("everything", "L11", ("dependencies", "is_patient", 0, True)),
+    "a child of another array": ("everything", "L21", ("jobs", "job", 9, "part-0:1")),
+    "a child too many": ("everything", "L21", ("arrays", "size", 0, 4)),
+    "a child FAILED, the array not": ("everything", "L21", ("arrays", "state", 1, "SUCCEEDED")),
+    "an array that ended with its first child": ("everything", "L21", ("arrays", "end_s", 1, 30.0)),
+    "an array of another name": ("everything", "L21", ("arrays", "job", 0, "part-1")),
+    "an array RUNNING": ("everything", "L21", ("arrays", "state", 0, "RUNNING")),
     "stalled in silence": ("stalled", "L16", ("jobs", "status_reason", 2, None)),
 }
 
@@ -262,13 +332,13 @@ def test_a_run_must_end_as_its_states_say(horizon, finished, stalled):
 
 # What nothing else in a result tells: names for people, reasons, sizes that were not reached.
 UNTOLD = {
-    "jobs": {"job_definition", "reason", "status_reason"},
+    "jobs": {"job_definition", "reason", "status_reason", "is_terminated"},
     "attempts": {"status_reason", "reason"},
     "instances": {"requested_s", "end_reason", "memory_mib", "gpus"},
 }
 # The same of rows to which nothing else refers: a job never placed, an instance that never ran.
 UNTOLD_ALONE = {
-    "jobs": {"job", "submit_s", "vcpus", "memory_mib", "gpus"},
+    "jobs": {"job", "submit_s", "vcpus", "memory_mib", "gpus", "nodes", "is_cancelled"},
     "attempts": set(),
     "instances": {"instance", "instance_type", "usd_per_hour"},
 }
@@ -280,30 +350,50 @@ def another(values: pd.Series, row: int) -> Any:
     if values.dtype == "category":
         names = [name for name in values.cat.categories if name != old]
         return names[0] if names else "another"
+    if values.dtype == "bool":
+        return not old
     if values.dtype == "string":
         return f"{old}x"
     if pd.isna(old):
         return 1
     if values.name == "usd_per_hour":
-        return old * 2
+        return old * 2 + 1
     return old + (1e-6 if values.dtype == "float64" else 1)
 
 
-@pytest.mark.parametrize("which", ["horizon", "finished", "retried", "stalled"])
-@pytest.mark.parametrize("frame", ["jobs", "attempts", "instances"])
+SOME_ROWS = {"jobs": (0, 1, 6, 9, 10, 11, 12, 14), "attempts": (0, 1, 3, 6, 15, 16), "instances": (1,)}
+
+
+@pytest.mark.parametrize(
+    ("which", "frame"),
+    [
+        *itertools.product(
+            ["horizon", "finished", "retried", "stalled", "everything"], ["jobs", "attempts", "instances"]
+        ),
+        ("everything", "arrays"),
+    ],
+)
 def test_no_cell_can_be_changed_without_being_noticed(which, frame, request):
     result = request.getfixturevalue(which)
     rows = result.frames[frame]
-    alone = {"jobs": rows.get("attempts"), "attempts": rows.get("attempt"), "instances": rows.get("billed_s")}
+    alone = {
+        "jobs": rows.get("attempts"),
+        "attempts": rows.get("attempt"),
+        "instances": rows.get("billed_s"),
+        "arrays": rows.get("size"),
+    }
     unnoticed = []
-    for column in rows.columns.difference(UNTOLD[frame]):
-        for row in range(len(rows)):
+    for column in rows.columns.difference(UNTOLD.get(frame, set())):
+        for row in SOME_ROWS.get(frame, range(len(rows))) if which == "everything" else range(len(rows)):
             failed = (
                 (frame, column) == ("attempts", "exit_code")
                 and not pd.isna(old := rows[column][row])
-                and old > 0
+                and (old > 0 or not rows["is_main"][row])
             )
-            untold = failed or (alone[frame][row] == 0 and column in UNTOLD_ALONE[frame])
+            of_nodes = (frame, column) == ("jobs", "nodes") and rows[column][row] > 1
+            untold = (
+                failed or of_nodes or (alone[frame][row] == 0 and column in UNTOLD_ALONE.get(frame, set()))
+            )
             value = another(rows[column], row)
             if not untold and not broken(result, (frame, column, row, value)):
                 unnoticed.append(f"{column}[{row}] = {value!r}")
@@ -356,8 +446,8 @@ def test_events_too_far_apart_for_one_integer_are_in_the_same_order():
     instance = rng.integers(0, 5, 200)
     begin = rng.integers(0, 40, 200)
     end = begin + rng.integers(1, 20, 200)
-    near = _by_instance_and_time(instance, begin, end)
-    far = _by_instance_and_time(instance * 10**6, begin * 10**12, end * 10**12)
+    near = by_instance_and_time(instance, begin, end)
+    far = by_instance_and_time(instance * 10**6, begin * 10**12, end * 10**12)
     instants, instances = np.concatenate((begin, end)), np.concatenate((instance, instance))
     told = [list(zip(instances[order], instants[order], order < 200, strict=True)) for order in (near, far)]
     assert told[0] == told[1] == sorted(told[0])

@@ -253,10 +253,10 @@ def test_a_missing_column_a_missing_frame_and_a_hole_in_a_column_are_named(resul
     result.jobs.drop(columns="gpus").to_parquet(tmp_path / "jobs.parquet")
     with pytest.raises(ResultError, match=r"jobs\.parquet.*gpus"):
         Result.read(tmp_path)
-    result.jobs.astype({"vcpus": "Int64"}).replace({"vcpus": {1: pd.NA}}).to_parquet(
+    result.jobs.astype({"memory_mib": "Int64"}).replace({"memory_mib": {100: pd.NA}}).to_parquet(
         tmp_path / "jobs.parquet"
     )
-    with pytest.raises(ResultError, match="column vcpus has a missing value in row 5"):
+    with pytest.raises(ResultError, match="column memory_mib has a missing value in row 5"):
         Result.read(tmp_path)
     (tmp_path / "jobs.parquet").unlink()
     with pytest.raises(ResultError, match=r"jobs\.parquet or jobs\.csv"):

@@ -8,7 +8,7 @@ import pytest
 
 from batchsim.errors import ContractError
 from batchsim.results import COLUMNS, Recorder, build_result, columns_of
-from batchsim.results.columns import FRAMES
+from batchsim.results.columns import FRAMES, OPTIONAL_FRAMES
 from batchsim.results.frames import instance_id
 from tests.results.worlds import (
     Job,
@@ -30,17 +30,22 @@ JOBS = {
     "job": ["align-0", "train-0", "align-1", "train-1", "train-2", "index-0", "align-2"],
     "queue": ["bulk", "gpu", "bulk", "gpu", "gpu", "own", "bulk"],
     "group": ["align", "train", "align", "train", "train", "index", "align"],
+    "array_index": [None] * 7,
     "job_definition": ["align-def", None, "align-def", None, None, None, "align-def"],
+    "share": [None] * 7,
+    "priority": [0] * 7,
     "state": ["SUCCEEDED", "SUCCEEDED", "RUNNABLE", "RUNNING", "RUNNABLE", "FAILED", "SUBMITTED"],
     "submit_s": [1, 5.5, 20, 120, 130, 140, 199.5],
     "runnable_s": [2, 6.5, 21, 121, 131, 141, None],
     "start_s": [45, 10.25, None, 130, None, 145, None],
     "end_s": [98, 110.25, None, None, None, 175, None],
+    "pending_s": [0] * 7,
     "waiting_s": [44, 4.75, None, 10, None, 5, None],
     "execution_s": [53, 100, None, None, None, 30, None],
     "turnaround_s": [97, 104.75, None, None, None, 35, None],
     "attempts": [2, 1, 1, 1, 0, 1, 0],
     "attempts_allowed": [2, 1, 2, 1, 1, 1, 2],
+    "nodes": [1] * 7,
     "vcpus": [2, 3, 2, 3, 3, 1, 2],
     "memory_mib": [1000, 8000, 1000, 8000, 8000, 100, 1000],
     "gpus": [0, 1, 0, 1, 1, 0, 0],
@@ -50,10 +55,14 @@ JOBS = {
     "exit_code": [0, 0, None, None, None, 137, None],
     "status_reason": [EXITED, EXITED, None, None, None, TIMED_OUT, None],
     "reason": [None, None, None, None, None, "=killed", None],
+    "is_cancelled": [False] * 7,
+    "is_terminated": [False] * 7,
 }
 ATTEMPTS = {
     "job": ["align-0", "align-0", "train-0", "align-1", "train-1", "index-0"],
     "attempt": [1, 2, 1, 1, 1, 1],
+    "node": [None] * 6,
+    "is_main": [True] * 6,
     "environment": ["cloud", "cloud", "lab", "cloud", "lab", "lab"],
     "instance": [FIRST, FIRST, "box-7", FIRST, "box-7", "box-7"],
     "instance_type": ["small", "small", "big", "small", "big", "big"],
@@ -64,6 +73,7 @@ ATTEMPTS = {
     "vcpus": [2, 2, 3, 2, 3, 1],
     "memory_mib": [1000, 1000, 8000, 1000, 8000, 100],
     "gpus": [0, 0, 1, 0, 1, 0],
+    "gpu_indices": [None, None, "0", None, "0", None],
     "exit_code": [1, 0, 0, None, None, 137],
     "status_reason": [EXITED, EXITED, EXITED, LOST, None, TIMED_OUT],
     "reason": [None, None, None, None, None, "=killed"],
@@ -122,7 +132,7 @@ def test_columns_name_their_unit():
         by_name = [unit for suffix, unit in suffixes.items() if column.name.endswith(suffix)]
         if by_name:
             assert column.unit in by_name, column
-        assert column.frame in FRAMES
+        assert column.frame in (*FRAMES, *OPTIONAL_FRAMES)
         assert column.meaning
     assert len({(column.frame, column.name) for column in COLUMNS}) == len(COLUMNS)
 

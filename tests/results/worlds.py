@@ -12,9 +12,24 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from batchsim.results import EnvironmentRow, InstanceTypeRow, Recorder, Result, RunContext, build_result
-from batchsim.results.recording import FAILED, SUCCEEDED
+from batchsim.results.recording import FAILED, PENDING, SUCCEEDED
+from batchsim.scenario import Dependency
+from batchsim.workload.edges import Rows, build_edges
+from batchsim.workload.table import Arrays
 
 S = 1_000_000
+
+
+class NodeGroup(NamedTuple):
+    vcpu_quarters: int
+    memory_mib: int = 100
+    gpus: int = 0
+
+
+class Nodes(NamedTuple):
+    groups: tuple[NodeGroup, ...]
+    group_of: tuple[int, ...]
+    main: int = 0
 
 
 class JobClass(NamedTuple):
@@ -25,6 +40,14 @@ class JobClass(NamedTuple):
     gpus: int = 0
     attempts: int = 1
     job_definition: str | None = None
+    quarters: int = 0  # of a vCPU, beside `vcpus`
+    share: str | None = None
+    priority: int = 0
+    nodes: Nodes | None = None
+
+    @property
+    def vcpu_quarters(self) -> int:
+        return 4 * self.vcpus + self.quarters
 
 
 def context_of(classes: list[JobClass], jobs: list[tuple[int, int]], **more: Any) -> RunContext:
@@ -117,6 +140,7 @@ def told_by_hand() -> tuple[Recorder, RunContext]:
     recorder.state[0] = SUCCEEDED
     write_attempt(recorder, 1, 1, 7 * S, 8 * S, 10_250_000, 110_250_000, 0)
     recorder.state[1] = SUCCEEDED
+    recorder.gpus[1] = recorder.gpus[3] = 0b1
     write_attempt(recorder, 2, 0, 98 * S, 99 * S, 103 * S, 100 * S, -1)
     recorder.status_reason[2] = "Host EC2 (instance i-00000000000000000) terminated."
     recorder.keep_attempt(2)
@@ -127,6 +151,145 @@ def told_by_hand() -> tuple[Recorder, RunContext]:
     recorder.reason[5] = "=killed"
     recorder.finish(200 * S, "horizon")
     return recorder, context
+
+
+def told_of_everything() -> tuple[Recorder, RunContext]:
+    """Fifteen jobs of every kind; the run stops at its horizon of 120 s. See `EVERYTHING` for its jobs.
+
+    Instances   0 to 2  cloud  8 vCPUs, 2 GPUs; for the nodes of mpi-0
+                3       eks    8 vCPUs, 2 GPUs; for pods, in parts of a vCPU
+                4       lab    8 vCPUs
+    """
+    every = [row.job_class for row in EVERYTHING]
+    arrays = Arrays.of(np.array([row.index for row in EVERYTHING], dtype=np.int32))
+    groups = {
+        "part": Rows(np.array([[3, 4, 5]])),
+        "join": Rows(np.array([6]), [Dependency(group="part")]),
+        "last": Rows(np.array([7]), [Dependency(group="join")]),
+        "frail": Rows(np.array([[8, 9]])),
+        "after": Rows(np.array([10]), [Dependency(group="frail"), Dependency(group="part")]),
+        "slow": Rows(np.array([13])),
+        "late": Rows(np.array([14]), [Dependency(group="slow")]),
+    }
+    classes = list(dict.fromkeys(every))
+    fair = {"name": "fair", "fairsharePolicy": {"shareDecaySeconds": 60}}
+    context = context_of(
+        classes,
+        [(row.submit * S, classes.index(row.job_class)) for row in EVERYTHING],
+        ordinal=np.array([row.ordinal for row in EVERYTHING], dtype=np.int64),
+        environments=[
+            EnvironmentRow("cloud", True, 0, 64),
+            EnvironmentRow("eks", True, 0, 64),
+            EnvironmentRow("lab", False),
+        ],
+        instance_types=[InstanceTypeRow("gpu", 8, 8000, 2, 3_600_000), InstanceTypeRow("cpu", 8, 8000, 0, 0)],
+        assumptions={"submitEvaluation": "1s", "dispatchDelay": "1s", "backfill": "none"},
+        scenario={
+            "batchsim": 1,
+            "name": "small",
+            "jobQueues": [{"jobQueueName": "pods", "schedulingPolicyArn": "fair"}],
+            "schedulingPolicies": [fair],
+            "workload": [
+                {
+                    "name": row.group,
+                    "retryStrategy": {"attempts": row.attempts},
+                    **({"shareIdentifier": {row.share: 1.0}} if row.share else {}),
+                    "schedulingPriorityOverride": row.priority,
+                }
+                for row in classes
+            ],
+        },
+        horizon_us=120 * S,
+        arrays=arrays,
+        edges=build_edges(groups, len(EVERYTHING)),
+    )
+    return _record_of_everything(), context
+
+
+class Row(NamedTuple):
+    """A job of `told_of_everything`; its last attempt as instance, placed, started, ended, exit code."""
+
+    job_class: JobClass
+    ordinal: int
+    submit: int
+    runnable: int
+    attempt: tuple[int, int, int, int, int] | None
+    index: int = -1
+    ended: int = -1
+    reason: str = ""
+    requested: str = ""
+    gpus: int = 0
+
+
+_NODES = Nodes((NodeGroup(8, 1000, 2), NodeGroup(5, 500, 1)), (1, 0, 1), 1)
+_MPI = JobClass("mpi", "gang", 4, 2000, 4, 2, quarters=2, nodes=_NODES)
+_POD = JobClass("pod", "pods", 0, 100, 1, quarters=1, share="red", priority=3)
+_BIG = JobClass("big", "pods", 0, 100, 1, quarters=3, share="blue")
+_PART, _JOIN, _LAST, _FRAIL, _AFTER, _SLOW, _LATE = (
+    JobClass(name, "bulk") for name in ("part", "join", "last", "frail", "after", "slow", "late")
+)
+EVERYTHING = (
+    Row(_MPI, 0, 0, 1, (1, 28, 30, 60, 0), gpus=0b11),
+    Row(_POD, 0, 0, 1, (3, 5, 7, 57, 0), gpus=0b01),
+    Row(_BIG, 0, 0, 1, (3, 5, 7, 107, 0), gpus=0b10),
+    Row(_PART, 0, 10, 11, (4, 11, 13, 33, 0), 0),
+    Row(_PART, 0, 10, 11, (4, 11, 13, 43, 0), 1),
+    Row(_PART, 0, 10, 11, (4, 11, 13, 53, 0), 2),
+    Row(_JOIN, 0, 10, 53, (4, 53, 55, 75, 0)),
+    Row(_LAST, 0, 10, 75, (4, 75, 77, 97, 0)),
+    Row(_FRAIL, 0, 20, 21, (4, 21, 23, 30, 7), 0),
+    Row(_FRAIL, 0, 20, 21, (4, 21, 23, 80, 0), 1),
+    Row(_AFTER, 0, 20, -1, None, ended=80, reason="Dependent Job failed"),
+    Row(_POD, 1, 50, 51, None, ended=56, reason="not needed", requested="cancelled"),
+    Row(_BIG, 1, 50, 51, (3, 57, 59, 90, 143), reason="stop it", requested="terminated", gpus=0b01),
+    Row(_SLOW, 0, 60, 61, (4, 61, 63, -1, -1)),
+    Row(_LATE, 0, 60, -1, None),
+)
+
+
+def _record_of_everything() -> Recorder:
+    recorder = Recorder(len(EVERYTHING))
+    for environment, kind in ((0, 0), (0, 0), (0, 0), (1, 0), (2, 1)):
+        row = recorder.add_instance(environment, kind, 0)
+        recorder.i_running_us[row], recorder.i_ready_us[row] = 1 * S, 5 * S
+    # node, attempt, instance, placed, starting, started, ended, exit code; the main node is 1
+    for number, children in enumerate(
+        (
+            ((0, 0, 8, 9, 10, 20, 0), (2, 2, 8, 9, 10, 28, 143)),
+            ((0, 0, 30, 31, 33, 60, 143), (2, 2, 30, 31, 33, 55, 1)),
+        ),
+        1,
+    ):
+        for node, instance, *instants, code in children:
+            row = recorder.add_node(0, number, node, instance, instants[0] * S)
+            recorder.n_starting_us[row], recorder.n_started_us[row], recorder.n_ended_us[row] = (
+                each * S for each in instants[1:]
+            )
+            recorder.n_exit_code[row] = code
+    write_attempt(recorder, 0, 1, 5 * S, 6 * S, 8 * S, 28 * S, 1)
+    recorder.gpus[0] = 0b11
+    recorder.keep_attempt(0)
+    for job, told in enumerate(EVERYTHING):
+        recorder.runnable_us[job] = told.runnable * S if told.runnable >= 0 else -1
+        ended = told.ended
+        if told.attempt is not None:
+            instance, placed, started, ended, code = told.attempt
+            end_us = ended * S if ended >= 0 else -1
+            write_attempt(recorder, job, instance, placed * S, (placed + 1) * S, started * S, end_us, code)
+            recorder.state[job] = {-1: 0, 0: SUCCEEDED}.get(code, FAILED)
+        elif ended >= 0:
+            recorder.ended_us[job] = ended * S
+            recorder.state[job] = FAILED
+        else:
+            recorder.state[job] = PENDING
+        if told.reason:
+            recorder.status_reason[job] = told.reason
+        if told.requested:
+            recorder.requested[job] = told.requested
+        if told.gpus:
+            recorder.gpus[job] = told.gpus
+    recorder.finish(120 * S, "horizon")
+    return recorder
 
 
 def write_attempt(  # noqa: PLR0917 - a row of a table

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from batchsim.errors import ResultError
 from batchsim.results.audit import (
     accounts,
+    arrays,
     capacity,
     counts,
     dependencies,
@@ -22,6 +23,7 @@ from batchsim.results.audit import (
     fixed,
     lifecycle,
     little,
+    nodes,
     order,
 )
 from batchsim.results.audit.facts import gather
@@ -49,6 +51,7 @@ _CHECKS = (
     lifecycle.states,
     capacity.capacity,
     capacity.holding,
+    nodes.nodes,
     lifecycle.attempts,
     counts.counts,
     order.fifo,
@@ -59,6 +62,8 @@ _CHECKS = (
     accounts.work,
     endings.endings,
     fixed.fixed,
+    nodes.gpus,
+    arrays.arrays,
 )
 
 
@@ -67,7 +72,8 @@ def audit_frames(
 ) -> list[Violation]:
     """Every way in which the result breaks a law, in the order of `LAWS`.
 
-    frames   "jobs", "attempts", "instances", "timeseries" with the columns of `batchsim.results.columns`
+    frames   "jobs", "attempts", "instances", "timeseries", and "arrays" and "dependencies" where there are
+             any, with the columns of `batchsim.results.columns`
 
     Raises ResultError when a frame, a column or a key that every result has is missing.
     """

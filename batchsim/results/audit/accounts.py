@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from batchsim.results.audit.facts import Ints, queues, series, total
+from batchsim.results.audit.facts import QUARTERS, Ints, queues, series, total
 from batchsim.results.audit.violation import Violation, rows_where, unless
 from batchsim.units import S_PER_HOUR, US_PER_S, UUSD_PER_USD, billed_seconds, cost_uusd
 
@@ -82,28 +82,31 @@ def _cost_so_far(facts: Facts, costs: Ints) -> list[Violation]:
 
 def work(facts: Facts) -> list[Violation]:
     """L15: the vCPU-time and GPU-time of instances and of the summary is that of the attempts."""
-    attempts, instances = facts.attempts, facts.instances
+    attempts, instances = facts.holds, facts.instances
     frame = facts.frames["instances"]
     ran = attempts.started >= 0
     known = attempts.instance >= 0
     ran_us = np.where(ran, attempts.until - attempts.started, 0)
-    busy_us, gpus_us = attempts.vcpus * ran_us, attempts.gpus * ran_us
-    starting_us = attempts.vcpus * (np.where(ran, attempts.started, attempts.until) - attempts.placed)
+    quarters, gpus = instances.amounts["vcpus"], instances.amounts["gpus"]
+    busy_us, gpus_us = attempts.amounts["vcpus"] * ran_us, attempts.amounts["gpus"] * ran_us
+    starting_us = attempts.amounts["vcpus"] * (
+        np.where(ran, attempts.started, attempts.until) - attempts.placed
+    )
     used = {}
     found: list[Violation] = []
-    for column, us in (
-        ("busy_vcpu_s", busy_us),
-        ("starting_vcpu_s", starting_us),
-        ("busy_gpu_s", gpus_us),
+    for column, us, parts in (
+        ("busy_vcpu_s", busy_us, QUARTERS),
+        ("starting_vcpu_s", starting_us, QUARTERS),
+        ("busy_gpu_s", gpus_us, 1),
     ):
         used[column] = np.zeros(len(frame), dtype=np.int64)
         np.add.at(used[column], attempts.instance[known], us[known])
-        wrong = _whole(frame[column], US_PER_S) != used[column]
+        wrong = _whole(frame[column], parts * US_PER_S) != used[column]
         found += rows_where(wrong, "L15", "instances", f"{column} is not the sum over its attempts")
     lives = np.where(instances.running < 0, 0, _until(facts, instances.ended) - instances.running)
     boots = np.where(instances.running < 0, 0, _booted(facts) - instances.running)
-    provisioned, booting = instances.vcpus * lives, instances.vcpus * boots
-    gpus_provisioned = instances.gpus * lives
+    provisioned, booting = quarters * lives, quarters * boots
+    gpus_provisioned = gpus * lives
     billed_us = frame["billed_s"].to_numpy() * US_PER_S
     for where, part, mine in _parts(facts):
         busy, starting = total(used["busy_vcpu_s"][mine]), total(used["starting_vcpu_s"][mine])
@@ -114,13 +117,13 @@ def work(facts: Facts) -> list[Violation]:
             "provisioned": whole,
             "booting": boot,
             "unused": whole - boot - starting - busy,
-            "paid": total(billed_us[mine] * instances.vcpus[mine]),
+            "paid": total(billed_us[mine] * quarters[mine]),
         }
         found += _hours(where, part, "vcpu_", sums, whole)
         gpu_sums = {
             "used": total(used["busy_gpu_s"][mine]),
             "provisioned": total(gpus_provisioned[mine]),
-            "paid": total(billed_us[mine] * instances.gpus[mine]),
+            "paid": total(billed_us[mine] * gpus[mine]),
         }
         found += _hours(where, part, "gpu_", gpu_sums, gpu_sums["provisioned"])
     owner = np.append(facts.jobs.queue, -1)[attempts.job]
@@ -137,7 +140,8 @@ def _hours(
     found: list[Violation] = []
     for name, us in sums_us.items():
         key = f"{kind}hours_{name}"
-        found += unless(_close(part[key], us / _HOUR_US), "L15", f"{where}{key} is not what was worked")
+        hour = _HOUR_US * (QUARTERS if kind == "vcpu_" else 1)
+        found += unless(_close(part[key], us / hour), "L15", f"{where}{key} is not what was worked")
     expected = sums_us["used"] / whole if whole else None
     key = "gpu_utilization" if kind == "gpu_" else "utilization"
     return found + unless(_close(part[key], expected), "L15", f"{where}{key} is not used / provisioned")

@@ -19,25 +19,20 @@ _HOST_LOST = "Host EC2 (instance "  # [spec 1.6]
 
 def capacity(facts: Facts) -> list[Violation]:
     """L3: 0 <= held <= capacity of every instance at every instant, for each resource."""
-    attempts = facts.attempts
-    found: list[Violation] = []
-    for resource in _RESOURCES:
-        needs = facts.in_order("attempts", resource)
-        of_job = facts.in_order("jobs", resource)[attempts.job] if len(facts.jobs.submit) else needs
-        wrong = (needs < 0) | ((attempts.job >= 0) & (needs != of_job))
-        found += rows_where(wrong, "L3", "attempts", f"{resource} are not those of the job", attempts.row)
+    attempts = facts.holds
+    found = _asked_for(facts)
     held = np.flatnonzero(
         (attempts.until > attempts.placed) & (attempts.placed >= 0) & (attempts.instance >= 0)
     )
     if not len(held):
         return found
-    order = _by_instance_and_time(attempts.instance[held], attempts.placed[held], attempts.until[held])
+    order = by_instance_and_time(attempts.instance[held], attempts.placed[held], attempts.until[held])
     attempt = held[order % len(held)]
     begins = order < len(held)
     instance = attempts.instance[attempt]
     for resource in _RESOURCES:
-        needs = facts.in_order("attempts", resource)
-        limits = facts.in_order("instances", resource)
+        needs = attempts.amounts[resource]
+        limits = facts.instances.amounts[resource]
         if not needs.any() and not (limits < 0).any():
             continue
         # Every attempt is given back in the end, so each instance's part of the sum begins at zero.
@@ -50,7 +45,30 @@ def capacity(facts: Facts) -> list[Violation]:
     return found
 
 
-def _by_instance_and_time(instance: Ints, begin: Ints, end: Ints) -> Ints:
+def _asked_for(facts: Facts) -> list[Violation]:
+    """An attempt holds what its job asks for: its nodes together, as far as they have been launched."""
+    holds, jobs = facts.holds, facts.jobs
+    if not len(jobs.submit):
+        return []
+    found: list[Violation] = []
+    known = (holds.job >= 0) & (holds.attempt >= 0)
+    mine = holds.attempt[known]
+    launched = np.append(np.bincount(mine, minlength=len(facts.attempts.job)), 0)[holds.attempt]
+    whole = launched == jobs.nodes[holds.job]
+    for resource in _RESOURCES:
+        needs = holds.amounts[resource]
+        together = needs
+        if holds is not facts.attempts:
+            together = np.zeros(len(facts.attempts.job) + 1, dtype=np.int64)
+            np.add.at(together, mine, needs[known])
+            together = together[holds.attempt]
+        of_job = jobs.amounts[resource][holds.job]
+        wrong = (needs < 0) | (known & ((together > of_job) | (whole & (together != of_job))))
+        found += rows_where(wrong, "L3", "attempts", f"{resource} are not those of the job", holds.row)
+    return found
+
+
+def by_instance_and_time(instance: Ints, begin: Ints, end: Ints) -> Ints:
     """The order of the n beginnings (0 .. n - 1) and n ends (n .. 2n - 1): by instance, then by time;
     at one instant ends come first.
     """
@@ -66,24 +84,24 @@ def _by_instance_and_time(instance: Ints, begin: Ints, end: Ints) -> Ints:
 
 def holding(facts: Facts) -> list[Violation]:
     """L4: attempts are on instances that are ready and there; the job's row tells the same place."""
-    jobs, attempts, instances = facts.jobs, facts.attempts, facts.instances
+    jobs, attempts, holds, instances = facts.jobs, facts.attempts, facts.holds, facts.instances
     found: list[Violation] = []
     if len(instances.ready):
-        ready, gone = instances.ready[attempts.instance], instances.ended[attempts.instance]
-        known = attempts.instance >= 0
+        ready, gone = instances.ready[holds.instance], instances.ended[holds.instance]
+        known = holds.instance >= 0
         found += rows_where(
-            known & ((ready < 0) | (attempts.placed < ready)),
+            known & ((ready < 0) | (holds.placed < ready)),
             "L4",
             "attempts",
             "placed before its instance was ready",
-            attempts.row,
+            holds.row,
         )
         found += rows_where(
-            known & (gone >= 0) & (attempts.placed >= gone),
+            known & (gone >= 0) & (holds.placed >= gone),
             "L4",
             "attempts",
             "placed on an instance that was gone",
-            attempts.row,
+            holds.row,
         )
     last = jobs.last_attempt
     open_ = (last >= 0) & (np.append(attempts.ended, -1)[last] < 0)
@@ -103,7 +121,7 @@ def holding(facts: Facts) -> list[Violation]:
     )
     return (
         found
-        + _same_place(facts, "attempts", attempts.instance, attempts.row)
+        + _same_place(facts, "attempts", holds.instance, holds.row)
         + _same_place(facts, "jobs", jobs.instance, None)
     )
 
@@ -124,7 +142,7 @@ def _same_place(facts: Facts, frame: str, instance: Ints, rows: Ints | None) -> 
 
 def orphans(facts: Facts) -> list[Violation]:
     """L12: when an instance ends, so does each of its attempts, at that instant at the latest."""
-    attempts, instances = facts.attempts, facts.instances
+    attempts, instances = facts.holds, facts.instances
     if not len(instances.ended):
         return []
     gone = np.where(attempts.instance < 0, -1, instances.ended[attempts.instance])

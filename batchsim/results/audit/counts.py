@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from batchsim.results.audit.facts import FAILED, SUCCEEDED, Ints, series
+from batchsim.results.audit.facts import FAILED, QUARTERS, SUCCEEDED, Ints, series
 from batchsim.results.audit.violation import Violation, rows_where
 from batchsim.units import US_PER_S
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from batchsim.results.audit.facts import Facts
+    from batchsim.results.audit.facts import AttemptFacts, Facts
 
     Flags = npt.NDArray[np.bool_]
 
@@ -36,8 +36,11 @@ def counts(facts: Facts) -> list[Violation]:
         other |= not other.any()
         return rows_where(other, "L6", "timeseries", "t_s does not rise alike in all series")
     instants = _Instants(grid)
-    positions = _attempt_positions(facts, instants)
-    expected = _of_queues(facts, instants, positions) | _of_environments(facts, instants, positions)
+    positions = _positions(facts.attempts, instants)
+    held = positions if facts.holds is facts.attempts else _positions(facts.holds, instants)
+    expected = _of_queues(facts, instants, positions, held) | _of_environments(
+        facts, instants, positions, held
+    )
     missing = [
         Violation("L6", f"no series of {kind} {name}", frame="timeseries")
         for kind, name in expected
@@ -47,7 +50,7 @@ def counts(facts: Facts) -> list[Violation]:
     wrong: dict[str, Flags] = {}
     for key, rows in rows_of.items():
         for column, values in expected.get(key, nothing).items():
-            told = frame[column].fillna(-1).to_numpy(dtype=np.int64)[rows]
+            told = frame[column].fillna(-1).to_numpy(dtype=np.float64)[rows]
             wrong.setdefault(column, np.zeros(len(frame), dtype=np.bool_))[rows] = told != values
     return missing + [
         violation
@@ -77,55 +80,63 @@ class _Instants:
 
 
 def _of_queues(
-    facts: Facts, instants: _Instants, of_attempts: dict[str, Ints]
+    facts: Facts, instants: _Instants, of_attempts: dict[str, Ints], held: dict[str, Ints]
 ) -> dict[tuple[str, str], dict[str, Ints]]:
-    jobs, attempts = facts.jobs, facts.attempts
+    jobs = facts.jobs
     submit, runnable, end = map(instants.first_after, (jobs.submit, jobs.runnable, jobs.end))
-    owner = np.append(jobs.queue, -1)[attempts.job]
+    owner, holder = (np.append(jobs.queue, -1)[rows.job] for rows in (facts.attempts, facts.holds))
     expected = {}
     for code, name in enumerate(facts.frames["jobs"]["queue"].cat.categories):
         mine = jobs.queue == code
         counted = _of_attempts(instants, of_attempts, owner == code)
         # From RUNNABLE to its end, a job is RUNNABLE, STARTING or RUNNING.
         alive = instants.level(runnable[mine], end[mine])
-        expected["queue", name] = counted | {
-            "submitted": instants.so_far(submit[mine]),
-            "runnable": alive - counted["starting"] - counted["running"],
-            "succeeded": instants.so_far(end[mine & (jobs.state == SUCCEEDED)]),
-            "failed": instants.so_far(end[mine & (jobs.state == FAILED)]),
-        }
+        expected["queue", name] = (
+            counted
+            | _of_holds(instants, held, holder == code)
+            | {
+                "submitted": instants.so_far(submit[mine]),
+                "runnable": alive - counted["starting"] - counted["running"],
+                "succeeded": instants.so_far(end[mine & (jobs.state == SUCCEEDED)]),
+                "failed": instants.so_far(end[mine & (jobs.state == FAILED)]),
+            }
+        )
     return expected
 
 
 def _of_environments(
-    facts: Facts, instants: _Instants, of_attempts: dict[str, Ints]
+    facts: Facts, instants: _Instants, of_attempts: dict[str, Ints], held: dict[str, Ints]
 ) -> dict[tuple[str, str], dict[str, Ints]]:
     rows = facts.instances
     environment = facts.frames["instances"]["environment"].cat
     codes = environment.codes.to_numpy()
     requested, running, ended = map(instants.first_after, (rows.requested, rows.running, rows.ended))
     ready = instants.first_after(np.where(rows.ready < 0, rows.ended, rows.ready))
-    owner = np.append(codes, -1)[facts.attempts.instance]
+    owner, holder = (np.append(codes, -1)[each.instance] for each in (facts.attempts, facts.holds))
     expected = {}
     for code, name in enumerate(environment.categories):
         mine = codes == code
-        vcpus = rows.vcpus[mine]
-        expected["environment", name] = _of_attempts(instants, of_attempts, owner == code) | {
-            "instances": instants.level(running[mine], ended[mine]),
-            "provisioned_vcpus": instants.level(running[mine], ended[mine], vcpus),
-            "booting_vcpus": instants.level(requested[mine], ready[mine], vcpus),
-        }
+        vcpus = rows.amounts["vcpus"][mine] // QUARTERS
+        counted = _of_attempts(instants, of_attempts, owner == code)
+        expected["environment", name] = (
+            counted
+            | _of_holds(instants, held, holder == code)
+            | {
+                "instances": instants.level(running[mine], ended[mine]),
+                "provisioned_vcpus": instants.level(running[mine], ended[mine], vcpus),
+                "booting_vcpus": instants.level(requested[mine], ready[mine], vcpus),
+            }
+        )
     return expected
 
 
-def _attempt_positions(facts: Facts, instants: _Instants) -> dict[str, Ints]:
-    attempts = facts.attempts
+def _positions(attempts: AttemptFacts, instants: _Instants) -> dict[str, Ints]:
     of = {
         name: instants.first_after(getattr(attempts, name))
         for name in ("placed", "starting", "started", "ended")
     }
     left_starting = np.where(attempts.started < 0, of["ended"], of["started"])
-    return of | {"left_starting": left_starting, "vcpus": attempts.vcpus}
+    return of | {"left_starting": left_starting, "quarters": attempts.amounts["vcpus"]}
 
 
 def _of_attempts(instants: _Instants, of: dict[str, Ints], mine: Flags) -> dict[str, Ints]:
@@ -134,6 +145,13 @@ def _of_attempts(instants: _Instants, of: dict[str, Ints], mine: Flags) -> dict[
     return {
         "starting": instants.level(of["starting"], of["left_starting"]),
         "running": instants.level(of["started"], of["ended"]),
-        "reserved_vcpus": instants.level(of["placed"], of["ended"], of["vcpus"]),
-        "used_vcpus": instants.level(of["started"], of["ended"], of["vcpus"]),
+    }
+
+
+def _of_holds(instants: _Instants, of: dict[str, Ints], mine: Flags) -> dict[str, Ints]:
+    if not mine.all():
+        of = {name: column[mine] for name, column in of.items()}
+    return {
+        "reserved_vcpus": instants.level(of["placed"], of["ended"], of["quarters"]) / QUARTERS,
+        "used_vcpus": instants.level(of["started"], of["ended"], of["quarters"]) / QUARTERS,
     }

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -15,7 +15,7 @@ import pyarrow.compute as pc  # type: ignore[import-untyped]
 
 from batchsim.errors import ResultError
 from batchsim.results.audit.violation import Violation, rows_where
-from batchsim.results.columns import FRAMES, columns_of
+from batchsim.results.columns import FRAMES, OPTIONAL_FRAMES, columns_of
 from batchsim.units import MAX_TIME_US, US_PER_S
 
 if TYPE_CHECKING:
@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+QUARTERS = 4  # of a vCPU
 Ints = Any  # columns of integers; numpy's stubs lose the type of arithmetic on mixed widths
 STATES = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING", "SUCCEEDED", "FAILED")
+Amounts = dict[str, Ints]  # "vcpus" in quarters, "memory_mib", "gpus"
 SUBMITTED, PENDING, RUNNABLE, STARTING, RUNNING, SUCCEEDED, FAILED = range(7)
 
 
@@ -37,6 +39,8 @@ class JobFacts:
     state: Ints
     attempts: Ints
     allowed: Ints
+    nodes: Ints
+    amounts: Amounts
     queue: Ints
     instance: Ints
     exit_code: Ints
@@ -50,11 +54,17 @@ class JobFacts:
 
 @dataclass(frozen=True, slots=True)
 class AttemptFacts:
-    """Attempts by job, then by number, whatever the order of the frame; `row` is the frame's row."""
+    """By job, by number, then by node, whatever the order of the frame; `row` is the frame's row.
+
+    attempt   of the main node, position among `Facts.attempts`; -1: there is none
+    node      -1 but for multi-node jobs
+    """
 
     row: Ints
     job: Ints
     number: Ints
+    attempt: Ints
+    node: Ints
     instance: Ints
     placed: Ints
     starting: Ints
@@ -62,8 +72,13 @@ class AttemptFacts:
     ended: Ints
     until: Ints  # its end, or the run's
     exit_code: Ints
-    vcpus: Ints
-    gpus: Ints
+    amounts: Amounts
+
+    def where(self, flags: npt.NDArray[np.bool_]) -> AttemptFacts:
+        """Only these rows."""
+        columns = {field.name: getattr(self, field.name) for field in fields(self)}
+        amounts = {name: column[flags] for name, column in columns.pop("amounts").items()}
+        return AttemptFacts(**{name: column[flags] for name, column in columns.items()}, amounts=amounts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,24 +87,25 @@ class InstanceFacts:
     running: Ints
     ready: Ints
     ended: Ints
-    vcpus: Ints
-    gpus: Ints
+    amounts: Amounts
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
+    """What the laws are about.
+
+    attempts   of a multi-node job those of its main node, which decides for all
+    holds      attempts and, of multi-node jobs, their other nodes: what is held of which instance
+    """
+
     frames: Mapping[str, pd.DataFrame]
     summary: Mapping[str, Any]
     manifest: Mapping[str, Any]
     ended_at: int
     jobs: JobFacts
     attempts: AttemptFacts
+    holds: AttemptFacts
     instances: InstanceFacts
-
-    def in_order(self, frame: str, column: str) -> Any:
-        """A column as a numpy array; of attempts in the order of `AttemptFacts`."""
-        values = self.frames[frame][column].to_numpy()
-        return values[self.attempts.row] if frame == "attempts" else values
 
 
 def gather(
@@ -102,7 +118,8 @@ def gather(
     _check_columns(frames)
     reader = _Reader(frames)
     ended_at = round(summary["ended_at_s"] * US_PER_S)
-    attempts = _attempt_facts(reader, ended_at)
+    holds, mains = _attempt_facts(reader, ended_at)
+    attempts = holds if mains.all() else holds.where(mains)
     facts = Facts(
         frames,
         summary,
@@ -110,28 +127,33 @@ def gather(
         ended_at,
         _job_facts(reader, attempts),
         attempts,
+        holds,
         InstanceFacts(
             requested=reader.instants("instances", "requested_s"),
             running=reader.instants("instances", "running_s"),
             ready=reader.instants("instances", "ready_s"),
             ended=reader.instants("instances", "ended_s"),
-            vcpus=frames["instances"]["vcpus"].to_numpy(),
-            gpus=frames["instances"]["gpus"].to_numpy(),
+            amounts=reader.amounts("instances"),
         ),
     )
     return facts, reader.problems + _names(facts)
 
 
-def _attempt_facts(reader: _Reader, ended_at: int) -> AttemptFacts:
+def _attempt_facts(reader: _Reader, ended_at: int) -> tuple[AttemptFacts, npt.NDArray[np.bool_]]:
+    """All rows, and which of them are of main nodes."""
     frame, jobs = reader.frames["attempts"], reader.frames["jobs"]
     job = _rows_of_names(frame["job"], jobs["job"], jobs["attempts"].to_numpy())
     number = frame["attempt"].to_numpy()
-    order = _order(job, number)
+    node = frame["node"].fillna(-1).to_numpy(dtype=np.int64)
+    order = _order(job, number, node)
+    mains = frame["is_main"].to_numpy()[order]
     ended = reader.instants("attempts", "ended_s")[order]
-    return AttemptFacts(
+    holds = AttemptFacts(
         row=order,
         job=job[order],
         number=number[order],
+        attempt=_main_rows(job[order], number[order], mains),
+        node=node[order],
         instance=_codes(frame["instance"], reader.frames["instances"]["instance"])[order],
         placed=reader.instants("attempts", "placed_s")[order],
         starting=reader.instants("attempts", "starting_s")[order],
@@ -139,9 +161,20 @@ def _attempt_facts(reader: _Reader, ended_at: int) -> AttemptFacts:
         ended=ended,
         until=np.where(ended < 0, ended_at, ended),
         exit_code=_exit_codes(frame)[order],
-        vcpus=frame["vcpus"].to_numpy()[order],
-        gpus=frame["gpus"].to_numpy()[order],
+        amounts={name: column[order] for name, column in reader.amounts("attempts").items()},
     )
+    return holds, mains
+
+
+def _main_rows(job: Ints, number: Ints, mains: npt.NDArray[np.bool_]) -> Ints:
+    """For each row the position, among the rows of main nodes, of that of its attempt; -1 without one."""
+    if mains.all():
+        return np.arange(len(job))
+    new = np.append(True, (job[1:] != job[:-1]) | (number[1:] != number[:-1]))
+    attempt = np.cumsum(new) - 1
+    main_of = np.full(int(new.sum()), -1)
+    main_of[attempt[mains]] = np.arange(int(mains.sum()))
+    return main_of[attempt]
 
 
 def _job_facts(reader: _Reader, attempts: AttemptFacts) -> JobFacts:
@@ -155,6 +188,8 @@ def _job_facts(reader: _Reader, attempts: AttemptFacts) -> JobFacts:
         state=_codes(frame["state"], STATES),
         attempts=frame["attempts"].to_numpy(),
         allowed=frame["attempts_allowed"].to_numpy(),
+        nodes=frame["nodes"].to_numpy(),
+        amounts=reader.amounts("jobs"),
         queue=frame["queue"].cat.codes.to_numpy(),
         instance=_codes(frame["instance"], reader.frames["instances"]["instance"]),
         exit_code=_exit_codes(frame),
@@ -201,9 +236,21 @@ class _Reader:
         )
         return np.rint(np.where(possible, us, -1)).astype(np.int64)
 
+    def amounts(self, frame: str) -> Amounts:
+        """VCPUs in quarters, memory and GPUs; -1 for vCPUs that are no whole quarters."""
+        columns = self.frames[frame]
+        vcpus = columns["vcpus"].to_numpy(dtype=np.float64) * QUARTERS
+        whole = (vcpus >= 0) & (vcpus == np.rint(vcpus)) & (vcpus < MAX_TIME_US)
+        self.problems += rows_where(~whole, "L3", frame, "vcpus are not whole quarters")
+        return {
+            "vcpus": np.where(whole, vcpus, -1).astype(np.int64),
+            "memory_mib": columns["memory_mib"].to_numpy(),
+            "gpus": columns["gpus"].to_numpy(),
+        }
+
 
 def _check_columns(frames: Mapping[str, pd.DataFrame]) -> None:
-    for name in FRAMES:
+    for name in (*FRAMES, *(name for name in OPTIONAL_FRAMES if name in frames)):
         missing = [column.name for column in columns_of(name) if column.name not in frames[name].columns]
         if missing:
             raise ResultError(f"the {name} frame has no column {', '.join(missing)}")
@@ -224,8 +271,8 @@ def _names(facts: Facts) -> list[Violation]:
             "in a queue that the summary does not know",
         ),
         *rows_where(instances.duplicated().to_numpy(), "L4", "instances", "the name of another instance"),
-        *rows_where(facts.attempts.job < 0, "L5", "attempts", "no such job", facts.attempts.row),
-        *rows_where(facts.attempts.instance < 0, "L4", "attempts", "no such instance", facts.attempts.row),
+        *rows_where(facts.holds.job < 0, "L5", "attempts", "no such job", facts.holds.row),
+        *rows_where(facts.holds.instance < 0, "L4", "attempts", "no such instance", facts.holds.row),
     ]
 
 
@@ -257,11 +304,11 @@ def _exit_codes(frame: pd.DataFrame) -> Ints:
     return frame["exit_code"].fillna(-1).to_numpy(dtype=np.int64)
 
 
-def _order(job: Ints, number: Ints) -> Ints:
+def _order(job: Ints, number: Ints, node: Ints) -> Ints:
     same = job[1:] == job[:-1]
-    if ((job[1:] > job[:-1]) | (same & (number[1:] >= number[:-1]))).all():
+    if ((job[1:] > job[:-1]) | (same & (number[1:] > number[:-1]))).all():
         return np.arange(len(job))
-    return np.lexsort((number, job))
+    return np.lexsort((node, number, job))
 
 
 def _bounds(job: Ints, jobs: int) -> tuple[Ints, Ints]:

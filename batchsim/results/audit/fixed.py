@@ -5,9 +5,11 @@ The scenario and its assumptions are read as the manifest holds them, as plain d
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.compute as pc  # type: ignore[import-untyped]
 
 from batchsim.results.audit.violation import Violation, rows_where
 from batchsim.units import parse_duration
@@ -26,7 +28,7 @@ def fixed(facts: Facts) -> list[Violation]:
     """L18: a job's name tells its group; its attempts allowed and its delays are the scenario's."""
     return [
         *rows_where(~_named_by_group(facts), "L18", "jobs", "the name is not of a job of this group"),
-        *rows_where(_wrong_attempts(facts), "L18", "jobs", "attempts_allowed are not those of the scenario"),
+        *_as_submitted(facts),
         *_dispatch(facts),
     ]
 
@@ -42,37 +44,57 @@ def fixed_delay(facts: Facts, assumption: str) -> int | None:
 def _named_by_group(facts: Facts) -> npt.NDArray[np.bool_]:
     """`<group>-<number>`, or `<group>-<number>:<index>` of a child of an array."""
     frame = facts.frames["jobs"]
-    good = np.zeros(len(frame), dtype=np.bool_)
-    codes = frame["group"].cat.codes.to_numpy()
-    for code, group in enumerate(frame["group"].cat.categories):
-        rows = np.flatnonzero(codes == code)
-        names = frame["job"].iloc[rows]
-        ends = names.str.slice(len(group))
-        good[rows] = (names.str.startswith(group) & ends.str.fullmatch(r"-\d+(:\d+)?")).to_numpy(np.bool_)
-    return good
+    names = pa.array(frame["job"], pa.large_string(), from_pandas=True)
+    parts = pc.extract_regex(names, r"^(?P<group>.*)-\d+(?::(?P<index>\d{1,9}))?$")
+    group = pa.array(frame["group"].astype("str"), pa.large_string(), from_pandas=True)
+    same = pc.fill_null(pc.equal(pc.struct_field(parts, "group"), group), False)
+    told = pc.struct_field(parts, "index")
+    index = pc.if_else(pc.equal(told, ""), pa.scalar("-1", told.type), told).cast(pa.int64())
+    expected = frame["array_index"].to_numpy(dtype=np.int64, na_value=-1)
+    return np.asarray(same.to_numpy(zero_copy_only=False) & (pc.fill_null(index, -2).to_numpy() == expected))
 
 
-def _wrong_attempts(facts: Facts) -> npt.NDArray[np.bool_]:
+class _Submitted(NamedTuple):
+    """What a workload entry, and the job definition it names, say of their jobs."""
+
+    attempts: int
+    priority: int
+    shares: frozenset[str]
+
+
+def _as_submitted(facts: Facts) -> list[Violation]:
     frame, allowed = facts.frames["jobs"], facts.jobs.allowed
-    expected = np.full(len(frame), -1)
-    groups, definitions = frame["group"].cat, frame["job_definition"].cat
+    groups, definitions, shares = (frame[name].cat for name in ("group", "job_definition", "share"))
     width = len(definitions.categories) + 1
     kinds = groups.codes.to_numpy(np.int64) * width + definitions.codes.to_numpy() + 1
+    priority, share = frame["priority"].to_numpy(), shares.codes.to_numpy()
+    wrong = {name: np.zeros(len(frame), dtype=np.bool_) for name in ("attempts_allowed", "priority", "share")}
     for kind in np.unique(kinds[kinds >= 0]).tolist():
         group, definition = divmod(kind, width)
-        expected[kinds == kind] = _attempts_of(
+        told = _submitted(
             facts.manifest["scenario"],
             groups.categories[group],
             definitions.categories[definition - 1] if definition else "",
         )
-    return np.asarray((expected >= 0) & (allowed != expected))
+        if told is None:
+            continue
+        mine = kinds == kind
+        known = [code for code, name in enumerate(shares.categories) if name in told.shares]
+        wrong["attempts_allowed"] |= mine & (allowed != told.attempts)
+        wrong["priority"] |= mine & (priority != told.priority)
+        wrong["share"] |= mine & ~np.isin(share, known if told.shares else [-1])
+    return [
+        violation
+        for name, guilty in wrong.items()
+        for violation in rows_where(guilty, "L18", "jobs", f"{name} is not that of the scenario")
+    ]
 
 
-def _attempts_of(scenario: Mapping[str, Any], group: str, definition: str) -> int:
-    """What the scenario says; -1 if it does not have this group."""
+def _submitted(scenario: Mapping[str, Any], group: str, definition: str) -> _Submitted | None:
+    """None if the scenario does not have this group."""
     entry = next((each for each in scenario.get("workload", ()) if each.get("name") == group), None)
     if entry is None:
-        return -1
+        return None
     name, _, revision = definition.rpartition("/")[-1].partition(":")
     candidates = [
         each
@@ -82,16 +104,29 @@ def _attempts_of(scenario: Mapping[str, Any], group: str, definition: str) -> in
     chosen = [each for each in candidates if not revision or each.get("revision", 1) == int(revision)]
     newest: Mapping[str, Any] = max(chosen, key=lambda each: each.get("revision", 1), default={})
     strategy = entry.get("retryStrategy") or newest.get("retryStrategy") or {}
-    return int(strategy.get("attempts", 1))
+    own = entry.get("schedulingPriorityOverride", entry.get("schedulingPriority"))
+    # Of a trace's job definition only retries, timeout and images are taken.
+    inherited = 0 if "trace" in entry else newest.get("schedulingPriority", 0)
+    share = entry.get("shareIdentifier") or {}
+    return _Submitted(
+        int(strategy.get("attempts", 1)),
+        inherited if own is None else own,
+        frozenset([share] if isinstance(share, str) else share),
+    )
 
 
 def _dispatch(facts: Facts) -> list[Violation]:
-    attempts = facts.attempts
+    """STARTING comes `dispatchDelay` after the placement; of a node, after its main node is RUNNING."""
+    holds = facts.holds
     delay = fixed_delay(facts, "dispatchDelay")
     if delay is None:
         return []
-    wrong = (attempts.starting >= 0) & (attempts.starting != attempts.placed + delay)
-    late = (attempts.starting < 0) & (attempts.placed >= 0) & (attempts.placed + delay < attempts.until)
-    return rows_where(
-        wrong | late, "L18", "attempts", "starting_s is not dispatchDelay after placed_s", attempts.row
+    child = (
+        ~np.isin(holds.row, facts.attempts.row) if holds is not facts.attempts else np.zeros_like(holds.row)
     )
+    main_started = np.append(facts.attempts.started, -1)[holds.attempt]
+    due = np.where(child, np.maximum(holds.placed, main_started), holds.placed) + delay
+    wrong = (holds.starting >= 0) & (holds.starting != due)
+    late = (holds.starting < 0) & (holds.placed >= 0) & (due < holds.until)
+    text = "starting_s is not dispatchDelay after placed_s"
+    return rows_where(wrong | late, "L18", "attempts", text, holds.row)

@@ -10,6 +10,8 @@ from batchsim.results.audit.facts import FAILED, PENDING, RUNNABLE, RUNNING, STA
 from batchsim.results.audit.violation import Violation, rows_where
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from batchsim.results.audit.facts import Facts, Ints
 
 _CONTAINER_EXITED = "Essential container in task exited"
@@ -18,7 +20,7 @@ _MAX_ATTEMPTS = 10
 
 def time(facts: Facts) -> list[Violation]:
     """L1: every row's instants are in order and within the run."""
-    jobs, attempts, instances = facts.jobs, facts.attempts, facts.instances
+    jobs, attempts, instances = facts.jobs, facts.holds, facts.instances
     first = attempts.number == 1
     runnable = np.where(first & (attempts.job >= 0), jobs.runnable[attempts.job], -1)
     found = _in_order(
@@ -88,25 +90,24 @@ def states(facts: Facts) -> list[Violation]:
 
 
 def _skipped_states(facts: Facts) -> list[Violation]:
-    jobs, attempts = facts.jobs, facts.attempts
+    jobs, attempts, holds = facts.jobs, facts.attempts, facts.holds
     row = attempts.row
     followed = np.zeros(len(row), dtype=np.bool_)
     followed[:-1] = (attempts.job[1:] == attempts.job[:-1]) & (attempts.job[1:] >= 0)
-    exited = attempts.exit_code >= 0
     return [
         *rows_where(
-            (attempts.started >= 0) & (attempts.starting < 0),
+            (holds.started >= 0) & (holds.starting < 0),
             "L2",
             "attempts",
             "RUNNING without STARTING",
-            row,
+            holds.row,
         ),
         *rows_where(
-            exited & ((attempts.ended < 0) | (attempts.started < 0)),
+            (holds.exit_code >= 0) & ((holds.ended < 0) | (holds.started < 0)),
             "L2",
             "attempts",
             "an exit code without having run to an end",
-            row,
+            holds.row,
         ),
         *rows_where(
             followed & (attempts.exit_code == 0), "L2", "attempts", "exit code 0, yet tried again", row
@@ -120,6 +121,8 @@ def _final_states(facts: Facts) -> list[Violation]:
     has = jobs.last_attempt >= 0
     last_exit = _of_last(facts, attempts.exit_code)
     succeeded = jobs.state == SUCCEEDED
+    frame = facts.frames["jobs"]
+    cancelled, terminated = (frame[f"is_{what}"].to_numpy() for what in ("cancelled", "terminated"))
     plain_exit = facts.frames["jobs"]["status_reason"].to_numpy() == _CONTAINER_EXITED
     return [
         *rows_where(
@@ -130,6 +133,15 @@ def _final_states(facts: Facts) -> list[Violation]:
             "L2",
             "jobs",
             "FAILED although its container exited 0",
+        ),
+        *rows_where(
+            (cancelled | terminated) & ((jobs.state != FAILED) | (cancelled & terminated)),
+            "L2",
+            "jobs",
+            "cancelled or terminated, and not FAILED for one of the two",
+        ),
+        *rows_where(
+            cancelled & (jobs.instance >= 0), "L2", "jobs", "cancelled, yet it ended with its attempt"
         ),
         *rows_where(
             jobs.exit_code != np.where(jobs.instance < 0, -1, last_exit),
@@ -182,9 +194,10 @@ def attempts(facts: Facts) -> list[Violation]:
     position = np.arange(len(rows.job)) - np.where(known, jobs.first_attempt[rows.job], 0) + 1
     same_job = known[1:] & (rows.job[1:] == rows.job[:-1])
     before_ended = same_job & ((rows.ended[:-1] < 0) | (rows.placed[1:] < rows.ended[:-1]))
+    counted = np.bincount(rows.job[known & _consumes(facts)], minlength=len(jobs.submit))
     return [
         *rows_where(count != jobs.attempts, "L5", "jobs", "attempts is not the number of its attempts"),
-        *rows_where(jobs.attempts > jobs.allowed, "L5", "jobs", "more attempts than its strategy allows"),
+        *rows_where(counted > jobs.allowed, "L5", "jobs", "more attempts than its strategy allows"),
         *rows_where(
             (jobs.allowed < 1) | (jobs.allowed > _MAX_ATTEMPTS),
             "L5",
@@ -202,6 +215,13 @@ def attempts(facts: Facts) -> list[Violation]:
             before_ended, "L5", "attempts", "placed while the attempt before it was alive", rows.row[1:]
         ),
     ]
+
+
+def _consumes(facts: Facts) -> npt.NDArray[np.bool_]:
+    """Which attempts count: by an assumption not those that ended before RUNNING."""
+    if facts.manifest["assumptions"].get("startFailureConsumesAttempt", True):
+        return np.ones(len(facts.attempts.job), dtype=np.bool_)
+    return np.asarray((facts.attempts.started >= 0) | (facts.attempts.ended < 0))
 
 
 def _of_last(facts: Facts, column: Ints) -> Ints:

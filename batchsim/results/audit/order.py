@@ -1,4 +1,4 @@
-"""L8 strict FIFO, when the manifest's assumptions say `backfill: none`.
+"""L8 strict FIFO, when the manifest's assumptions say `backfill: none`; not of queues divided into shares.
 
 Each attempt, made or not, is a wait: from the instant its job became RUNNABLE (again) until it was placed,
 until the job ended without it, or for ever. In a queue, waits for a retry stand in front, among
@@ -38,7 +38,15 @@ def fifo(facts: Facts) -> list[Violation]:
         return []
     first, again = _first_waits(facts), _waits_again(facts)
     guilty = np.zeros(len(facts.jobs.submit), dtype=np.bool_)
-    for queue in np.unique(facts.jobs.queue):
+    names = facts.frames["jobs"]["queue"].cat.categories
+    divided = {
+        each["jobQueueName"]
+        for each in facts.manifest["scenario"].get("jobQueues", ())
+        if each.get("schedulingPolicyArn")
+    }
+    for queue in np.unique(facts.jobs.queue).tolist():
+        if names[queue] in divided:
+            continue
         whole = bool((facts.jobs.queue == queue).all())
         mine = first if whole else _of_queue(facts, first, queue)
         retries = again if whole else _of_queue(facts, again, queue)

@@ -27,7 +27,9 @@ LAWS = {
     "L15": "busy vCPU- and GPU-time = sum over attempts of vCPUs and GPUs x duration",
     "L16": "a run ends finished, at its horizon, or stalled with a reason for each waiting job",
     "L18": "what the scenario fixes is so: names, attempts allowed, fixed delays",
+    "L19": "no two attempts have one GPU of an instance at once",
     "L20": "what replications say together follows from each of them",
+    "L21": "an array job is what its children are",
 }
 
 
