@@ -24,7 +24,7 @@ class Result:
     jobs        one row a job that was submitted, in order of submission
     attempts    one row an attempt, by job, then by number
     instances   one row an instance, in the order in which they were requested
-    timeseries  one row an instant and queue or compute environment
+    timeseries  one row an instant and queue, compute environment or share
     arrays      one row an array job; None if there is none
     dependencies   one row a job, or barrier, and what it waits for; None if nobody waits
     summary     JSON-able; its keys are described in `batchsim.results.metrics`
@@ -72,6 +72,16 @@ class Result:
         from batchsim.results.audit import audit_frames  # noqa: PLC0415 - only who asks pays for it
 
         return audit_frames(self.frames, self.summary, self.manifest)
+
+    def snapshot(self, queue: str, at: str | float) -> pd.DataFrame:
+        """The first 100 RUNNABLE jobs of a queue in dispatch order: GetJobQueueSnapshot [spec 1.18].
+
+        `at` is a duration since the run began, such as "2h", or seconds. The columns are described in
+        `batchsim.results.snapshot.snapshot`. Raises UsageError for an unknown queue or instant.
+        """
+        from batchsim.results.snapshot import snapshot  # noqa: PLC0415 - only who asks pays for it
+
+        return snapshot(self.jobs, self.attempts, self.manifest, queue, at)
 
     def __repr__(self) -> str:
         return f"<Result {self.manifest['name']}: {', '.join(f'{k} {v}' for k, v in self._headline())}>"

@@ -1,4 +1,4 @@
-"""The timeseries frame: queues and compute environments on an even grid of at most about 1,000 instants.
+"""The timeseries frame: queues, environments and shares on an even grid of at most about 1,000 instants.
 
 Every series is counted, not sampled from a simulation: an event falls into the first grid instant at or
 after it, and the running sum of those counts is the exact value after everything that happened by then.
@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from batchsim.results.arrays import assemble, category, nullable, seconds
+from batchsim.results.columns import FLOAT, NULLABLE_INTEGER, columns_of
 from batchsim.results.recorded import QUARTERS
 from batchsim.results.recording import FAILED, SUCCEEDED
 from batchsim.units import S_PER_HOUR, US_PER_S, UUSD_PER_USD
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
     import pandas as pd
 
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from batchsim.results.tables import Tables
 
 MAX_STEPS = 1000
+MAX_SHARES = 500  # as many as one queue may have active [spec 2.4]
 _DAY_US = 86_400 * US_PER_S
 _STEPS_US: tuple[int, ...] = (
     *(step * 10**exponent for exponent in range(6) for step in (1, 2, 5)),
@@ -35,31 +39,74 @@ _STEPS_US: tuple[int, ...] = (
 Series = dict[str, "Ints"]
 
 
+class _Block(NamedTuple):
+    """The series of some things of one kind, each as one column, thing by thing."""
+
+    kind: str
+    names: Sequence[str]
+    series: Series
+
+
 def build_timeseries(tables: Tables, context: RunContext) -> pd.DataFrame:
-    """One block of rows a queue, then one a compute environment, each on the same grid."""
+    """Rows of each queue, then of each compute environment, then of each share; all on the same grid."""
     grid = Grid.until(tables.ended_at)
     of_attempts = _attempt_bins(tables.attempts, grid)
     alike = tables.holds is tables.attempts
     bins = _Bins(of_attempts, of_attempts if alike else _attempt_bins(tables.holds, grid))
-    queues = _queue_series(tables, grid, bins, len(context.queues))
-    environments = _environment_series(tables, grid, bins, len(context.environments))
+    environments = [row.name for row in context.environments]
+    queues = Groups(grid, tables.jobs.queue, len(context.queues))
+    blocks = [
+        _Block("queue", context.queues, _job_series(tables, context, bins, queues)),
+        _Block("environment", environments, _environment_series(tables, grid, bins, len(environments))),
+    ]
+    shares, share_of_class = _shares(tables, context)
+    if shares:
+        count = len(shares)
+        # Jobs without one of these shares are a further group, which is left out.
+        of_jobs = Groups(grid, share_of_class[tables.jobs.job_class], count + 1)
+        series = _job_series(tables, context, bins, of_jobs)
+        kept = count * len(grid.instants)
+        blocks.append(_Block("share", shares, {name: values[:kept] for name, values in series.items()}))
+    return _frame(grid, blocks)
+
+
+def _frame(grid: Grid, blocks: Sequence[_Block]) -> pd.DataFrame:
     size = len(grid.instants)
-    rows = (len(context.queues) * size, len(context.environments) * size)
-    names = [*context.queues, *(row.name for row in context.environments)]
-    cost = environments.pop("cost_usd") / UUSD_PER_USD
+    rows = [len(block.names) * size for block in blocks]
+    names = [name for block in blocks for name in block.names]
     columns: dict[str, Any] = {
         "t_s": np.tile(seconds(grid.instants), len(names)),
-        "kind": category(np.repeat([0, 1], rows), ("queue", "environment")),
+        "kind": category(np.repeat(np.arange(len(blocks)), rows), [block.kind for block in blocks]),
         "name": category(np.repeat(np.arange(len(names)), size), names),
-        "cost_usd": np.concatenate((np.full(rows[0], np.nan), cost)),
     }
-    for name in sorted(queues.keys() | environments.keys()):
+    for column in columns_of("timeseries"):
+        if column.name in columns:
+            continue
+        missing = np.nan if column.dtype == FLOAT else -1
         values = np.concatenate(
-            [series.get(name, np.full(n, -1)) for series, n in zip((queues, environments), rows, strict=True)]
+            [
+                block.series.get(column.name, np.full(n, missing))
+                for block, n in zip(blocks, rows, strict=True)
+            ]
         )
-        in_both = name in queues and name in environments
-        columns[name] = values if in_both else nullable(values, values < 0)
+        columns[column.name] = nullable(values, values < 0) if column.dtype == NULLABLE_INTEGER else values
     return assemble("timeseries", columns)
+
+
+def _shares(tables: Tables, context: RunContext) -> tuple[list[str], Ints]:
+    """The names <queue>/<share> in use, and for each job class which of them is its; the rest is one more.
+
+    Of more than `MAX_SHARES` those with the most jobs, in the order of their names.
+    """
+    jobs_of_class = np.bincount(tables.jobs.job_class, minlength=len(context.classes)).tolist()
+    jobs: dict[str, int] = {}
+    names = [None if row.share is None else f"{row.queue}/{row.share}" for row in context.classes]
+    for name, number in zip(names, jobs_of_class, strict=True):
+        if name is not None and number:
+            jobs[name] = jobs.get(name, 0) + number
+    shares = sorted(sorted(jobs, key=lambda name: (-jobs[name], name))[:MAX_SHARES])
+    row_of = {name: row for row, name in enumerate(shares)}
+    return shares, np.array([row_of.get(name or "", len(shares)) for name in names], dtype=np.int64)
 
 
 class Grid(NamedTuple):
@@ -115,14 +162,16 @@ def grid_step(end_us: int) -> int:
     return -(-end_us // (MAX_STEPS * _DAY_US)) * _DAY_US
 
 
-def _queue_series(tables: Tables, grid: Grid, bins: _Bins, count: int) -> Series:
+def _job_series(tables: Tables, context: RunContext, bins: _Bins, groups: Groups) -> Series:
+    """The series of groups of jobs: of queues, or of shares."""
     jobs, attempts = tables.jobs, tables.attempts
-    queue = jobs.queue
+    grid, group, count = groups
     end = grid.bins(jobs.end)
     failed = jobs.state == FAILED
     never = len(grid.instants)
-    series = _attempt_series(bins.attempts, Groups(grid, queue[attempts.job], count))
-    series |= _vcpu_series(tables.holds.quarters, bins.holds, Groups(grid, queue[tables.holds.job], count))
+    of_attempts = group[attempts.job]
+    series = _attempt_series(bins.attempts, Groups(grid, of_attempts, count))
+    series |= _vcpu_series(tables.holds.quarters, bins.holds, Groups(grid, group[tables.holds.job], count))
 
     def so_far(bins: Ints, groups: Ints) -> Ints:
         return grid.running_sum(bins, groups, count)
@@ -133,14 +182,19 @@ def _queue_series(tables: Tables, grid: Grid, bins: _Bins, count: int) -> Series
     retried = np.flatnonzero((attempts.ended >= 0) & ~last)
     left_for_good = np.flatnonzero((jobs.end >= 0) & (jobs.runnable >= 0) & (jobs.instance < 0))
     series["runnable"] = (
-        so_far(grid.bins(jobs.runnable), queue)
-        + so_far(bins.attempts.ended[retried], queue[attempts.job[retried]])
-        - so_far(bins.attempts.left_runnable, queue[attempts.job])
-        - so_far(end[left_for_good], queue[left_for_good])
+        so_far(grid.bins(jobs.runnable), group)
+        + so_far(bins.attempts.ended[retried], of_attempts[retried])
+        - so_far(bins.attempts.left_runnable, of_attempts)
+        - so_far(end[left_for_good], group[left_for_good])
     )
-    series["submitted"] = so_far(grid.bins(jobs.submit), queue)
-    series["succeeded"] = so_far(np.where(jobs.state == SUCCEEDED, end, never), queue)
-    series["failed"] = so_far(np.where(failed, end, never), queue)
+    waited = np.flatnonzero(jobs.pending)
+    began = np.minimum(jobs.submit[waited] + context.evaluation_us, tables.ended_at)
+    left = np.where(jobs.runnable[waited] >= 0, jobs.runnable[waited], jobs.end[waited])
+    pending = Groups(grid, group[waited], count)
+    series["pending"] = pending.level(grid.bins(began), grid.bins(left))
+    series["submitted"] = so_far(grid.bins(jobs.submit), group)
+    series["succeeded"] = so_far(np.where(jobs.state == SUCCEEDED, end, never), group)
+    series["failed"] = so_far(np.where(failed, end, never), group)
     return series
 
 
@@ -161,7 +215,7 @@ def _environment_series(tables: Tables, grid: Grid, bins: _Bins, count: int) -> 
     series["instances"] = instances.level(running, off)
     series["provisioned_vcpus"] = instances.level(running, off, rows.vcpus)
     series["booting_vcpus"] = instances.level(grid.bins(rows.requested), booted, rows.vcpus)
-    series["cost_usd"] = _cost_so_far(tables, grid, count)
+    series["cost_usd"] = _cost_so_far(tables, grid, count) / UUSD_PER_USD
     return series
 
 

@@ -153,6 +153,8 @@ PLANTED = {
     "time series: an instant": ("horizon", "L6", ("timeseries", "t_s", 1500, 99.95)),
     "RUNNABLE a microsecond late": ("horizon", "L11", ("jobs", "runnable_s", 4, 131.000001)),
     "RUNNABLE before its evaluation": ("horizon", "L11", ("jobs", "runnable_s", 2, 20.5)),
+    "time series: a share": ("everything", "L6", ("timeseries", "runnable", -900, 7)),
+    "time series: PENDING": ("everything", "L6", ("timeseries", "pending", 1500, 7)),
     "outlives its instance": ("horizon", "L12", ("instances", "ended_s", 0, 99.5)),
     "open on an instance that ended": ("horizon", "L12", ("instances", "ended_s", 1, 199.0)),
     "host lost, yet an exit code": ("retried", "L12", ("attempts", "exit_code", 4, 1)),

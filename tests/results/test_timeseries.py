@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from batchsim.results import InstanceTypeRow, Recorder, build_result
-from batchsim.results.timeseries import MAX_STEPS, Grid, grid_step
-from tests.results.worlds import S, context_of, told_by_hand
+from batchsim.results import InstanceTypeRow, Recorder, Result, audit_frames, build_result
+from batchsim.results.timeseries import MAX_SHARES, MAX_STEPS, Grid, grid_step
+from tests.results.worlds import JobClass, S, context_of, told_by_hand, told_of_everything
 
 
 def series(name: str) -> pd.DataFrame:
@@ -116,3 +116,64 @@ def test_steps_are_those_people_count_in():
     assert grid_step(24 * 3600 * S) == 120 * S
     assert grid_step(365 * 86_400 * S) == 12 * 3600 * S
     assert grid_step(3650 * 86_400 * S) == 4 * 86_400 * S
+
+
+# --- shares, and jobs that wait for others ------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def everything() -> Result:
+    return build_result(*told_of_everything())
+
+
+@pytest.mark.parametrize(
+    ("name", "at", "told"),
+    [  # submitted, runnable, starting, running, succeeded, failed, reserved, used
+        ("pods/red", 2, (1, 1, 0, 0, 0, 0, 0, 0)),
+        ("pods/red", 6, (1, 0, 1, 0, 0, 0, 0.25, 0)),
+        ("pods/red", 55, (2, 1, 0, 1, 0, 0, 0.25, 0.25)),
+        ("pods/red", 57, (2, 0, 0, 0, 1, 1, 0, 0)),
+        ("pods/blue", 58, (2, 0, 1, 1, 0, 0, 1.5, 0.75)),
+        ("pods/blue", 120, (2, 0, 0, 0, 1, 1, 0, 0)),
+    ],
+)
+def test_a_share_has_a_series_of_its_own(everything, name, at, told):
+    series = everything.timeseries
+    row = series[(series["kind"] == "share") & (series["name"] == name) & (series["t_s"] == at)].iloc[0]
+    names = ["submitted", "runnable", "starting", "running", "succeeded", "failed"]
+    assert tuple(row[[*names, "reserved_vcpus", "used_vcpus"]]) == told
+    assert pd.isna(row["instances"])
+
+
+def test_a_queue_is_the_sum_of_its_shares(everything):
+    series = everything.timeseries.set_index("t_s")
+    shares = series[series["kind"] == "share"].groupby("t_s")[["runnable", "running", "reserved_vcpus"]].sum()
+    queue = series[series["name"] == "pods"][["runnable", "running", "reserved_vcpus"]]
+    assert (shares == queue).all(axis=None)
+
+
+@pytest.mark.parametrize(
+    ("at", "pending"),
+    [(10.8, 0), (11, 2), (21, 3), (53, 2), (61, 3), (75, 2), (80, 1), (120, 1)],
+)
+def test_a_queue_counts_jobs_that_wait_for_others(everything, at, pending):
+    series = everything.timeseries
+    row = series[(series["name"] == "bulk") & (series["t_s"] == at)].iloc[0]
+    assert row["pending"] == pending
+
+
+def test_of_very_many_shares_those_with_the_most_jobs_have_series():
+    classes = [JobClass("a", "q", share=f"s{number:03d}") for number in range(MAX_SHARES + 20)]
+    jobs = [(0, row) for row in range(len(classes))] + [(0, row) for row in range(0, len(classes), 2)]
+    recorder = Recorder(len(jobs))
+    recorder.finish(1, "horizon")
+    scenario = {"workload": [{"name": "a", "shareIdentifier": {row.share: 1.0 for row in classes}}]}
+    result = build_result(recorder, context_of(classes, jobs, scenario=scenario, horizon_us=1))
+    names = result.timeseries.query("kind == 'share'")["name"].unique().tolist()
+    assert len(names) == MAX_SHARES
+    assert f"q/{classes[-2].share}" in names  # two jobs
+    assert f"q/{classes[-1].share}" not in names  # one job
+    assert result.audit() == []
+    one = result.timeseries.query("name != 'q/s000'")
+    found = audit_frames(result.frames | {"timeseries": one}, result.summary, result.manifest)
+    assert {violation.law for violation in found} == {"L6"}

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from batchsim.results.audit.facts import FAILED, QUARTERS, SUCCEEDED, Ints, series
+from batchsim.results.audit.fixed import fixed_delay
 from batchsim.results.audit.violation import Violation, rows_where
 from batchsim.units import US_PER_S
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy.typing as npt
 
     from batchsim.results.audit.facts import AttemptFacts, Facts
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     Flags = npt.NDArray[np.bool_]
 
 
+_MOST_SHARES = 500
 _OF_BOTH = ("starting", "running", "reserved_vcpus", "used_vcpus")
 
 
@@ -38,9 +42,13 @@ def counts(facts: Facts) -> list[Violation]:
     instants = _Instants(grid)
     positions = _positions(facts.attempts, instants)
     held = positions if facts.holds is facts.attempts else _positions(facts.holds, instants)
-    expected = _of_queues(facts, instants, positions, held) | _of_environments(
-        facts, instants, positions, held
-    )
+    expected = _of_environments(facts, instants, positions, held)
+    for groups in _groups_of_jobs(facts):
+        kind, names = groups[:2]
+        listed = [name for name in names if (kind, name) in rows_of]
+        if kind == "queue" or len(listed) < min(len(names), _MOST_SHARES):
+            listed = names
+        expected |= _of_jobs(facts, instants, (positions, held), groups, listed)
     missing = [
         Violation("L6", f"no series of {kind} {name}", frame="timeseries")
         for kind, name in expected
@@ -79,29 +87,66 @@ class _Instants:
         return self.so_far(begin, weights) - self.so_far(ended, weights)
 
 
-def _of_queues(
-    facts: Facts, instants: _Instants, of_attempts: dict[str, Ints], held: dict[str, Ints]
+def _groups_of_jobs(facts: Facts) -> Iterator[tuple[str, list[str], Ints]]:
+    """Queues, and shares of queues: their names, and for each job its position among them, or -1."""
+    frame = facts.frames["jobs"]
+    queue, share = frame["queue"].cat, frame["share"].cat
+    yield "queue", list(queue.categories), facts.jobs.queue
+    width = len(share.categories)
+    if not width:
+        return
+    codes = share.codes.to_numpy(dtype=np.int64)
+    cells = np.where((codes < 0) | (facts.jobs.queue < 0), -1, facts.jobs.queue * np.int64(width) + codes)
+    used, position = np.unique(cells, return_inverse=True)
+    names = [f"{queue.categories[cell // width]}/{share.categories[cell % width]}" for cell in used.tolist()]
+    without = int(bool(len(used)) and used[0] < 0)
+    yield "share", names[without:], position - without
+
+
+def _of_jobs(
+    facts: Facts,
+    instants: _Instants,
+    positions: tuple[dict[str, Ints], dict[str, Ints]],
+    groups: tuple[str, list[str], Ints],
+    told: list[str],
 ) -> dict[tuple[str, str], dict[str, Ints]]:
+    """The series of some groups of jobs; `positions` are of attempts and of what they hold."""
     jobs = facts.jobs
+    of_attempts, held = positions
+    kind, names, code = groups
     submit, runnable, end = map(instants.first_after, (jobs.submit, jobs.runnable, jobs.end))
-    owner, holder = (np.append(jobs.queue, -1)[rows.job] for rows in (facts.attempts, facts.holds))
+    entered, left = map(instants.first_after, _pending(facts))
+    owner, holder = (np.append(code, -1)[rows.job] for rows in (facts.attempts, facts.holds))
     expected = {}
-    for code, name in enumerate(facts.frames["jobs"]["queue"].cat.categories):
-        mine = jobs.queue == code
-        counted = _of_attempts(instants, of_attempts, owner == code)
+    for name in told:
+        number = names.index(name)
+        mine = code == number
+        counted = _of_attempts(instants, of_attempts, owner == number)
         # From RUNNABLE to its end, a job is RUNNABLE, STARTING or RUNNING.
         alive = instants.level(runnable[mine], end[mine])
-        expected["queue", name] = (
+        expected[kind, name] = (
             counted
-            | _of_holds(instants, held, holder == code)
+            | _of_holds(instants, held, holder == number)
             | {
                 "submitted": instants.so_far(submit[mine]),
+                "pending": instants.level(entered[mine], left[mine]),
                 "runnable": alive - counted["starting"] - counted["running"],
                 "succeeded": instants.so_far(end[mine & (jobs.state == SUCCEEDED)]),
                 "failed": instants.so_far(end[mine & (jobs.state == FAILED)]),
             }
         )
     return expected
+
+
+def _pending(facts: Facts) -> tuple[Ints, Ints]:
+    """When each job became PENDING and when it ceased to be, by the time it says it was; -1: never."""
+    jobs = facts.jobs
+    waited = facts.frames["jobs"]["pending_s"].to_numpy() * US_PER_S
+    left = np.where(jobs.runnable >= 0, jobs.runnable, jobs.end)
+    evaluated = np.minimum(jobs.submit + (fixed_delay(facts, "submitEvaluation") or 0), facts.ended_at)
+    lasting = np.isnan(waited)
+    entered = np.where(lasting, evaluated, left - np.rint(np.where(lasting, 0, waited)).astype(np.int64))
+    return np.where(waited == 0, -1, entered), np.where(lasting, -1, left)
 
 
 def _of_environments(

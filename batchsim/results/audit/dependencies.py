@@ -95,9 +95,10 @@ def _failures(
 def _waiting(facts: Facts, waits: npt.NDArray[np.bool_], ready: Ints, doomed: Ints) -> list[Violation]:
     """Nobody is PENDING without dependencies, or goes on waiting after they were met or failed."""
     jobs = facts.jobs
-    # Between two passes nobody is evaluated.
+    # Between two passes nobody is evaluated, and how long it takes is not known of real runs.
+    known = fixed_delay(facts, "submitEvaluation") is not None
     last = facts.ended_at - (fixed_delay(facts, "schedulingInterval") or 0)
-    open_ = (jobs.runnable < 0) & ~jobs.terminal
+    open_ = (jobs.runnable < 0) & ~jobs.terminal & known
     idle = (jobs.state == PENDING) & ~waits
     return [
         *rows_where(idle, "L11", "jobs", "PENDING, and there is nothing it waits for"),
