@@ -9,6 +9,7 @@ import typer
 from batchsim.cli.audit import audit
 from batchsim.cli.check import check
 from batchsim.cli.columns import columns
+from batchsim.cli.explain import explain
 from batchsim.cli.instances import instances
 from batchsim.cli.run import run
 from batchsim.cli.schema import schema
@@ -22,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for _verb in (run, check, instances, schema, columns, audit):
+for _verb in (run, check, instances, explain, schema, columns, audit):
     app.command()(verb(_verb))
 
 

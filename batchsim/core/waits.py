@@ -35,18 +35,18 @@ NO_CAPACITY: Final = 10  # capacity: every suitable instance type could not be l
 GATHERING: Final = 11  # enough empty instances of one type for all its nodes
 
 REASON_NAMES: Final = (
-    "nothing",
-    "too large for every instance type",
-    "above maxvCpus",
-    "environments disabled",
-    "environments at maxvCpus",
-    "instances launching",
-    "scaling decision",
-    "machines busy",
-    "fair-share reservation",
-    "consumable resource",
-    "insufficient capacity",
-    "empty instances for all nodes",
+    "nothing is in its way",
+    "no instance type is large enough",
+    "maxvCpus is below what it asks for",
+    "every compute environment is DISABLED",
+    "the compute environments are at maxvCpus",
+    "instances are launching",
+    "the next scaling decision is awaited",
+    "all machines are busy",
+    "the fair-share reservation keeps what is left",
+    "too little of a consumable resource is available",
+    "instances could not be launched: insufficient capacity",
+    "too few instances of one type are empty for all its nodes",
 )
 
 INSUFFICIENT_CAPACITY: Final = "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY"

@@ -14,7 +14,7 @@ from batchsim.results.recording import STATE_NAMES
 
 FRAMES = ("jobs", "attempts", "instances", "timeseries")
 # Only where there are array jobs, and where jobs wait for others.
-OPTIONAL_FRAMES = ("arrays", "dependencies")
+OPTIONAL_FRAMES = ("arrays", "dependencies", "waits")
 
 TEXT = "string"
 CATEGORY = "category"
@@ -157,12 +157,18 @@ _DEPENDENCIES = (
         "of a barrier that fails only when all it waits for have ended, as an array does",
     ),
 )
+_WAITS = (
+    ("t_s", FLOAT, "s", "from this instant on, until the queue's next row"),
+    ("queue", CATEGORY, "", "job queue"),
+    ("reason", CATEGORY, "", "why the queue's head cannot start; missing: no head is blocked"),
+    ("detail", CATEGORY, "", "which consumable resource, where that is the reason"),
+)
 
 COLUMNS: tuple[Column, ...] = tuple(
     Column(frame, *column)
     for frame, columns in zip(
         (*FRAMES, *OPTIONAL_FRAMES),
-        (_JOBS, _ATTEMPTS, _INSTANCES, _TIMESERIES, _ARRAYS, _DEPENDENCIES),
+        (_JOBS, _ATTEMPTS, _INSTANCES, _TIMESERIES, _ARRAYS, _DEPENDENCIES, _WAITS),
         strict=True,
     )
     for column in columns

@@ -131,6 +131,8 @@ class RunContext:
     arrays, edges                   which jobs are children of arrays; who waits for whom; None: nobody
     classes                         any objects with the attributes of `JobClassLike`
     queues                          names, in the scenario's order; every class's queue is among them
+    wait_reasons                    what the numbers of the recorder's `w_reason` mean
+    wait_details                    for some of these numbers the texts that `w_detail` is an index of
     environments, instance_types    tables that the recorder's instances refer to by row
     scenario, assumptions, notes, not_modelled   JSON-able; they go to the manifest as they are
     digest                          SHA-256 of the scenario, in hex
@@ -160,6 +162,8 @@ class RunContext:
     not_submitted: int = 0
     arrays: ArraysLike | None = None
     edges: EdgesLike | None = None
+    wait_reasons: Sequence[str] = ()
+    wait_details: Mapping[int, Sequence[str]] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)
     not_modelled: Sequence[str] = ()
 

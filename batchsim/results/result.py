@@ -27,6 +27,7 @@ class Result:
     timeseries  one row an instant and queue, compute environment or share
     arrays      one row an array job; None if there is none
     dependencies   one row a job, or barrier, and what it waits for; None if nobody waits
+    waits       one row a change of what the head of a queue waits for; None if none was ever blocked
     summary     JSON-able; its keys are described in `batchsim.results.metrics`
     manifest    JSON-able: version, seed, scenario and its hash, assumptions, price date, what is not modelled
     """
@@ -39,6 +40,7 @@ class Result:
     manifest: dict[str, Any]
     arrays: pd.DataFrame | None = None
     dependencies: pd.DataFrame | None = None
+    waits: pd.DataFrame | None = None
 
     @property
     def frames(self) -> dict[str, pd.DataFrame]:
@@ -50,6 +52,7 @@ class Result:
             "timeseries": self.timeseries,
             "arrays": self.arrays,
             "dependencies": self.dependencies,
+            "waits": self.waits,
         }
         return {name: frame for name, frame in frames.items() if frame is not None}
 
@@ -82,6 +85,16 @@ class Result:
         from batchsim.results.snapshot import snapshot  # noqa: PLC0415 - only who asks pays for it
 
         return snapshot(self.jobs, self.attempts, self.manifest, queue, at)
+
+    def explain(self, job: str) -> pd.DataFrame:
+        """Where the time of a job went, and why it waited: its life as intervals without gaps.
+
+        The columns are described in `batchsim.results.explain.explain`. Raises UsageError if there is no
+        such job.
+        """
+        from batchsim.results.explain import explain  # noqa: PLC0415 - only who asks pays for it
+
+        return explain(self.frames, self.manifest, job)
 
     def __repr__(self) -> str:
         return f"<Result {self.manifest['name']}: {', '.join(f'{k} {v}' for k, v in self._headline())}>"

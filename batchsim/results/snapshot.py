@@ -16,12 +16,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from heapq import heapify, heapreplace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from batchsim.errors import UsageError
+from batchsim.results.queue_waits import FOR_EVER, QueueWaits, microseconds
 from batchsim.units import US_PER_S, format_duration, parse_duration
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ MOST_JOBS = 100
 _DEFAULT_WINDOW_S = 600  # [API: FairsharePolicy.shareDecaySeconds]
 _WEIGHT_UNITS = 10_000
 _QUARTERS = 4
-_FOR_EVER = np.iinfo(np.int64).max
 
 
 def snapshot(
@@ -51,9 +51,9 @@ def snapshot(
 
     Raises UsageError for a queue that the scenario does not have, and for what is no duration in the run.
     """
-    at_us = _instant(at, manifest)
+    at_us = instant_of(at, manifest)
     policy = _policy_of(manifest, queue)
-    waits = _Waits.of(jobs, attempts, queue)
+    waits = QueueWaits.of(jobs, attempts, queue)
     here = np.flatnonzero((waits.since <= at_us) & (waits.until > at_us))
     here = here[np.lexsort((waits.rank[here], ~waits.is_retry[here]))]
     if policy is None:
@@ -81,7 +81,7 @@ def snapshot(
     )
 
 
-def _instant(at: str | float, manifest: Mapping[str, Any]) -> int:
+def instant_of(at: str | float, manifest: Mapping[str, Any]) -> int:
     try:
         at_us = parse_duration(at)
     except ValueError as error:
@@ -94,56 +94,7 @@ def _instant(at: str | float, manifest: Mapping[str, Any]) -> int:
     return at_us
 
 
-class _Waits(NamedTuple):
-    """The waits of one queue as parallel columns: each from when a job became RUNNABLE (again).
-
-    job        row in the jobs frame
-    until      placed, ended without an attempt, or for ever
-    is_retry   they stand in front of the others
-    rank       the order among retries, and among the others
-    """
-
-    job: Ints
-    since: Ints
-    until: Ints
-    is_retry: Ints
-    rank: Ints
-
-    @staticmethod
-    def of(jobs: pd.DataFrame, attempts: pd.DataFrame, queue: str) -> _Waits:
-        runnable, end = _us(jobs["runnable_s"]), _us(jobs["end_s"])
-        mine = np.flatnonzero((jobs["queue"] == queue).to_numpy(np.bool_) & (runnable >= 0))
-        main = attempts[attempts["is_main"].to_numpy()]
-        job = pd.Index(jobs["job"]).get_indexer(main["job"])
-        order = np.lexsort((main["attempt"].to_numpy(), job))
-        job, placed = job[order], _us(main["placed_s"])[order]
-        ended = _us(main["ended_s"])[order]
-        last = np.append(job[1:] != job[:-1], True)[: len(job)]
-        goes_on = np.isin(job, mine) & (ended >= 0) & (~last | (end[job] != ended))
-        again = np.flatnonzero(goes_on)
-        gave_up = np.where(end < 0, _FOR_EVER, end)
-        next_placed = np.append(placed[1:], -1)[: len(job)]
-        until_again = np.where(last[again], gave_up[job[again]], next_placed[again])
-        first_placed = gave_up.copy()
-        first_placed[job[::-1]] = placed[::-1]
-        number = len(mine)
-        arrival = np.empty(number, dtype=np.int64)
-        arrival[np.argsort(runnable[mine], kind="stable")] = np.arange(number)
-        return _Waits(
-            np.concatenate((mine, job[again])),
-            np.concatenate((runnable[mine], ended[again])),
-            np.concatenate((first_placed[mine], until_again)),
-            np.repeat([False, True], (number, len(again))),
-            np.concatenate((arrival, job[again])),
-        )
-
-
-def _us(column: pd.Series[Any]) -> Ints:
-    values = column.to_numpy(dtype=np.float64) * US_PER_S
-    return np.rint(np.where(np.isnan(values), -1, values)).astype(np.int64)
-
-
-def _earliest(waits: _Waits, wait: int, at_us: int) -> int:
+def _earliest(waits: QueueWaits, wait: int, at_us: int) -> int:
     """Since when a job of a FIFO queue has its position: somebody ahead left, or a retry came in front."""
     since = int(waits.since[wait])
     alike = waits.is_retry == waits.is_retry[wait]
@@ -203,7 +154,7 @@ def _policy_of(manifest: Mapping[str, Any], queue: str) -> _Policy | None:
 def _fair_order(  # noqa: PLR0917 - all that the order depends on
     jobs: pd.DataFrame,
     attempts: pd.DataFrame,
-    waits: _Waits,
+    waits: QueueWaits,
     here: Ints,
     policy: _Policy,
     at_us: int,
@@ -222,7 +173,7 @@ def _fair_order(  # noqa: PLR0917 - all that the order depends on
     # `here` is in FIFO order already, and the sort is stable; the lines are read from their ends.
     for wait in sorted(here.tolist(), key=lambda wait: -priority[waits.job[wait]]):
         lines.setdefault(shares[waits.job[wait]], []).append(wait)
-    runnable = _us(jobs["runnable_s"])
+    runnable = microseconds(jobs["runnable_s"])
     race = [
         (weights[share] * usage.get(share, 0), int(runnable[waits.job[line[0]]]), share, line[::-1])
         for share, line in lines.items()
@@ -264,8 +215,8 @@ def _recent(
 ) -> Iterator[tuple[str, int, int, int]]:
     """Share, quarter vCPUs, placement and end of attempts that count; those in flight end for ever later."""
     main = attempts[attempts["is_main"].to_numpy()]
-    placed, ended = _us(main["placed_s"]), _us(main["ended_s"])
-    ended = np.where((ended < 0) | (ended > at_us), _FOR_EVER, ended)
+    placed, ended = microseconds(main["placed_s"]), microseconds(main["ended_s"])
+    ended = np.where((ended < 0) | (ended > at_us), FOR_EVER, ended)
     counts = np.flatnonzero((placed <= at_us) & (ended > at_us - window_us))
     job = pd.Index(jobs["job"]).get_indexer(main["job"].iloc[counts])
     mine = (jobs["queue"] == queue).to_numpy(np.bool_)[job]
@@ -284,7 +235,7 @@ def _weights(jobs: pd.DataFrame, policy: _Policy, at_us: int, queue: str) -> dic
 
     A share is active from its first submission until D after its last job ended.
     """
-    submit, end = _us(jobs["submit_s"]), _us(jobs["end_s"])
+    submit, end = microseconds(jobs["submit_s"]), microseconds(jobs["end_s"])
     live = (submit <= at_us) & ((end < 0) | (end > at_us - policy.window_us))
     live &= (jobs["queue"] == queue).to_numpy(np.bool_)
     entries = {share: policy.entry(share) for share in jobs["share"][live].unique()}

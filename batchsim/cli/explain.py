@@ -1,0 +1,83 @@
+"""`batchsim explain`: where a job's time went, and why it waited."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from batchsim.cli.figures import duration
+from batchsim.cli.output import Column, Format, Table, print_csv, print_json, print_table, print_text
+from batchsim.cli.verbs import OutputFormat  # noqa: TC001 - typer reads the annotations
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def explain(
+    folder: Annotated[
+        str,
+        typer.Argument(metavar="DIR", help="Folder that `batchsim run -o DIR` wrote.", show_default=False),
+    ],
+    job: Annotated[str, typer.Argument(metavar="JOB", help="Name of a job.", show_default=False)],
+    output_format: OutputFormat = Format.TABLE,
+) -> None:
+    """Tell where a job's time went: who was ahead in its queue, and what the head of the queue waited for."""
+    from batchsim.results import Result
+
+    result = Result.read(folder)
+    life = result.explain(job)
+    rows = [{str(key): _plain(value) for key, value in row.items()} for row in life.to_dict("records")]
+    if output_format is Format.JSON:
+        print_json({"job": job, "intervals": rows})
+    elif output_format is Format.CSV:
+        print_csv(rows)
+    else:
+        print_table(
+            Table(
+                _title(result.jobs, job),
+                [Column("from"), Column("for"), Column("state", words=True), Column("why", words=True)],
+                [[duration(r["from_s"]), duration(r["duration_s"]), r["state"], _why(r)] for r in rows],
+            ),
+            wide=output_format is Format.WIDE,
+        )
+        print_text(_end(result.jobs, job))
+
+
+def _plain(value: Any) -> Any:
+    """Without numpy's types and with None for what is missing."""
+    if isinstance(value, str) or value is None:
+        return value
+    number = value.item() if hasattr(value, "item") else value
+    return None if number != number else number  # noqa: PLR0124 - NaN
+
+
+def _title(jobs: pd.DataFrame, job: str) -> str:
+    row = jobs[jobs["job"] == job].iloc[0]
+    asks = f"{row['vcpus']:g} vCPU, {row['memory_mib']:,} MiB" + (
+        f", {row['gpus']} GPU" if row["gpus"] else ""
+    )
+    return f"{job}: {row['state']}, in job queue {row['queue']}, {asks}"
+
+
+def _why(row: dict[str, Any]) -> str:
+    if row["state"] != "RUNNABLE" or row["reason"].startswith("it was told"):
+        return str(row["reason"])
+    jobs = f"{row['ahead']:,} job{'s' if row['ahead'] != 1 else ''} ahead"
+    if row["head"]:
+        return f"{jobs}, first {row['head']}, for which {row['reason']}"
+    if row["ahead"]:
+        return f"{jobs}, which do not block it: {row['reason']}"
+    starved = f"; {row['others']:,} of other queues started meanwhile" if row["others"] else ""
+    return f"at the head of its queue: {row['reason']}{starved}"
+
+
+def _end(jobs: pd.DataFrame, job: str) -> str:
+    row = jobs[jobs["job"] == job].iloc[0]
+    reason = row["status_reason"]
+    if row["state"] not in {"SUCCEEDED", "FAILED"}:
+        return f"The run ended while it was {row['state']}" + (
+            f": {reason}" if isinstance(reason, str) else "."
+        )
+    waited = "" if row["start_s"] != row["start_s"] else f", {duration(row['waiting_s'])} until it first ran"  # noqa: PLR0124
+    return f"{row['state']} after {duration(row['turnaround_s'])}{waited}: {reason}"
