@@ -158,6 +158,13 @@ class JobRow(NamedTuple):
     memory_mib: int
     gpus: int
     attempts: int
+    share: str | None = None
+    priority: int = 0
+    nodes: None = None
+
+    @property
+    def vcpu_quarters(self) -> int:
+        return 4 * self.vcpus
 
 
 def prepare(shape: Shape) -> tuple[Plan, World, RunContext]:
