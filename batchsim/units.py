@@ -43,7 +43,8 @@ _SIZE_UNITS_BYTES = {
     "GiB": 2**30,
     "TiB": 2**40,
 }
-_NUMBER_UNIT = re.compile(r"\s*(\d{1,18}(?:\.\d{0,9})?)\s*([A-Za-z]+)\s*")
+_NUMBER_UNIT = re.compile(r"\s*([0-9]{1,18}(?:\.[0-9]{0,9})?)\s*([A-Za-z]+)\s*")
+_RATE = re.compile(r"\s*(-?[0-9]{1,18}(?:\.[0-9]{0,40})?(?:[eE][-+]?[0-9]{1,3})?)\s*/\s*([a-z]+)\s*")
 
 
 def parse_duration(text: str | float) -> int:
@@ -96,23 +97,22 @@ def parse_bytes(text: str | int) -> int:
 
 
 def parse_rate(text: str | float) -> float:
-    """Events per second of a rate such as "120/h", "2/s", "5/m", "40/d"; a bare number is per second."""
-    if isinstance(text, bool):
-        raise ValueError(f"expected a rate such as '120/h', found {text!r}")
-    if isinstance(text, int | float):
-        rate = float(text)
-    else:
-        number, slash, unit = text.partition("/")
-        unit_us = _TIME_UNITS_US.get(unit.strip())
-        try:
-            amount = float(number)
-        except ValueError:
-            amount = math.nan
-        if not slash or unit_us is None:
-            raise ValueError(f"expected a rate such as '120/h', '2/s' or '5/m', found {text!r}")
-        rate = amount * US_PER_S / unit_us
-    if not math.isfinite(rate) or rate < 0:
+    """Events per second of a rate such as "120/h", "2/s", "5/m", "40/d".
+
+    Raises ValueError with a usable sentence, also for a number without a unit: no rate of AWS's says
+    which one it would be. Only 0 needs none.
+    """
+    if isinstance(text, int | float) and not isinstance(text, bool) and text == 0:
+        return 0.0
+    match = _RATE.fullmatch(text) if isinstance(text, str) else None
+    if match is None or match.group(2) not in _TIME_UNITS_US:
+        raise ValueError(f"expected a rate such as '120/h', '2/s' or '5/m', found {text!r}")
+    if match.group(1).startswith("-"):
         raise ValueError(f"expected a rate of 0 or more such as '120/h', found {text!r}")
+    amount, unit_us = float(match.group(1)), _TIME_UNITS_US[match.group(2)]
+    rate = amount if unit_us == US_PER_S else amount * US_PER_S / unit_us
+    if not math.isfinite(rate):
+        raise ValueError(f"expected a rate below 10^302 a second, found {text!r}")
     return rate
 
 

@@ -3,7 +3,7 @@
     Duration    text "90s", "12m", "1h30m" or a number of seconds    stored as int microseconds
     Size        text "7.5GiB", "900MiB" or a number of MiB           stored as int MiB, rounded up
     ImageSize   text "500MB", "900MiB" or a number of MiB            stored as int bytes
-    Rate        text "120/h", "2/s" or a number per second           stored as float per second
+    Rate        text "120/h", "2/s"; 0 needs no unit                 stored as float per second
     an integer  1e3 is one, "12" and true are not (`integral`)       stored as int
     SafeName    a name that can also be a label and a file name      stored as str
     AwsName     a name or an ARN of an environment or a queue        stored as the bare name
@@ -11,6 +11,7 @@
 Dumped to JSON, each value is text or a number that reads back to exactly the same value.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
@@ -225,7 +226,12 @@ def _above_zero(value: float) -> float:
 above_zero = AfterValidator(_above_zero)
 
 
-def _quantity(parse: Callable[[Any], Any], expected: str) -> BeforeValidator:
+_BARE_NUMBER = re.compile(r"[0-9]{1,18}(\.[0-9]{0,18})?(e-[0-9]{1,3})?")
+
+
+def _quantity(parse: Callable[[Any], Any], expected: str, units: Iterable[str]) -> BeforeValidator:
+    """`units` are some that a number without any can be given."""
+
     def check(value: Any) -> Any:
         if not isinstance(value, str | int | float) or (
             isinstance(value, str) and len(value) > LONGEST_QUANTITY
@@ -235,22 +241,33 @@ def _quantity(parse: Callable[[Any], Any], expected: str) -> BeforeValidator:
             return parse(value)
         except (ValueError, OverflowError) as error:
             sentence, _, _ = str(error).partition(", found ")
-            raise MismatchError(sentence.removeprefix("expected ") or expected) from None
+            raise MismatchError(sentence.removeprefix("expected ") or expected, hint=hint(value)) from None
+
+    def hint(value: Any) -> str | None:
+        if isinstance(value, bool) or not _BARE_NUMBER.fullmatch(str(value)):
+            return None
+        *some, last = (f"{value}{unit}" for unit in units)
+        return f"add a unit: {', '.join(some)} or {last}"
 
     return BeforeValidator(check)
 
 
-def _schema(title: str, description: str, pattern: str, *, number: str = "number") -> WithJsonSchema:
+def _schema(title: str, description: str, pattern: str, bare: dict[str, Any]) -> WithJsonSchema:
+    """`bare` is what a number without a unit may be."""
     text = {"type": "string", "pattern": pattern}
-    return WithJsonSchema(
-        {"title": title, "description": description, "anyOf": [text, {"type": number, "minimum": 0}]}
-    )
+    return WithJsonSchema({"title": title, "description": description, "anyOf": [text, bare]})
 
 
 def _duration_text(us: int) -> str:
     if us % US_PER_S == 0:
         return f"{us // US_PER_S}s"
     return f"{us // 1000}ms" if us % 1000 == 0 else f"{us}us"
+
+
+def _rate_text(per_s: float) -> str | int:
+    """Reads back to exactly the same rate."""
+    short = f"{per_s:g}"
+    return f"{short if float(short) == per_s else repr(per_s)}/s" if per_s else 0
 
 
 def _image_text(size: int) -> str:
@@ -265,47 +282,51 @@ def last_component(value: Any) -> Any:
     return value
 
 
-_AMOUNT = r"\s*\d+(\.\d*)?\s*"
+_AMOUNT = r"\s*[0-9]+(\.[0-9]*)?\s*"
+_TIME_UNITS = "us|ms|s|m|min|h|d"
 
 Duration = Annotated[
     int,
-    _quantity(parse_duration, "a duration such as '90s', '12m' or '1h30m'"),
+    _quantity(parse_duration, "a duration such as '90s', '12m' or '1h30m'", ("s", "m", "h")),
     PlainSerializer(_duration_text, when_used="json"),
     _schema(
         "Duration",
         "Time as text with units (us, ms, s, m, h, d), such as 90s, 12m or 1h30m, or a number of seconds.",
-        rf"^({_AMOUNT}(us|ms|s|m|min|h|d))+\s*$",
+        rf"^({_AMOUNT}({_TIME_UNITS}))+\s*$",
+        {"type": "number", "minimum": 0},
     ),
 ]
 Size = Annotated[
     int,
-    _quantity(parse_size, "a size such as '900MiB' or '7.5GiB'"),
+    _quantity(parse_size, "a size such as '900MiB' or '7.5GiB'", ("MiB", "GiB")),
     PlainSerializer(lambda mib: f"{mib}MiB", when_used="json"),
     _schema(
         "Size",
         "Memory as text with a unit (MiB, GiB, TiB, or decimal MB, GB, TB), or a whole number of MiB.",
         rf"^{_AMOUNT}(B|[kKMGT]B|[KMGT]iB)\s*$",
-        number="integer",
+        {"type": "integer", "minimum": 0},
     ),
 ]
 ImageSize = Annotated[
     int,
-    _quantity(parse_bytes, "a size such as '500MB' or '900MiB'"),
+    _quantity(parse_bytes, "a size such as '500MB' or '900MiB'", ("MB", "GB")),
     PlainSerializer(_image_text, when_used="json"),
     _schema(
         "Image size",
         "Compressed size of a container image, for example 500MB or 900MiB, or a whole number of MiB.",
         rf"^{_AMOUNT}(B|[kKMGT]B|[KMGT]iB)\s*$",
-        number="integer",
+        {"type": "integer", "minimum": 0},
     ),
 ]
 Rate = Annotated[
     float,
-    _quantity(parse_rate, "a rate such as '120/h', '2/s' or '5/m'"),
+    _quantity(parse_rate, "a rate such as '120/h', '2/s' or '5/m'", ("/h", "/m", "/s")),
+    PlainSerializer(_rate_text, when_used="json"),
     _schema(
         "Rate",
-        "Events per unit of time, for example 120/h, 2/s or 40/d, or a number per second.",
-        r"^\s*[0-9.eE+]+\s*/\s*(us|ms|s|m|min|h|d)\s*$",
+        "Events per unit of time (us, ms, s, m, h, d), for example 120/h, 2/s or 40/d; 0 needs no unit.",
+        rf"^\s*[0-9]+(\.[0-9]*)?([eE][-+]?[0-9]+)?\s*/\s*({_TIME_UNITS})\s*$",
+        {"const": 0},
     ),
 ]
 SafeName = Annotated[

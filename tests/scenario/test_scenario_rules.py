@@ -210,6 +210,13 @@ BROKEN = [
         f"{SAMPLES}.arrivals.poisson.rate=3/week",
         "rate: expected a rate such as '120/h', '2/s' or '5/m', found '3/week'",
     ),
+    (
+        f"{SAMPLES}.arrivals.poisson.rate=120",
+        "rate: expected a rate such as '120/h', '2/s' or '5/m', found 120; add a unit: 120/h, 120/m or 120/s",
+    ),
+    (f"{SAMPLES}.arrivals.poisson.rate='0.5'", "found '0.5'; add a unit: 0.5/h, 0.5/m or 0.5/s"),
+    (f"{SAMPLES}.runtime='90'", "found '90'; add a unit: 90s, 90m or 90h"),
+    (f"{SAMPLES}.imageSize=7.5", "found 7.5; add a unit: 7.5MB or 7.5GB"),
     (f"{SAMPLES}.arrivals={{every: {{interval: 0}}}}", "interval: expected a value above 0, found 0"),
     (
         f"{SAMPLES}.arrivals={{hourly: {{rates: [{', '.join(['0'] * 24)}]}}}}",

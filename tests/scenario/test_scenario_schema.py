@@ -57,7 +57,7 @@ def test_the_assumptions_carry_their_sources(schema):
             ["90", "12:30", "s", "-5s", -1, ""],
         ),
         ("Size", ["7.5GiB", "900MiB", "500MB", 4], ["7.5", "900 mib", -1, ""]),
-        ("Rate", ["120/h", "2/s", "1e3/d", 0.5], ["120", "3/week", -1]),
+        ("Rate", ["120/h", "2/s", " 1e3 / d", "1e-3/h", 0], ["120", "3/week", "-1/h", "1_0/h", -1, 0.5]),
     ],
 )
 def test_quantities_are_text_or_numbers(schema, name, good, bad):
@@ -68,10 +68,10 @@ def test_quantities_are_text_or_numbers(schema, name, good, bad):
 
 def _matches(options, value) -> bool:
     for option in options:
-        if isinstance(value, str) and option["type"] == "string" and re.search(option["pattern"], value):
+        if isinstance(value, str) and option.get("type") == "string" and re.search(option["pattern"], value):
             return True
-        if not isinstance(value, str) and option["type"] != "string" and value >= option["minimum"]:
-            return True
+        if not isinstance(value, str) and ("const" in option or option["type"] != "string"):
+            return value == option.get("const", value) and value >= option.get("minimum", 0)
     return False
 
 

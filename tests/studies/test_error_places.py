@@ -268,7 +268,7 @@ CASES: dict[str, tuple[dict[str, str], dict[str, str], str, str]] = {
     "calls that would never leave": (
         {},
         {
-            "assumptions": f"{{preset: ideal, submitJobRate: {MARK}1e-10}}",
+            "assumptions": f"{{preset: ideal, submitJobRate: {MARK}1e-10/s}}",
             **jobs(f"runtime: 1m, {AT_ONCE}"),
         },
         "assumptions.submitJobRate",

@@ -126,7 +126,7 @@ def test_the_expected_number_is_the_integral_of_the_rate(more, expected):
 
 
 def test_the_expected_number_before_the_start_is_zero():
-    late = {"poisson": {"rate": 1, "start": "2h"}}
+    late = {"poisson": {"rate": "1/s", "start": "2h"}}
     assert expected_arrivals(entry(late, until="1h")) == 0
     assert len(drawn(late, until="1h")) == 0
     assert expected_arrivals(entry({"every": {"interval": "1s", "start": "2h"}}, until="1h")) == 0
@@ -147,9 +147,9 @@ def test_a_wider_bound_only_adds_arrivals(arrivals):
 @pytest.mark.parametrize(
     "arrivals",
     [
-        {"poisson": {"rate": 1e-300}},
-        {"poisson": {"rate": 1e-9}},
-        {"hourly": {"rates": [0] * 23 + [5e-324]}},
+        {"poisson": {"rate": "1e-300/s"}},
+        {"poisson": {"rate": "1e-9/s"}},
+        {"hourly": {"rates": [0] * 23 + ["5e-324/s"]}},
         {"every": {"interval": "100000d"}},
         {"poisson": {"rate": "1/d", "start": "104249d"}},
     ],
@@ -159,7 +159,9 @@ def test_arrivals_beyond_285_years_are_the_users_mistake(arrivals):
         drawn(arrivals, count=100)
 
 
-@pytest.mark.parametrize("arrivals", [{"poisson": {"rate": 1e308}}, {"hourly": {"rates": [1e308] * 24}}])
+@pytest.mark.parametrize(
+    "arrivals", [{"poisson": {"rate": "1e308/s"}}, {"hourly": {"rates": ["1e308/s"] * 24}}]
+)
 def test_absurd_rates_neither_warn_nor_hang(arrivals):
     assert drawn(arrivals, count=5).tolist() == [0] * 5
     assert not expected_arrivals(entry(arrivals, until="400d")) <= 1e7

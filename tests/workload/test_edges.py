@@ -231,7 +231,7 @@ def test_groups_may_be_listed_in_any_order_and_interleave(jobs_of):
 
 
 def test_nobody_waits_for_a_group_that_came_out_empty(jobs_of):
-    rare = {**PLAIN, "name": "rare", "arrivals": {"poisson": {"rate": 1e-9}}, "until": "1s"}
+    rare = {**PLAIN, "name": "rare", "arrivals": {"poisson": {"rate": "1e-9/s"}}, "until": "1s"}
     workload = build_workload(
         jobs_of(rare, {**PLAIN, "name": "b", "count": 1, "dependsOn": [{"group": "rare"}]})
     )

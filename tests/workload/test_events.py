@@ -72,7 +72,7 @@ def test_a_job_that_can_never_be_is_a_mistake_and_one_that_is_not_by_chance_is_n
     timed = {**PLAIN, "arrivals": {"times": [1, 2]}, "count": None}
     with pytest.raises(ScenarioError, match="there is no job a-2"):
         build_workload(jobs_of(timed, {"at": "1h", "cancel": "a-2"}))
-    chance = {**PLAIN, "arrivals": {"poisson": {"rate": 1e-9}}, "until": "1s", "count": None}
+    chance = {**PLAIN, "arrivals": {"poisson": {"rate": "1e-9/s"}}, "until": "1s", "count": None}
     assert rows_of(jobs_of(chance, {"at": "1h", "cancel": "a-2"})) == [()]
 
 

@@ -31,10 +31,10 @@ def test_calls_leave_in_order_at_least_an_interval_apart(wanted, interval):
         ("50/s", 20_000),
         ("100/m", 600_000),
         ("3/s", 333_334),
-        (1e7, 1),
+        ("1e7/s", 1),
         ("7/m", 8_571_429),
         ("1/d", 86_400 * S),
-        (5e-324, 2**53),
+        ("5e-324/s", 2**53),
         (0, 0),
     ],
 )
@@ -94,7 +94,7 @@ def test_a_limit_that_is_not_built_yet_has_no_effect(jobs_of, monkeypatch):
     assert not build_workload(scenario).submit_us.any()
 
 
-@pytest.mark.parametrize("rate", [1e-9, 1e-12, "1/d"])
+@pytest.mark.parametrize("rate", ["1e-9/s", "1e-12/s", "1/d"])
 def test_a_rate_at_which_the_jobs_never_get_out_is_refused(jobs_of, rate):
     slow = {"preset": "aws", "submitJobRate": rate}
     many = {**SINGLES, "count": 200_000}
