@@ -79,5 +79,5 @@ def _end(jobs: pd.DataFrame, job: str) -> str:
         return f"The run ended while it was {row['state']}" + (
             f": {reason}" if isinstance(reason, str) else "."
         )
-    waited = "" if row["start_s"] != row["start_s"] else f", {duration(row['waiting_s'])} until it first ran"  # noqa: PLR0124
+    waited = "" if row["start_s"] != row["start_s"] else f", {duration(row['waiting_s'])} until it first ran"
     return f"{row['state']} after {duration(row['turnaround_s'])}{waited}: {reason}"
