@@ -91,9 +91,12 @@ class Capacity:
                 due = min(due, next_multiple(idle, self._interval))
         return due
 
-    def idle_due_us(self, now: int) -> int:
-        """The instant at which an instance that becomes idle now may be given back."""
-        return next_multiple(now + self._plan.policy.idle_scale_in_us, self._interval)
+    def became_idle(self, now: int, instance: Instance, *, ran: bool) -> int:
+        """An instance has no job any more, or yet; gives when to decide whether it is given back."""
+        scaler = self.scalers[instance.environment]
+        if scaler is None:
+            return NEVER
+        return next_multiple(scaler.became_idle(now, instance, ran=ran), self._interval)
 
     def want_growth(self, now: int) -> int:
         """Jobs wait, or capacity was lost: decide at the next opportunity, which it gives."""

@@ -94,6 +94,11 @@ class EnvironmentPlan:
     min_vcpus, max_vcpus, desired_vcpus   zero for unmanaged environments, which have no bounds
     unmanaged_vcpus   what an unmanaged environment counts for in a fair-share reservation [spec 2.4]
     gangs        whether multi-node jobs may run here: managed, EC2, On-Demand [spec 1.11]
+    strategy     one of `allocation.STRATEGIES` [spec 3.4]
+    bands        for each of `types` how much capacity its pool has, more is better; () if all are alike
+    entries      for each of `types` the position of the user's list that it stems from; () if all are one
+    overshoots   whether the last launch may end above maxvCpus: all but BEST_FIT with On-Demand [spec 3.2]
+    scale_down_delay_us   how long an instance that has run a job is kept idle; 0: as others [spec 3.8]
     """
 
     name: str
@@ -105,6 +110,11 @@ class EnvironmentPlan:
     desired_vcpus: int = 0
     unmanaged_vcpus: int = 0
     gangs: bool = False
+    strategy: str = "BEST_FIT_PROGRESSIVE"
+    bands: tuple[int, ...] = ()
+    entries: tuple[int, ...] = ()
+    overshoots: bool = True
+    scale_down_delay_us: int = 0
 
 
 @dataclass(frozen=True, slots=True)

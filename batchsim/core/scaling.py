@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from batchsim.core.allocation import gang_types, pick_size, price_tiers
+from batchsim.core.allocation import gang_types, pick_size, tiers_of
 from batchsim.core.fleet import READY, Fleet, Instance
 from batchsim.core.plan import EnvironmentPlan, MachineType, Need, Plan
 
@@ -57,7 +57,10 @@ class Scaler:
         self.kept: dict[int, int] = {}
         self._tiers: dict[int, list[list[int]]] = {}
         self._cooling: dict[int, int] = {}  # type -> the instant from which it may be tried again
-        self._idle: deque[tuple[int, Instance]] = deque()
+        # Idle instances by how long they are kept, and in each line by since when they are idle.
+        self._idle: dict[int, deque[tuple[int, Instance]]] = {
+            limit: deque() for limit in sorted({self._delay_us(ran=False), self._delay_us(ran=True)})
+        }
         self._held: list[tuple[int, Instance]] = []  # as in `_idle`: for long enough, but still needed
         self._room: dict[tuple[int, int, int], int] = {}  # free amounts -> instances that boot with them
         self._usable_free = 0
@@ -80,8 +83,8 @@ class Scaler:
 
     def all_cooling(self, now: int, need: int) -> bool:
         """Whether every type that could serve `need` could not be launched lately."""
-        tiers = self._tiers_for(need)
-        return bool(tiers) and self._pick(now, tiers, 0) < 0
+        fitting = [index for tier in self._tiers_for(need) for index in tier]
+        return bool(fitting) and all(self._cooling.get(index, -1) > now for index in fitting)
 
     def launching(self, need: int) -> bool:
         """Whether an instance that could serve `need` is booting."""
@@ -189,7 +192,7 @@ class Scaler:
         """Types to launch so that at least `wanted_vcpus` are provisioned, whatever waits."""
         launches: list[int] = []
         while self.provisioned < wanted_vcpus:
-            tiers = price_tiers(self._types, self._plan.types, Need(0, 0, 0))
+            tiers = tiers_of(self._types, self._plan, Need(0, 0, 0))
             type_index = self._pick(now, tiers, wanted_vcpus - self.provisioned)
             if type_index < 0:
                 break
@@ -212,19 +215,22 @@ class Scaler:
             self.booting[instance.type] -= 1
         self.provisioned -= instance.vcpus
 
-    def became_idle(self, now: int, instance: Instance) -> None:
+    def became_idle(self, now: int, instance: Instance, *, ran: bool) -> int:
+        """The instance has no job any more, or yet; gives when it may be given back."""
         instance.idle_since = now
-        self._idle.append((now, instance))
+        limit = self._delay_us(ran=ran)
+        self._idle[limit].append((now, instance))
+        return now + limit
 
     # --- scale-in -----------------------------------------------------------------------------
 
     def scale_in(self, now: int) -> list[Instance]:
         """Instances to terminate now; each is idle, and minvCpus stays provisioned."""
-        limit = now - self._policy.idle_scale_in_us
-        while self._idle and self._idle[0][0] <= limit:
-            since, instance = self._idle.popleft()
-            if instance.idle_since == since and instance.state == READY and not instance.jobs:
-                self._held.append((since, instance))
+        for limit, idle in self._idle.items():
+            while idle and idle[0][0] + limit <= now:
+                since, instance = idle.popleft()
+                if instance.idle_since == since and instance.state == READY and not instance.jobs:
+                    self._held.append((since, instance))
         if not self._held:
             return []
         going: list[Instance] = []
@@ -246,12 +252,15 @@ class Scaler:
 
     def next_idle_us(self) -> int:
         """When the oldest idleness reaches its limit; -1 if nothing is idle."""
-        while self._idle:
-            since, instance = self._idle[0]
-            if instance.idle_since == since and instance.state == READY and not instance.jobs:
-                return since + self._policy.idle_scale_in_us
-            self._idle.popleft()
-        return -1
+        due = -1
+        for limit, idle in self._idle.items():
+            while idle:
+                since, instance = idle[0]
+                if instance.idle_since == since and instance.state == READY and not instance.jobs:
+                    due = since + limit if due < 0 else min(due, since + limit)
+                    break
+                idle.popleft()
+        return due
 
     def next_retry_us(self, now: int) -> int:
         """The earliest instant at which a type that failed may be tried again; -1 if there is none."""
@@ -259,6 +268,10 @@ class Scaler:
         return min(later) if later else -1
 
     # --- inside -------------------------------------------------------------------------------
+
+    def _delay_us(self, *, ran: bool) -> int:
+        """How long an idle instance is kept, depending on whether it has run a job [spec 3.8]."""
+        return (ran and self._plan.scale_down_delay_us) or self._policy.idle_scale_in_us
 
     def _nodes(self, need: int) -> int:
         gang = self._gangs[need]
@@ -288,16 +301,20 @@ class Scaler:
     def _tiers_for(self, need: int) -> list[list[int]]:
         tiers = self._tiers.get(need)
         if tiers is None:
-            tiers = self._tiers[need] = price_tiers(self._types, self._plan.types, self._needs[need])
+            tiers = self._tiers[need] = tiers_of(self._types, self._plan, self._needs[need])
         return tiers
 
     def _choose(self, now: int, need: int, room_vcpus: int) -> int:
         return self._pick(now, self._tiers_for(need), room_vcpus)
 
     def _pick(self, now: int, tiers: list[list[int]], room_vcpus: int) -> int:
+        """The type to launch, or -1 if none can be launched now."""
         cooling = self._cooling
         for tier in tiers:
             usable = [index for index in tier if cooling.get(index, -1) <= now] if cooling else tier
+            if not self._plan.overshoots:
+                left = self._plan.max_vcpus - self.provisioned
+                usable = [index for index in usable if self._types[index].vcpus <= left]
             if usable:
                 return pick_size(self._types, usable, self._policy.size_tiebreak, room_vcpus)
         return -1

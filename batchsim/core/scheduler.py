@@ -198,7 +198,7 @@ class Scheduler:
         self._make_ready(now, instance)
         self._scaler(instance).ready(instance)
         self.capacity.changed()
-        self._became_idle(now, instance)
+        self._became_idle(now, instance, ran=False)
 
     def launch_failed(self, now: int, index: int) -> None:
         """A launch was refused or the machine never registered; its type is left alone for a while."""
@@ -326,7 +326,7 @@ class Scheduler:
     def _freed(self, now: int, instance: Instance) -> None:
         """An attempt on the instance has ended: somebody may use the room, or nobody needs it any more."""
         if not instance.jobs and self._scales:
-            self._became_idle(now, instance)
+            self._became_idle(now, instance, ran=True)
         if not self.dispatch.queued:
             return
         if self._pass_due != NEVER or not self._on_one_grid or self.dispatch.may_use(instance):
@@ -413,11 +413,8 @@ class Scheduler:
         if self.dispatch.queued:
             self._want_pass(now)
 
-    def _became_idle(self, now: int, instance: Instance) -> None:
-        scaler = self.capacity.scalers[instance.environment]
-        if scaler is not None:
-            scaler.became_idle(now, instance)
-            self._ask_at(self.capacity.idle_due_us(now))
+    def _became_idle(self, now: int, instance: Instance, *, ran: bool) -> None:
+        self._ask_at(self.capacity.became_idle(now, instance, ran=ran))
 
     def _scaler(self, instance: Instance) -> Scaler:
         scaler = self.capacity.scalers[instance.environment]
