@@ -22,7 +22,7 @@ import numpy as np
 from batchsim import run
 from batchsim.core.plan import ClassPlan, EnvironmentPlan, MachineType, Need, Plan, Policy, QueuePlan
 from batchsim.drivers.simulated import simulate
-from batchsim.drivers.world import Boot, Machines, World
+from batchsim.drivers.world import Boot, Machines, Outcome, World
 from batchsim.results.build import build_result
 from batchsim.results.context import EnvironmentRow, InstanceTypeRow, RunContext
 from batchsim.results.recording import Recorder
@@ -194,9 +194,8 @@ def prepare(shape: Shape) -> tuple[Plan, World, RunContext]:
         submit_us=shape.submit_us.tolist(),
         runtime_us=shape.runtime_us.tolist(),
         class_of=plan.class_of,
-        failure_rate=[0.0] * len(classes),
-        failure_exit_code=[1] * len(classes),
-        image=[-1] * len(classes),
+        outcomes=[Outcome()] * len(classes),
+        images=[()] * len(classes),
         pull_us=[0] * len(classes),
         boot=Boot(0, 0, DELAYS.boot_us),
         machines=[Machines(0, row, kind.instances, "") for row, kind in enumerate(shape.kinds)],

@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING
 
 from batchsim.core import invariants
 from batchsim.core.commands import LAUNCH, START, STOP, TERMINATE, describe
-from batchsim.core.plan import ClassPlan, EnvironmentPlan, MachineType, Need, Plan, Policy, QueuePlan
+from batchsim.core.dependencies import Graph
+from batchsim.core.plan import ClassPlan, EnvironmentPlan, Gang, MachineType, Need, Plan, Policy, QueuePlan
 from batchsim.core.scheduler import Scheduler
 from batchsim.drivers.simulated import simulate
-from batchsim.drivers.world import Boot, Machines, World
+from batchsim.drivers.world import Boot, Machines, Outcome, World
 from batchsim.results.recording import Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from batchsim.core.consumables import Asks, ConsumablePlan
 
 SECOND = 1_000_000
 
@@ -38,36 +41,77 @@ class PlanBuilder:
         environments: Sequence[EnvironmentPlan],
         queues: Sequence[QueuePlan] = (QueuePlan("q", 1, (0,)),),
         policy: Policy | None = None,
+        *,
+        consumables: Sequence[ConsumablePlan] = (),
+        shares: Sequence[str] = (),
     ) -> None:
         self.types, self.environments, self.queues = types, environments, queues
         self.policy = policy or Policy()
-        self.needs: dict[Need, int] = {}
+        self.consumables, self.shares = consumables, shares
+        self.asked: dict[tuple[Need, Asks, Gang | None], int] = {}
         self.classes: dict[ClassPlan, int] = {}
         self.class_of = array("i")
         self.submit_us: list[int] = []
         self.runtime_us: list[int] = []
         self.machines: list[Machines] = []
+        self.waits_for: list[Sequence[int]] = []
 
-    def job(self, submit: int, runtime: int, need: Need, queue: int = 0, **more: object) -> int:
-        row = self.needs.setdefault(need, len(self.needs))
-        job_class = ClassPlan(queue, row, **more)
-        self.class_of.append(self.classes.setdefault(job_class, len(self.classes)))
-        self.submit_us.append(submit)
-        self.runtime_us.append(runtime)
-        return len(self.submit_us) - 1
+    @property
+    def needs(self) -> list[Need]:
+        return [need for need, _, _ in self.asked]
+
+    def job(
+        self,
+        submit: int,
+        runtime: int,
+        need: Need,
+        queue: int = 0,
+        *,
+        asks: Asks = (),
+        after: Sequence[int] = (),
+        **more: object,
+    ) -> int:
+        """`after` are the jobs that it depends on, `more` is what else a `ClassPlan` says."""
+        return self._add(submit, runtime, ClassPlan(queue, self._row(need, asks), **more), after)
+
+    def nodes_job(
+        self,
+        submit: int,
+        runtime: int,
+        nodes: Sequence[Need],
+        queue: int = 0,
+        *,
+        main: int = 0,
+        types: tuple[int, ...] = (),
+        asks: Asks = (),
+        after: Sequence[int] = (),
+        **more: object,
+    ) -> int:
+        """A multi-node job; `runtime` is that of its main node."""
+        gang = Gang(tuple(self._row(node) for node in nodes), main, types)
+        largest = Need(*map(max, zip(*nodes, strict=True)))
+        return self._add(submit, runtime, ClassPlan(queue, self._row(largest, asks, gang), **more), after)
 
     def machines_of(self, environment: int, type_index: int, count: int = 1) -> None:
         self.machines.append(Machines(environment, type_index, count, ""))
 
     def plan(self) -> Plan:
+        gangs = [gang for _, _, gang in self.asked]
+        asks = [asked for _, asked, _ in self.asked]
         return Plan(
             types=self.types,
             environments=self.environments,
             queues=self.queues,
-            needs=list(self.needs),
+            needs=self.needs,
             classes=list(self.classes),
             class_of=self.class_of,
             policy=self.policy,
+            asks=asks if any(asks) else (),
+            gangs=gangs if any(gangs) else (),
+            consumables=self.consumables,
+            shares=self.shares,
+            graph=self._graph(),
+            estimate_us=self.runtime_us if self.policy.backfill == "easy" else (),
         )
 
     def world(self, **more: object) -> World:
@@ -76,9 +120,8 @@ class PlanBuilder:
             "submit_us": self.submit_us,
             "runtime_us": self.runtime_us,
             "class_of": self.class_of,
-            "failure_rate": [0.0] * classes,
-            "failure_exit_code": [1] * classes,
-            "image": [-1] * classes,
+            "outcomes": [Outcome()] * classes,
+            "images": [()] * classes,
             "pull_us": [0] * classes,
             "boot": Boot(0, 0, 0),
             "machines": self.machines,
@@ -89,6 +132,28 @@ class PlanBuilder:
         recorder = Recorder(len(self.submit_us))
         simulate(self.plan(), self.world(**world), recorder, horizon_us=horizon_us)
         return recorder
+
+    def _row(self, need: Need, asks: Asks = (), gang: Gang | None = None) -> int:
+        return self.asked.setdefault((need, asks, gang), len(self.asked))
+
+    def _add(self, submit: int, runtime: int, job_class: ClassPlan, after: Sequence[int]) -> int:
+        self.class_of.append(self.classes.setdefault(job_class, len(self.classes)))
+        self.submit_us.append(submit)
+        self.runtime_us.append(runtime)
+        self.waits_for.append(after)
+        return len(self.submit_us) - 1
+
+    def _graph(self) -> Graph:
+        if not any(self.waits_for):
+            return Graph()
+        jobs = range(len(self.waits_for))
+        successors = [[job for job in jobs if each in self.waits_for[job]] for each in jobs]
+        return Graph(
+            jobs=len(jobs),
+            successor_start=[sum(map(len, successors[:each])) for each in range(len(jobs) + 1)],
+            successors=[job for each in successors for job in each],
+            waits_for=[len(after) for after in self.waits_for],
+        )
 
 
 class Checked:

@@ -7,123 +7,287 @@ Every law of the scheduler is checked after every decision.
 from __future__ import annotations
 
 import heapq
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from batchsim.core import invariants
-from batchsim.core.commands import LAUNCH, START, STOP, TERMINATE
+from batchsim.core.commands import FAIL, LAUNCH, START, START_NODES, STOP, TERMINATE
 from batchsim.core.scheduler import Scheduler
-from batchsim.core.states import RUNNABLE, STARTING
+from batchsim.core.states import FAILED, RUNNABLE, RUNNING, STARTING, SUCCEEDED
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from batchsim.core.plan import Plan
     from batchsim.drivers.world import World
     from batchsim.results.recording import Recorder
 
-EXIT, READY, STARTED, SUBMIT, WAKE = range(5)
+# What happens at one instant, in this order. Nodes are not the scheduler's business and come first.
+NODE_STARTED, NODE_EXIT, EXIT, READY, STARTED, SUBMIT, REQUEST, WAKE = range(8)
 
 
 def heap_simulate(plan: Plan, world: World, recorder: Recorder, horizon_us: int | None = None) -> Scheduler:
     """As `batchsim.drivers.simulated.simulate`."""
-    core = Scheduler(plan)
-    heap: list[tuple[int, int, int]] = [(0, WAKE, 0)]
-    exit_of: dict[int, int] = {}
-    stopped: set[int] = set()
-    image_at: dict[tuple[int, int], int] = {}
-    for machines in world.machines:
-        for _ in range(machines.count):
-            index = core.instance_joined(0, machines.environment, machines.type)
-            recorder.add_instance(machines.environment, machines.type, 0)
-            recorder.i_running_us[index] = recorder.i_ready_us[index] = 0
-    for job, submit in enumerate(world.submit_us):
-        heapq.heappush(heap, (submit, SUBMIT, job))
-    while heap and (horizon_us is None or heap[0][0] < horizon_us):
-        now = heap[0][0]
-        batch = []  # a consequence without delay belongs to the next round, so the batch comes first
-        while heap and heap[0][0] == now:
-            batch.append(heapq.heappop(heap)[1:])
-        for kind, index in batch:
-            if kind == SUBMIT:
-                core.job_submitted(now, index)
-            elif kind == READY:
-                core.instance_ready(now, index)
-            elif kind == STARTED and core.state[index] == STARTING:
-                core.attempt_started(now, index)
-                exit_of[index] = now + world.runtime_us[index]
-                heapq.heappush(heap, (exit_of[index], EXIT, index))
-            elif kind == EXIT and exit_of.get(index) == now:
-                del exit_of[index]
-                code = 143 if index in stopped else world.exit_code(index, core.attempt[index])
-                stopped.discard(index)
-                recorder.attempts[index] = core.attempt[index]
-                state = core.attempt_exited(now, index, code)
-                recorder.ended_us[index] = now
-                recorder.exit_code[index] = code
-                if state == RUNNABLE:
-                    recorder.keep_attempt(index)
-        commands = core.decide(now)
-        invariants.check(core)
-        for command in commands:
-            if command[0] == START:
-                _, job, instance = command
-                job_class = world.class_of[job]
-                starting = now + world.dispatch_us
-                started = starting
-                if world.image[job_class] >= 0:
-                    key = (instance, world.image[job_class])
-                    image_at.setdefault(key, starting + world.pull_us[job_class])
-                    started = max(starting, image_at[key])
-                started += world.container_start_us
-                recorder.instance[job] = instance
-                recorder.placed_us[job] = now
-                recorder.starting_us[job] = starting
-                recorder.started_us[job] = started
-                if started == now:
-                    core.attempt_started(now, job)
-                    exit_of[job] = now + world.runtime_us[job]
-                    heapq.heappush(heap, (exit_of[job], EXIT, job))
-                else:
-                    heapq.heappush(heap, (started, STARTED, job))
-            elif command[0] == STOP:
-                if exit_of[command[1]] > now:
-                    stopped.add(command[1])
-                    exit_of[command[1]] = now
-                    heapq.heappush(heap, (now, EXIT, command[1]))
-            elif command[0] == LAUNCH:
-                _, index, environment, type_index = command
-                assert recorder.add_instance(environment, type_index, now) == index
-                running, ready = world.boot.draw(world.seed, world.replication, index)
-                recorder.i_running_us[index] = now + running
-                recorder.i_ready_us[index] = now + running + ready
-                heapq.heappush(heap, (now + running + ready, READY, index))
-            elif command[0] == TERMINATE:
-                recorder.i_ended_us[command[1]] = now
-                recorder.i_end_reason[command[1]] = "scaled in: idle"
-        wakeup = core.next_wakeup()
-        if wakeup is not None and all(at != wakeup for at, _, _ in heap):
-            heapq.heappush(heap, (wakeup, WAKE, 0))
-    recorder.runnable_us = core.runnable_us
-    recorder.state = core.state
-    recorder.attempts = type(recorder.attempts)("b", core.attempt)
-    recorder.status_reason.update(core.status_reason)
-    last = max(
-        [
-            0,
-            *world.submit_us,
-            *core.runnable_us,
-            *recorder.ended_us,
-            *recorder.i_ready_us,
-            *recorder.i_ended_us,
-        ]
-    )
-    if horizon_us is not None:
-        last = min(last, horizon_us)
-    if any(state < 5 for state in core.state):
-        if heap:
+    return _Driver(plan, world, recorder).run(horizon_us)
+
+
+@dataclass
+class _Attempt:
+    """One try of a job. `exit` is how it is going to end; until it is known, as the world says."""
+
+    job: int
+    number: int
+    instances: Sequence[int]
+    main: int
+    over: bool = False
+    ends_us: int = -1
+    exit: tuple[int | None, str, str] | None = None
+    nodes: list[_Node] = field(default_factory=list)
+
+
+@dataclass
+class _Node:
+    number: int
+    attempt: _Attempt
+    row: int
+    runs: bool = False
+    over: bool = False
+
+
+class _Driver:
+    def __init__(self, plan: Plan, world: World, recorder: Recorder) -> None:
+        self.core = Scheduler(plan)
+        self.plan, self.world, self.recorder = plan, world, recorder
+        self.heap: list[tuple[int, int, int, int]] = []
+        self.things: list[object] = []  # what the entries of the heap are about, where a number does not do
+        self.attempts: dict[int, _Attempt] = {}
+        self.image_at: dict[tuple[int, int], int] = {}
+
+    def at(self, instant: int, kind: int, index: int, thing: object = None) -> None:
+        self.things.append(thing)
+        heapq.heappush(self.heap, (instant, kind, index, len(self.things) - 1))
+
+    def run(self, horizon_us: int | None) -> Scheduler:
+        core, heap = self.core, self.heap
+        self.at(0, WAKE, 0)
+        for machines in self.world.machines:
+            for _ in range(machines.count):
+                index = core.instance_joined(0, machines.environment, machines.type)
+                self.recorder.add_instance(machines.environment, machines.type, 0)
+                self.recorder.i_running_us[index] = self.recorder.i_ready_us[index] = 0
+        for job, submit in enumerate(self.world.submit_us):
+            self.at(submit, SUBMIT, job)
+        for index, request in enumerate(self.world.requests):
+            self.at(request.at_us, REQUEST, index)
+        while heap and (horizon_us is None or heap[0][0] < horizon_us):
+            now = heap[0][0]
+            batch = []  # a consequence without delay belongs to the next round, so the batch comes first
+            while heap and heap[0][0] == now:
+                batch.append(heapq.heappop(heap))
+            for _, kind, index, thing in batch:
+                self.happen(now, kind, index, self.things[thing])
+            commands = core.decide(now)
+            invariants.check(core)
+            for command in commands:
+                self.obey(now, *command)
+            wakeup = core.next_wakeup()
+            if wakeup is not None and all(entry[0] != wakeup for entry in heap):
+                self.at(wakeup, WAKE, 0)
+        self.close(horizon_us)
+        return core
+
+    # --- what happens -------------------------------------------------------------------------
+
+    def happen(self, now: int, kind: int, index: int, thing: object) -> None:
+        core = self.core
+        if kind == SUBMIT:
+            core.job_submitted(now, index)
+        elif kind == READY:
+            core.instance_ready(now, index)
+        elif kind == REQUEST:
+            self.request(now, index)
+        elif kind == STARTED:
+            assert isinstance(thing, _Attempt)
+            if not thing.over:
+                self.started(now, thing)
+        elif kind == EXIT:
+            assert isinstance(thing, _Attempt)
+            if not thing.over and thing.ends_us == now:
+                self.exited(now, thing)
+        elif kind in {NODE_STARTED, NODE_EXIT}:
+            assert isinstance(thing, _Node)
+            self.node(now, kind, thing)
+
+    def started(self, now: int, attempt: _Attempt) -> None:
+        self.core.attempt_started(now, attempt.job)
+        self.will_end(attempt, now + self.world.runtime_us[attempt.job])
+        job_class = self.world.class_of[attempt.job]
+        for number, instance in enumerate(attempt.instances):
+            if len(attempt.instances) == 1 or number == attempt.main:
+                continue
+            row = self.recorder.add_node(attempt.job, attempt.number, number, instance, now)
+            node = _Node(number, attempt, row)
+            attempt.nodes.append(node)
+            starting = now + self.world.dispatch_us
+            images = self.world.node_images[job_class][number] if self.world.node_images else ()
+            started = self.pull(attempt.job, instance, images, starting, "") + self.world.container_start_us
+            self.recorder.n_starting_us[node.row] = starting
+            self.recorder.n_started_us[node.row] = started
+            self.at(started, NODE_STARTED, 0, node)
+
+    def node(self, now: int, kind: int, node: _Node) -> None:
+        recorder = self.recorder
+        if node.over:
+            return
+        if kind == NODE_STARTED:
+            node.runs = True
+            ends = now + self.world.time_of_node(node.attempt.job, node.number)
+            if ends > now:
+                self.at(ends, NODE_EXIT, 0, node)
+                return
+        node.over = True
+        recorder.n_ended_us[node.row] = now
+        recorder.n_exit_code[node.row] = 0
+
+    def exited(self, now: int, attempt: _Attempt) -> None:
+        recorder, job = self.recorder, attempt.job
+        attempt.over = True
+        for node in attempt.nodes:
+            if not node.over:
+                node.over = True
+                recorder.n_ended_us[node.row] = now
+                if node.runs:
+                    after, code = self.reaction(job)
+                    recorder.n_exit_code[node.row] = 137 if after else code
+        if attempt.exit is None:
+            code, reason = self.world.exit_of(job, attempt.number)
+            attempt.exit = (code, "Essential container in task exited", reason)
+        code, status_reason, reason = attempt.exit
+        state = self.core.attempt_exited(now, job, code, status_reason, reason)
+        recorder.attempts[job] = attempt.number
+        recorder.ended_us[job] = now
+        recorder.exit_code[job] = -1 if code is None else code
+        if status_reason != "Essential container in task exited":
+            recorder.status_reason[job] = status_reason
+        if reason:
+            recorder.reason[job] = reason
+        if state == RUNNABLE:
+            recorder.keep_attempt(job)
+
+    def request(self, now: int, index: int) -> None:
+        request = self.world.requests[index]
+        if hasattr(request, "operation"):
+            self.core.consumable_updated(now, request.resource, request.operation, request.quantity)
+            return
+        tell = {"cancel": self.core.job_cancelled, "terminate": self.core.job_terminated}[request.action]
+        for rows in request.rows:
+            for job in rows:
+                if self.world.submit_us[job] <= now:
+                    tell(now, job, request.reason)
+
+    # --- what is asked for --------------------------------------------------------------------
+
+    def obey(self, now: int, kind: int, *arguments: object) -> None:
+        recorder = self.recorder
+        if kind == START:
+            job, instance = arguments
+            self.begin(now, _Attempt(job, self.core.attempt[job], [instance], 0))
+        elif kind == START_NODES:
+            job, instances = arguments
+            gang = self.plan.gangs[self.plan.classes[self.plan.class_of[job]].need]
+            assert gang is not None
+            self.begin(now, _Attempt(job, self.core.attempt[job], instances, gang.main))
+        elif kind == STOP:
+            self.stop(now, self.attempts[arguments[0]])
+        elif kind == FAIL:
+            recorder.ended_us[arguments[0]] = now
+        elif kind == LAUNCH:
+            index, environment, type_index = arguments
+            assert recorder.add_instance(environment, type_index, now) == index
+            running, ready = self.world.boot.draw(self.world.seed, self.world.replication, index)
+            recorder.i_running_us[index] = now + running
+            recorder.i_ready_us[index] = now + running + ready
+            self.at(now + running + ready, READY, index)
+        else:
+            assert kind == TERMINATE
+            recorder.i_ended_us[arguments[0]] = now
+            recorder.i_end_reason[arguments[0]] = "scaled in: idle"
+
+    def begin(self, now: int, attempt: _Attempt) -> None:
+        world, recorder, job = self.world, self.recorder, attempt.job
+        self.attempts[job] = attempt
+        instance = attempt.instances[attempt.main]
+        recorder.instance[job] = instance
+        recorder.placed_us[job] = now
+        recorder.starting_us[job] = starting = now + world.dispatch_us
+        failure = world.start_failure(job, attempt.number)
+        there = self.pull(job, instance, world.images[world.class_of[job]], starting, failure)
+        if failure:
+            attempt.exit = (None, "Task failed to start", failure)
+            self.will_end(attempt, there)
+            return
+        started = there + world.container_start_us
+        if world.startup_us:
+            started += world.startup_us[job]
+        recorder.started_us[job] = started
+        if started == now:
+            self.started(now, attempt)
+        else:
+            self.at(started, STARTED, job, attempt)
+
+    def pull(self, job: int, instance: int, images: Sequence[int], starting: int, failure: str) -> int:
+        done = starting + self.world.pull_us[self.world.class_of[job]]
+        if failure.startswith("CannotPullContainerError"):
+            return max([starting, *(self.image_at.get((instance, image), done) for image in images)])
+        return max([starting, *(self.image_at.setdefault((instance, image), done) for image in images)])
+
+    def will_end(self, attempt: _Attempt, instant: int) -> None:
+        attempt.ends_us = instant
+        self.at(instant, EXIT, attempt.job, attempt)
+
+    def stop(self, now: int, attempt: _Attempt) -> None:
+        if self.core.state[attempt.job] == STARTING:
+            attempt.exit = (None, "Essential container in task exited", "")
+            self.recorder.started_us[attempt.job] = -1
+            self.will_end(attempt, now)
+            return
+        assert self.core.state[attempt.job] == RUNNING
+        after, code = self.reaction(attempt.job)
+        if now + after < attempt.ends_us:
+            attempt.exit = (code, "Essential container in task exited", "")
+            self.will_end(attempt, now + after)
+
+    def reaction(self, job: int) -> tuple[int, int]:
+        outcome, grace = self.world.outcomes[self.world.class_of[job]], self.world.stop_grace_us
+        if outcome.sigterm_after_us is not None and outcome.sigterm_after_us <= grace:
+            return outcome.sigterm_after_us, outcome.sigterm_exit
+        return grace, 137
+
+    # --- the end ------------------------------------------------------------------------------
+
+    def close(self, horizon_us: int | None) -> None:
+        core, recorder = self.core, self.recorder
+        recorder.runnable_us = core.runnable_us
+        recorder.state = core.state
+        recorder.attempts = type(recorder.attempts)("b", core.attempt)
+        recorder.status_reason.update(core.status_reason)
+        last = max(
+            [
+                0,
+                *self.world.submit_us,
+                *core.runnable_us,
+                *recorder.ended_us,
+                *recorder.i_ready_us,
+                *recorder.i_ended_us,
+            ]
+        )
+        if horizon_us is not None:
+            last = min(last, horizon_us)
+        if all(state in {SUCCEEDED, FAILED} for state in core.state):
+            recorder.finish(last, "finished")
+        elif any(kind not in {NODE_STARTED, NODE_EXIT} for _, kind, _, _ in self.heap):
             assert horizon_us is not None
             recorder.finish(horizon_us, "horizon")
         else:
             recorder.status_reason.update(core.waiting_reasons())
             recorder.finish(last, "stalled")
-    else:
-        recorder.finish(last, "finished")
-    return core

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from batchsim.core.plan import EnvironmentPlan, ExitRule, Need, Policy, QueuePlan
-from batchsim.drivers.world import Boot
+from batchsim.drivers.world import PULL_ERROR, Boot, Outcome
 from tests.harness import PlanBuilder, machine
 
 TIMES = (
@@ -28,6 +28,23 @@ TYPES = [
 ]
 
 
+def slowed(builder: PlanBuilder, world: dict[str, object], k: int) -> dict[str, object]:
+    """The same world, in which everything takes `k` times as long."""
+    boot = world["boot"]
+    return {
+        **world,
+        "submit_us": [value * k for value in builder.submit_us],
+        "runtime_us": [value * k for value in builder.runtime_us],
+        "boot": Boot(boot.reaction * k, boot.launch * k, boot.registration * k),
+        "outcomes": [
+            each._replace(sigterm_after_us=each.sigterm_after_us and each.sigterm_after_us * k)
+            for each in world["outcomes"]
+        ],
+        **{name: [value * k for value in world[name]] for name in ("pull_us", "startup_us")},
+        **{name: world[name] * k for name in ("dispatch_us", "container_start_us", "stop_grace_us")},
+    }
+
+
 @st.composite
 def environments(draw: st.DrawFn) -> EnvironmentPlan:
     types = tuple(draw(st.lists(st.integers(0, 3), min_size=1, max_size=3, unique=True)))
@@ -44,6 +61,23 @@ def environments(draw: st.DrawFn) -> EnvironmentPlan:
         max_vcpus=high,
         desired_vcpus=draw(st.integers(low, high)),
     )
+
+
+@st.composite
+def outcomes(draw: st.DrawFn) -> Outcome:
+    pairs = st.tuples(st.sampled_from([0, 1, 2]), st.sampled_from(["", "because"]))
+    return Outcome(
+        script=tuple(draw(st.one_of(st.just([]), st.lists(pairs, max_size=3)))),
+        failure_rate=draw(st.sampled_from([0.0, 0.5])),
+        failure_exit_code=draw(st.sampled_from([1, 2])),
+        start_failure_rate=draw(st.sampled_from([0.0, 0.0, 0.5])),
+        start_failure_reason=draw(st.sampled_from([PULL_ERROR, "DockerTimeoutError"])),
+        sigterm_exit=draw(st.sampled_from([0, 143])),
+        sigterm_after_us=draw(st.sampled_from([None, 0, 0, 3])),
+    )
+
+
+images = st.lists(st.integers(0, 2), max_size=2, unique=True).map(tuple)
 
 
 @st.composite
@@ -84,14 +118,16 @@ def worlds(draw: st.DrawFn) -> tuple[PlanBuilder, dict[str, object], int | None]
             rules=draw(st.sampled_from([(), rules])),
             timeout_us=draw(st.sampled_from([0, 0, 0, 4])),
         )
+    jobs = len(builder.submit_us)
     classes = len(builder.classes)
     world: dict[str, object] = {
-        "failure_rate": draw(st.lists(st.sampled_from([0.0, 0.5]), min_size=classes, max_size=classes)),
-        "failure_exit_code": draw(st.lists(st.sampled_from([1, 2]), min_size=classes, max_size=classes)),
-        "image": draw(st.lists(st.integers(-1, 1), min_size=classes, max_size=classes)),
+        "outcomes": draw(st.lists(outcomes(), min_size=classes, max_size=classes)),
+        "images": draw(st.lists(images, min_size=classes, max_size=classes)),
         "pull_us": [draw(st.integers(0, 4))] * classes,
         "dispatch_us": draw(st.sampled_from([0, 0, 1])),
         "container_start_us": draw(st.sampled_from([0, 0, 2])),
+        "startup_us": draw(st.one_of(st.just([]), st.lists(st.integers(0, 3), min_size=jobs, max_size=jobs))),
+        "stop_grace_us": draw(st.integers(0, 4)),
         "boot": Boot(draw(st.integers(0, 3)), draw(st.integers(0, 3)), draw(st.integers(0, 3))),
     }
     return builder, world, draw(st.sampled_from([None, None, None, 20]))

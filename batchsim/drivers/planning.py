@@ -2,7 +2,8 @@
 
     prepare(scenario, workload)  ->  Setup(plan, world, ...)
 
-This is the only place where names become indices.
+Here, in `demand` and in `worlds` names become indices, and nowhere else. When a scenario has EKS, all vCPUs
+of its plan are in quarters.
 """
 
 from __future__ import annotations
@@ -13,27 +14,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from batchsim.catalog import Catalog
-from batchsim.core.plan import (
-    ClassPlan,
-    EnvironmentPlan,
-    ExitRule,
-    MachineType,
-    Need,
-    Plan,
-    Policy,
-    QueuePlan,
-)
-from batchsim.drivers.world import Boot, Machines, World
-from batchsim.errors import at_path
-from batchsim.units import format_size, usd_to_uusd
-from batchsim.workload.distributions import load_distribution
+from batchsim.core.consumables import ConsumablePlan
+from batchsim.core.dependencies import Graph
+from batchsim.core.plan import EnvironmentPlan, Plan, Policy, QueuePlan, TimeLimit
+from batchsim.core.shares import UNIT_WEIGHT, FairSharePolicy
+from batchsim.drivers.demand import Demand
+from batchsim.drivers.machines import MachineTypes
+from batchsim.drivers.world import Machines
+from batchsim.drivers.worlds import build_world
+from batchsim.errors import ScenarioError, at_path
+from batchsim.units import US_PER_S
+from batchsim.workload.table import QUARTERS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from batchsim.scenario import Assumptions, ComputeEnvironment, Machine, Scenario
-    from batchsim.workload.table import JobClass, Workload
+    from batchsim.drivers.world import World
+    from batchsim.scenario import Assumptions, ComputeEnvironment, JobQueue, Scenario
+    from batchsim.workload import Edges, Workload
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,74 +43,55 @@ class Setup:
     price_date: str
 
 
-class _Types:
-    """Machine types, interned: two environments that use the same type share a row."""
-
-    def __init__(self, scenario: Scenario) -> None:
-        csv = None if scenario.catalog is None else scenario.base_dir / scenario.catalog
-        with at_path("catalog"):
-            self.catalog = Catalog.load(scenario.region, csv)
-        self.rows: dict[MachineType, int] = {}
-        self.priced = False
-        self._memory_model = scenario.assumptions.memoryModel
-
-    def intern(self, row: MachineType) -> int:
-        return self.rows.setdefault(row, len(self.rows))
-
-    def from_catalog(self, name: str, usd_per_hour: float | None = None) -> int:
-        found = self.catalog.get(name)
-        if usd_per_hour is None:
-            self.priced = True
-            price = self.catalog.price_uusd(name)
-        else:
-            price = usd_to_uusd(usd_per_hour)
-        memory = self.catalog.usable_memory_mib(name, self._memory_model)
-        return self.intern(MachineType(name, found.vcpus, memory, found.gpus, price))
-
-    def machine(self, machine: Machine) -> int:
-        """A user's machine; the memory of one that the scenario describes itself is taken as usable."""
-        if machine.instanceType is not None:
-            return self.from_catalog(machine.instanceType, machine.usdPerHour)
-        assert machine.vcpus is not None
-        assert machine.memory is not None
-        name = machine.name or f"{machine.vcpus}vcpu-{format_size(machine.memory).replace(' ', '')}"
-        price = usd_to_uusd(machine.usdPerHour or 0)
-        return self.intern(MachineType(name, machine.vcpus, machine.memory, machine.gpus, price))
-
-
 def prepare(scenario: Scenario, workload: Workload, seed: int = 0, replication: int = 0) -> Setup:
     """What a driver needs to run `workload` in `scenario`.
 
     Jobs that would be submitted at or after the scenario's horizon must have been cut off before.
-    Raises CatalogError for instance types and prices that are not known.
+    Raises CatalogError for instance types and prices that are not known, ScenarioError for parts of a
+    scenario that do not go together.
     """
     with scenario.placing_errors():
         return _prepared(scenario, workload, (seed, replication))
 
 
 def _prepared(scenario: Scenario, workload: Workload, draw: tuple[int, int]) -> Setup:
-    types = _Types(scenario)
+    parts = QUARTERS if any(each.platform == "EKS" for each in scenario.computeEnvironments) else 1
+    types = MachineTypes(scenario, parts)
     environments, machines = _environments(scenario, types)
-    names = {environment.name: index for index, environment in enumerate(environments)}
-    queues = [
-        QueuePlan(queue.jobQueueName, queue.priority, tuple(names[name] for name in queue.environments()))
-        for queue in scenario.jobQueues
+    queues = _queues(scenario, {each.name: index for index, each in enumerate(environments)})
+    _check_easy(scenario, workload, queues)
+    consumables = [
+        ConsumablePlan(each.consumableResourceName, each.totalQuantity, each.resourceType == "REPLENISHABLE")
+        for each in scenario.consumableResources
     ]
-    needs, classes = _classes(workload.classes, {queue.name: index for index, queue in enumerate(queues)})
+    demand = Demand(
+        workload.classes,
+        parts,
+        {queue.name: index for index, queue in enumerate(queues)},
+        {resource.name: index for index, resource in enumerate(consumables)},
+        types.rows_of,
+    )
     plan = Plan(
-        types=list(types.rows),
+        types=types.rows,
         environments=environments,
         queues=queues,
-        needs=needs,
-        classes=classes,
+        needs=demand.needs,
+        classes=demand.classes,
         class_of=array("i", workload.job_class.astype(np.int32).tobytes()),
         policy=_policy(scenario.assumptions),
+        vcpu_parts=parts,
+        asks=demand.asks,
+        gangs=demand.gangs,
+        consumables=consumables,
+        shares=demand.shares,
+        graph=_graph(workload.edges),
+        estimate_us=_estimates(scenario.assumptions, workload),
     )
-    world = _world(scenario, workload, machines, draw)
-    return Setup(plan, world, types.catalog.price_date() if types.priced else "")
+    world = build_world(scenario, workload, machines, draw)
+    return Setup(plan, world, types.price_date())
 
 
-def _environments(scenario: Scenario, types: _Types) -> tuple[list[EnvironmentPlan], list[Machines]]:
+def _environments(scenario: Scenario, types: MachineTypes) -> tuple[list[EnvironmentPlan], list[Machines]]:
     plans: list[EnvironmentPlan] = []
     machines: list[Machines] = []
     for index, environment in enumerate(scenario.computeEnvironments):
@@ -122,12 +101,13 @@ def _environments(scenario: Scenario, types: _Types) -> tuple[list[EnvironmentPl
         rows = []
         for position, machine in enumerate(environment.instances):
             with at_path(f"{scenario.path_of(environment)}.instances.{position}.instanceType"):
-                rows.append(types.machine(machine))
+                rows.append(types.of_machine(machine))
         plans.append(
             EnvironmentPlan(
                 environment.computeEnvironmentName,
                 tuple(dict.fromkeys(rows)),
                 enabled=environment.state == "ENABLED",
+                unmanaged_vcpus=types.vcpu_parts * (environment.unmanagedvCpus or 0),
             )
         )
         machines += [
@@ -137,35 +117,96 @@ def _environments(scenario: Scenario, types: _Types) -> tuple[list[EnvironmentPl
     return plans, machines
 
 
-def _managed(environment: ComputeEnvironment, types: _Types, path: str) -> EnvironmentPlan:
+def _managed(environment: ComputeEnvironment, types: MachineTypes, path: str) -> EnvironmentPlan:
     resources = environment.computeResources
     assert resources is not None
     name = environment.computeEnvironmentName
     found = types.catalog.resolve(resources.instanceTypes, f"{path}.computeResources.instanceTypes")
     return EnvironmentPlan(
         name,
-        tuple(types.from_catalog(instance_type.name) for instance_type in found),
+        tuple(types.from_catalog(each.name, platform=environment.platform) for each in found),
         managed=True,
         enabled=environment.state == "ENABLED",
-        min_vcpus=resources.minvCpus,
-        max_vcpus=resources.maxvCpus,
-        desired_vcpus=resources.desiredvCpus or 0,
+        min_vcpus=types.vcpu_parts * resources.minvCpus,
+        max_vcpus=types.vcpu_parts * resources.maxvCpus,
+        desired_vcpus=types.vcpu_parts * (resources.desiredvCpus or 0),
+        gangs=resources.type == "EC2",
     )
 
 
-def _classes(job_classes: Sequence[JobClass], queues: dict[str, int]) -> tuple[list[Need], list[ClassPlan]]:
-    needs: dict[Need, int] = {}
-    classes = [
-        ClassPlan(
-            queue=queues[each.queue],
-            need=needs.setdefault(Need(each.vcpus, each.memory_mib, each.gpus), len(needs)),
-            attempts=each.attempts,
-            rules=tuple(ExitRule(*rule) for rule in each.rules),
-            timeout_us=each.timeout_us or 0,
+def _queues(scenario: Scenario, environments: Mapping[str, int]) -> list[QueuePlan]:
+    return [
+        QueuePlan(
+            queue.jobQueueName,
+            queue.priority,
+            tuple(environments[name] for name in queue.environments()),
+            enabled=queue.state == "ENABLED",
+            fair_share=_fair_share(scenario, queue),
+            time_limits=tuple(
+                TimeLimit(each.reason, each.maxTimeSeconds * US_PER_S)
+                for each in queue.jobStateTimeLimitActions
+            ),
         )
-        for each in job_classes
+        for queue in scenario.jobQueues
     ]
-    return list(needs), classes
+
+
+def _fair_share(scenario: Scenario, queue: JobQueue) -> FairSharePolicy | None:
+    given = None if queue.is_service else scenario.fair_share(queue)
+    if given is None:
+        return None
+    return FairSharePolicy(
+        share_decay_us=given.shareDecaySeconds * US_PER_S,
+        reservation_percent=given.computeReservation,
+        weights=tuple(
+            (each.shareIdentifier, round(each.weightFactor * UNIT_WEIGHT)) for each in given.shareDistribution
+        ),
+        model=scenario.assumptions.fairShareModel,
+        wildcard_split=scenario.assumptions.wildcardSplit,
+    )
+
+
+def _check_easy(scenario: Scenario, workload: Workload, queues: Sequence[QueuePlan]) -> None:
+    """A reservation is of one place at one expected instant; some jobs wait for more than that."""
+    if scenario.assumptions.backfill != "easy":
+        return
+    culprits = [f"job queue {queue.name} has a fair-share policy" for queue in queues if queue.fair_share]
+    for each in workload.classes:
+        if each.nodes is not None:
+            culprits.append(f"workload entry {each.group} has multi-node jobs")
+        if each.consumables:
+            culprits.append(f"workload entry {each.group} uses consumable resources")
+    if culprits:
+        raise ScenarioError(
+            f"EASY backfilling needs FIFO queues and jobs of one node without consumable resources,"
+            f" but {culprits[0]}",
+            path="assumptions.backfill",
+            hint="use none or greedy",
+        )
+
+
+def _graph(edges: Edges | None) -> Graph:
+    if edges is None:
+        return Graph()
+    return Graph(
+        jobs=len(edges.waits_for) - len(edges.patient),
+        successor_start=edges.successor_start.tolist(),
+        successors=edges.successors.tolist(),
+        waits_for=edges.waits_for.tolist(),
+        patient=edges.patient.tolist(),
+    )
+
+
+def _estimates(assumptions: Assumptions, workload: Workload) -> list[int]:
+    """The running time that EASY backfilling expects of each job.
+
+    A job is not cut off at what its user has stated, so that less than it takes would be no bound.
+    """
+    if assumptions.backfill != "easy":
+        return []
+    if assumptions.estimate == "exact":
+        return [int(us) for us in workload.runtime_us]
+    return [int(us) for us in np.maximum(workload.runtime_us, workload.requested_us)]
 
 
 def _policy(assumptions: Assumptions) -> Policy:
@@ -176,38 +217,5 @@ def _policy(assumptions: Assumptions) -> Policy:
         idle_scale_in_us=assumptions.idleScaleIn,
         backfill=assumptions.backfill,
         size_tiebreak=assumptions.sizeTiebreak,
-    )
-
-
-def _world(
-    scenario: Scenario, workload: Workload, machines: Sequence[Machines], draw: tuple[int, int]
-) -> World:
-    assumptions = scenario.assumptions
-    rate = assumptions.imagePullRate
-    pull_us = [round(each.image_bytes / rate) if rate else 0 for each in workload.classes]
-    images: dict[tuple[str, int], int] = {}
-    for each in workload.classes:
-        images.setdefault((each.image or each.group, each.image_bytes), len(images))
-    return World(
-        submit_us=workload.submit_us.tolist(),
-        runtime_us=workload.runtime_us.tolist(),
-        class_of=array("i", workload.job_class.astype(np.int32).tobytes()),
-        failure_rate=[each.failure_rate for each in workload.classes],
-        failure_exit_code=[each.failure_exit_code for each in workload.classes],
-        image=[
-            images[each.image or each.group, each.image_bytes] if pull else -1
-            for each, pull in zip(workload.classes, pull_us, strict=True)
-        ],
-        pull_us=pull_us,
-        dispatch_us=assumptions.dispatchDelay,
-        container_start_us=assumptions.containerStart,
-        boot=Boot(
-            *(
-                load_distribution(getattr(assumptions, name), scenario.base_dir, f"assumptions.{name}")
-                for name in ("capacityReaction", "instanceLaunch", "instanceRegistration")
-            )
-        ),
-        machines=machines,
-        seed=draw[0],
-        replication=draw[1],
+        start_failures_count=assumptions.startFailureConsumesAttempt,
     )

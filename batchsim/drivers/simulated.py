@@ -2,7 +2,7 @@
 
 There is one SimPy event for each instant at which something happens, not one for each job. `_due` holds
 what happens at each such instant; when SimPy reaches it, everything is delivered in a fixed order (exits,
-losses, readies, starts, submissions, wake-ups; then by index) and the scheduler is asked once. A
+losses, readies, starts, submissions, requests, wake-ups; then by index) and the scheduler is asked once. A
 consequence without delay, such as a job that runs for no time, makes a further round at the same instant.
 
 Submissions are sorted, so they need no events of their own. Each is told with its own instant, before
@@ -11,6 +11,9 @@ stops for it only there.
 
 What happens is one integer: kind << 40 | index. So the order of delivery is the order of integers, and an
 instant at which one thing happens, which is nearly every one, needs no list.
+
+What becomes of an attempt is for `attempts` to say. Two shortcuts pass it by, for runs in which all
+attempts begin at once and for runs in which all end well: these are the hot path.
 """
 
 from __future__ import annotations
@@ -21,10 +24,12 @@ from typing import TYPE_CHECKING, Final
 
 import simpy
 
-from batchsim.core.commands import LAUNCH, START, STOP, TERMINATE, describe
+from batchsim.core.commands import FAIL, LAUNCH, START, START_NODES, STOP, TERMINATE, describe
 from batchsim.core.grid import NEVER, next_multiple
-from batchsim.core.scheduler import Scheduler
+from batchsim.core.scheduler import ESSENTIAL_CONTAINER_EXITED, Scheduler
 from batchsim.core.states import RUNNABLE, STARTING
+from batchsim.drivers.attempts import Attempts, all_begin_at_once, all_end_well
+from batchsim.drivers.world import ResourceUpdate
 from batchsim.errors import StallError
 
 if TYPE_CHECKING:
@@ -40,10 +45,10 @@ _INDEX: Final = (1 << _KIND_BITS) - 1
 _EXITS_END: Final = 1 << _KIND_BITS  # an exit is the job's number itself
 _READY: Final = 2 << _KIND_BITS
 _STARTED: Final = 4 << _KIND_BITS
-_WAKE: Final = 5 << _KIND_BITS
+_REQUEST: Final = 5 << _KIND_BITS
+_WAKE: Final = 6 << _KIND_BITS
 
 _MOST_IDLE_ROUNDS: Final = 1_000  # law L17
-_SIGTERM_EXIT: Final = 143  # 128 + 15: what a process that obeys SIGTERM leaves
 _ROUNDS_PER_REPORT: Final = 1 << 13
 
 
@@ -51,23 +56,22 @@ class SimulatedDriver:
     """Runs one plan in one world and records it. Use `simulate`."""
 
     __slots__ = (
+        "_attempts",
         "_begins_at_once",
         "_callbacks",
         "_core",
         "_due",
         "_ended_jobs",
+        "_ends_well",
         "_env",
         "_exit_at",
-        "_fails",
         "_idle_rounds",
-        "_images",
         "_last_us",
         "_next_job",
         "_pass_interval",
         "_recorder",
         "_report",
         "_rounds",
-        "_stopped",
         "_submission_us",
         "_tick",
         "_wakeup",
@@ -88,15 +92,13 @@ class SimulatedDriver:
         self._wakeup = NEVER  # when the scheduler last asked to be asked
         self._callbacks: list[Callable[[simpy.Event], None]] = [self._instant]
         self._exit_at = [-1] * len(world.submit_us)
-        self._stopped: dict[int, int] = {}  # job -> the exit code it leaves because it was stopped
-        self._fails = any(world.failure_rate)
-        self._images: dict[tuple[int, int], int] = {}  # (instance, image) -> when it is there
-        self._begins_at_once = not (
-            world.dispatch_us or world.container_start_us or any(image >= 0 for image in world.image)
-        )
+        self._attempts = Attempts(plan, world, recorder)
+        self._begins_at_once = all_begin_at_once(plan, world)
+        self._ends_well = all_end_well(plan, world)
         self._next_job = 0
         self._submission_us = world.submit_us[0] if world.submit_us else NEVER  # of the next job
-        self._pass_interval = plan.policy.scheduling_interval_us
+        # A job that waits for others may be FAILED at once.
+        self._pass_interval = 0 if plan.graph.jobs else plan.policy.scheduling_interval_us
         self._last_us = 0
         self._watched_us = -1
         self._idle_rounds = 0
@@ -109,6 +111,8 @@ class SimulatedDriver:
         self._tick.succeed()
         self._due[0] = _WAKE
         self._expect_submission()
+        for index, request in enumerate(self._world.requests):
+            self._at(request.at_us, _REQUEST | index)
         if horizon_us is None:
             self._env.run()
         else:
@@ -185,6 +189,8 @@ class SimulatedDriver:
             self._exit(now, entry)
         elif entry >= _WAKE:
             return
+        elif entry >= _REQUEST:
+            self._request(now, entry & _INDEX)
         elif entry >= _STARTED:
             self._started(now, entry & _INDEX)
         else:
@@ -210,62 +216,80 @@ class SimulatedDriver:
             self._expect(next_multiple(self._submission_us, self._pass_interval))
 
     def _started(self, now: int, job: int) -> None:
+        if self._core.state[job] == STARTING and self._recorder.started_us[job] == now:
+            self._run(now, job)  # else the attempt ended before its container was up
+
+    def _run(self, now: int, job: int) -> None:
         core = self._core
-        if core.state[job] != STARTING or self._recorder.started_us[job] != now:
-            return  # the attempt ended before its container was up
         core.attempt_started(now, job)
         self._exit_at[job] = ends = now + self._world.runtime_us[job]
         self._at(ends, job)
+        self._attempts.begin_children(now, job, core.attempt[job])
 
     def _exit(self, now: int, job: int) -> None:
         if self._exit_at[job] != now:
             return  # it ended before, because it was stopped or its instance was lost
         self._exit_at[job] = -1
-        core, recorder = self._core, self._recorder
-        if job in self._stopped:
-            code = self._stopped.pop(job)
-        else:
-            code = self._world.exit_code(job, core.attempt[job]) if self._fails else 0
-        state = core.attempt_exited(now, job, code)
+        recorder = self._recorder
         recorder.ended_us[job] = now
-        recorder.exit_code[job] = code
         self._idle_rounds = 0
+        if self._ends_well:
+            self._core.attempt_exited(now, job, 0)
+            recorder.exit_code[job] = 0
+            self._ended_jobs += 1
+        else:
+            self._exit_somehow(now, job)
+
+    def _exit_somehow(self, now: int, job: int) -> None:
+        core, recorder = self._core, self._recorder
+        attempt = core.attempt[job]
+        exit_code, status_reason, reason = self._attempts.end(now, job, attempt)
+        state = core.attempt_exited(now, job, exit_code, status_reason, reason)
+        recorder.exit_code[job] = -1 if exit_code is None else exit_code
+        if status_reason != ESSENTIAL_CONTAINER_EXITED:
+            recorder.status_reason[job] = status_reason
+        if reason:
+            recorder.reason[job] = reason
         if state == RUNNABLE:
-            recorder.attempts[job] = core.attempt[job]
+            recorder.attempts[job] = attempt
             recorder.keep_attempt(job)
         else:
             self._ended_jobs += 1
 
+    def _request(self, now: int, index: int) -> None:
+        """What a user does comes after the submissions of that instant."""
+        self._submit(now + 1)
+        request, core = self._world.requests[index], self._core
+        if isinstance(request, ResourceUpdate):
+            core.consumable_updated(now, request.resource, request.operation, request.quantity)
+            return
+        tell = core.job_cancelled if request.action == "cancel" else core.job_terminated
+        for rows in request.rows:
+            for job in range(rows.start, min(rows.stop, self._next_job)):
+                tell(now, job, request.reason)
+
     # --- what is asked for --------------------------------------------------------------------
 
     def _start(self, now: int, job: int, instance: int) -> None:
+        if not self._begins_at_once:
+            self._begin(now, job, *self._attempts.place(now, job, self._core.attempt[job], instance))
+            return
         core, recorder = self._core, self._recorder
         recorder.instance[job] = instance
-        recorder.placed_us[job] = now
-        if self._begins_at_once:
-            starting = started = now
-        else:
-            starting = now + self._world.dispatch_us
-            started = self._image_there(starting, job, instance) + self._world.container_start_us
-        recorder.starting_us[job] = starting
-        recorder.started_us[job] = started
-        if started == now:  # told at once: it makes no room, so it calls for no decision
-            core.attempt_started(now, job)
-            self._exit_at[job] = ends = now + self._world.runtime_us[job]
-            self._at(ends, job)
-        else:
-            self._at(started, _STARTED | job)
+        recorder.placed_us[job] = recorder.starting_us[job] = recorder.started_us[job] = now
+        core.attempt_started(now, job)
+        self._exit_at[job] = ends = now + self._world.runtime_us[job]
+        self._at(ends, job)
 
-    def _image_there(self, starting: int, job: int, instance: int) -> int:
-        """When the job's image is on the instance; a second job waits for the pull of the first."""
-        job_class = self._world.class_of[job]
-        image = self._world.image[job_class]
-        if image < 0:
-            return starting
-        pulled = self._images.get((instance, image))
-        if pulled is None:
-            pulled = self._images[instance, image] = starting + self._world.pull_us[job_class]
-        return max(starting, pulled)
+    def _begin(self, now: int, job: int, instant: int, ends: bool) -> None:  # noqa: FBT001 - as `place` gives it
+        """A placed attempt is RUNNING at `instant`, or ends there."""
+        if ends:
+            self._exit_at[job] = instant
+            self._at(instant, job)
+        elif instant == now:  # told at once: it makes no room, so it calls for no decision
+            self._run(now, job)
+        else:
+            self._at(instant, _STARTED | job)
 
     def _obey(self, now: int, command: Command) -> None:
         kind = command[0]
@@ -274,16 +298,22 @@ class SimulatedDriver:
         elif kind == TERMINATE:
             self._recorder.i_ended_us[command[1]] = now
             self._recorder.i_end_reason[command[1]] = "scaled in: idle"
-        else:
-            assert kind == STOP, describe(command)
+        elif kind == STOP:
             self._stop(now, command[1])
+        elif kind == FAIL:
+            self._recorder.ended_us[command[1]] = now
+            self._ended_jobs += 1
+            self._idle_rounds = 0
+        else:
+            assert kind == START_NODES, describe(command)
+            _, job, instances = command
+            self._begin(now, job, *self._attempts.place_nodes(now, job, self._core.attempt[job], instances))
 
     def _stop(self, now: int, job: int) -> None:
-        """SIGTERM: the container, which is RUNNING, exits at once unless it was about to anyway."""
-        if self._exit_at[job] > now:
-            self._stopped[job] = _SIGTERM_EXIT
-            self._exit_at[job] = now
-            self._at(now, job)
+        ends = self._attempts.stop(now, job, self._core.state[job], self._exit_at[job])
+        if ends != self._exit_at[job]:
+            self._exit_at[job] = ends
+            self._at(ends, job)
 
     def _launch(self, now: int, index: int, environment: int, type_index: int) -> None:
         world, recorder = self._world, self._recorder
@@ -308,10 +338,7 @@ class SimulatedDriver:
     def _close(self, horizon_us: int | None) -> None:
         """Finished when every job has ended; else at the horizon; else stalled, with a reason for each."""
         core, recorder = self._core, self._recorder
-        recorder.runnable_us = core.runnable_us
-        recorder.state = core.state
-        recorder.attempts = array("b", core.attempt)
-        recorder.status_reason.update(core.status_reason)
+        self._take_over(core, recorder)
         outcome: Outcome = "finished"
         ended_us = self._last_happening_us()
         if horizon_us is not None:
@@ -322,9 +349,18 @@ class SimulatedDriver:
         elif self._ended_jobs < len(recorder.state):
             outcome = "stalled"
             recorder.status_reason.update(core.waiting_reasons())
+        self._attempts.close(ended_us)
         recorder.finish(ended_us, outcome)
         if self._report is not None:
             self._report(ended_us, self._ended_jobs)
+
+    @staticmethod
+    def _take_over(core: Scheduler, recorder: Recorder) -> None:
+        """What the scheduler has kept about the jobs."""
+        recorder.runnable_us = core.runnable_us
+        recorder.state = core.state
+        recorder.attempts = array("b", core.attempt)
+        recorder.status_reason.update(core.status_reason)
 
     def _last_happening_us(self) -> int:
         """The end of a run that was not cut off; later wake-ups, for time limits of the past, are nothing."""

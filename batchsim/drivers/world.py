@@ -1,21 +1,28 @@
 """The world of a run: what really happens, as opposed to what the scheduler knows.
 
-Run times, start-up delays, failures. Nothing here depends on a decision's moment: each value belongs
-to a job, an attempt or an instance, so that two policies that run the same scenario see the same world.
+Run times, start-up delays, failures, what users do meanwhile. Nothing here depends on a decision's moment:
+each value belongs to a job, an attempt or an instance, so that two policies that run the same scenario see
+the same world.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from batchsim.workload.distributions import quantile
 from batchsim.workload.streams import uniform
+from batchsim.workload.table import SIGTERM_EXIT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from batchsim.workload import JobsEvent
     from batchsim.workload.distributions import Drawable
+    from batchsim.workload.ragged import Ragged
+
+SIGKILL_EXIT: Final = 137  # 128 + 9
+PULL_ERROR: Final = "CannotPullContainerError"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,40 +51,114 @@ class Boot:
         return requested + launched, registered
 
 
+class Outcome(NamedTuple):
+    """How attempts of a job class end when nobody stops them, and how when somebody does.
+
+    script          exit code and container reason of attempt 1, 2, ...; the last pair repeats
+    failure_rate    without a script: the probability of `failure_exit_code`; otherwise the code is 0
+    start_failure_rate, start_failure_reason   the probability that an attempt fails before RUNNING, and the
+                    container reason it then has [spec 1.6]
+    sigterm_exit, sigterm_after_us   what a container leaves so long after SIGTERM, unless it has ended by
+                    then or is killed before; None: it ignores SIGTERM
+    """
+
+    script: tuple[tuple[int, str], ...] = ()
+    failure_rate: float = 0.0
+    failure_exit_code: int = 1
+    start_failure_rate: float = 0.0
+    start_failure_reason: str = PULL_ERROR
+    sigterm_exit: int = SIGTERM_EXIT
+    sigterm_after_us: int | None = 0
+
+    @property
+    def always_succeeds(self) -> bool:
+        return not (self.script or self.failure_rate or self.start_failure_rate)
+
+
+class ResourceUpdate(NamedTuple):
+    """UpdateConsumableResource of a resource of the plan [spec 1.15]."""
+
+    at_us: int
+    resource: int
+    operation: Literal["SET", "ADD", "REMOVE"]
+    quantity: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """What the driver of a simulated run must know; columns have one value a job.
+    """What the driver of a simulated run must know.
 
-    submit_us       nondecreasing
-    runtime_us      running time of the first attempt; later attempts take as long [no data say otherwise]
-    class_of        index of the job's class; the following have one value a class
-    failure_rate, failure_exit_code   an attempt ends with that code with that probability
-    image           images of equal number are pulled once per instance; -1: nothing to pull
-    pull_us         time to pull it
+    submit_us       for each job, nondecreasing
+    runtime_us      for each job: running time of the first attempt; later attempts take as long [no data say
+                    otherwise]; of a multi-node job that of its main node
+    class_of        for each job its class; the following have one value a class
+    outcomes        how attempts end
+    images          what an instance must have; images of equal number are pulled once per instance
+    node_images     for each node of a multi-node job likewise; () for other jobs, or where there are none
+
+    What most worlds do not have is empty:
+
+    startup_us      for each job: time in STARTING, with its images there, for init containers and for
+                    containers that wait for others [spec 1.12, 1.13]
+    node_us         for each job the running times of its nodes; an empty row: all take `runtime_us`
+    requests        what users do to jobs and resources, in order of time
+
+    pull_us         for each class: time to pull any of its images; all of an attempt are pulled at once
     dispatch_us     decision to STARTING
     container_start_us   image present to RUNNING
+    stop_grace_us   SIGTERM to SIGKILL [spec 1.7]
     goes_on         jobs that are not part of this world would be submitted at the horizon or later
     """
 
     submit_us: Sequence[int]
     runtime_us: Sequence[int]
     class_of: Sequence[int]
-    failure_rate: Sequence[float]
-    failure_exit_code: Sequence[int]
-    image: Sequence[int]
+    outcomes: Sequence[Outcome]
+    images: Sequence[tuple[int, ...]]
     pull_us: Sequence[int]
+    node_images: Sequence[tuple[tuple[int, ...], ...]] = ()
+    startup_us: Sequence[int] = ()
+    node_us: Ragged | None = None
+    requests: Sequence[JobsEvent | ResourceUpdate] = ()
     dispatch_us: int = 0
     container_start_us: int = 0
+    stop_grace_us: int = 0
     boot: Boot
     machines: Sequence[Machines] = ()
     goes_on: bool = False
     seed: int = 0
     replication: int = 0
 
-    def exit_code(self, job: int, attempt: int) -> int:
-        """Of an attempt that runs to its end; attempts count from 1."""
-        job_class = self.class_of[job]
-        rate = self.failure_rate[job_class]
+    def exit_of(self, job: int, attempt: int) -> tuple[int, str]:
+        """Exit code and container reason of an attempt that runs to its end; attempts count from 1."""
+        outcome = self.outcomes[self.class_of[job]]
+        if outcome.script:
+            return outcome.script[min(attempt, len(outcome.script)) - 1]
+        rate = outcome.failure_rate
         if rate and uniform(self.seed, self.replication, "failures", job, attempt) < rate:
-            return self.failure_exit_code[job_class]
-        return 0
+            return outcome.failure_exit_code, ""
+        return 0, ""
+
+    def start_failure(self, job: int, attempt: int) -> str:
+        """Why an attempt fails before RUNNING; "" if it does not."""
+        outcome = self.outcomes[self.class_of[job]]
+        rate = outcome.start_failure_rate
+        if rate and uniform(self.seed, self.replication, "start_failures", job, attempt) < rate:
+            return outcome.start_failure_reason
+        return ""
+
+    def reaction(self, job: int) -> tuple[int, int]:
+        """To SIGTERM: after how long the container is gone at the latest, and with which exit code."""
+        outcome = self.outcomes[self.class_of[job]]
+        after_us = outcome.sigterm_after_us
+        if after_us is None or after_us > self.stop_grace_us:
+            return self.stop_grace_us, SIGKILL_EXIT
+        return after_us, outcome.sigterm_exit
+
+    def time_of_node(self, job: int, node: int) -> int:
+        """The running time of a node of a multi-node job."""
+        if self.node_us is not None:
+            start = int(self.node_us.start[job])
+            if start < self.node_us.start[job + 1]:
+                return int(self.node_us.values[start + node])
+        return self.runtime_us[job]

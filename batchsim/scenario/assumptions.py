@@ -11,7 +11,7 @@ from pydantic import Field
 
 from .distributions import Distribution
 from .unbuilt import is_unbuilt
-from .values import Duration, ImageSize, Model, Rate, Size, sized
+from .values import Duration, ImageSize, Model, Rate, Size, integral, sized
 
 _MARK = "x-assumption"
 
@@ -142,6 +142,14 @@ class Assumptions(Model):
         "choice",
         "[spec 3.6]",
         "Memory an instance offers: observed (else a cautious formula), a fitted formula, or all of it.",
+    )
+    eksMaxPods: Literal["interfaces"] | Annotated[int, Field(ge=1, le=1000), integral] = _assumed(
+        "interfaces",
+        "interfaces",
+        "pods",
+        "[spec 1.12]",
+        "Pods for each of which an EKS node keeps 11 MiB; interfaces: as many as the network interfaces of"
+        " most sizes have addresses for: 8 with 1 vCPU, 29 with 2, 58 up to 8, 234 up to 48, then 737.",
     )
     traceMemoryPerVcpu: Annotated[Size, sized(1, 10_000_000)] = _assumed(
         "4MiB", "4MiB", "MiB", "[spec 1.14]", "Memory per vCPU of a trace's job where the log does not say."

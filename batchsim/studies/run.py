@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from batchsim import __version__
 from batchsim.drivers.planning import Setup, prepare
 from batchsim.drivers.simulated import simulate
@@ -48,24 +46,15 @@ def run(
 
 
 def cut_at_horizon(workload: Workload, horizon_us: int | None) -> Workload:
-    """The jobs submitted before the horizon; the run does not see the others."""
+    """What is submitted and done before the horizon; the run does not see the rest."""
     if horizon_us is None:
         return workload
-    keep = int(np.searchsorted(workload.submit_us, horizon_us))
-    return Workload(
-        workload.classes,
-        workload.job_class[:keep],
-        workload.submit_us[:keep],
-        workload.runtime_us[:keep],
-        workload.requested_us[:keep],
-        workload.ordinal[:keep],
-        workload.notes,
-    )
+    return workload.before(horizon_us)
 
 
 def describe(scenario: Scenario, workload: Workload, setup: Setup, not_submitted: int = 0) -> RunContext:
     """What the result must know about the run; `not_submitted` jobs come after its horizon."""
-    plan = setup.plan
+    plan, parts = setup.plan, setup.plan.vcpu_parts
     return RunContext(
         name=scenario.name,
         region=scenario.region,
@@ -80,11 +69,11 @@ def describe(scenario: Scenario, workload: Workload, setup: Setup, not_submitted
         edges=workload.edges,
         queues=[queue.name for queue in plan.queues],
         environments=[
-            EnvironmentRow(each.name, each.managed, each.min_vcpus, each.max_vcpus)
+            EnvironmentRow(each.name, each.managed, each.min_vcpus // parts, each.max_vcpus // parts)
             for each in plan.environments
         ],
         instance_types=[
-            InstanceTypeRow(each.name, each.vcpus, each.memory_mib, each.gpus, each.uusd_per_hour)
+            InstanceTypeRow(each.name, each.vcpus // parts, each.memory_mib, each.gpus, each.uusd_per_hour)
             for each in plan.types
         ],
         version=__version__,

@@ -103,7 +103,7 @@ def test_reference_timeline_of_one_job_in_an_empty_environment():
     builder.job(0, 100 * SECOND, Need(1, 100, 0))
     record = builder.run(
         boot=Boot(30 * SECOND, 20 * SECOND, 60 * SECOND),
-        image=[0],
+        images=[(0,)],
         pull_us=[5 * SECOND],
         dispatch_us=SECOND,
         container_start_us=2 * SECOND,
@@ -131,7 +131,9 @@ def test_reference_timeline_on_a_warm_host():
     builder.machines_of(0, 0)
     builder.job(0, 10 * SECOND, Need(1, 100, 0))
     builder.job(100 * SECOND, 10 * SECOND, Need(1, 100, 0))
-    record = builder.run(image=[0], pull_us=[5 * SECOND], dispatch_us=SECOND, container_start_us=2 * SECOND)
+    record = builder.run(
+        images=[(0,)], pull_us=[5 * SECOND], dispatch_us=SECOND, container_start_us=2 * SECOND
+    )
     assert [start / SECOND for start in record.started_us] == [9, 104]
 
 
@@ -140,7 +142,7 @@ def test_two_jobs_share_one_pull_of_one_image():
     builder.machines_of(0, 0)
     builder.job(0, 10 * SECOND, Need(1, 100, 0))
     builder.job(3 * SECOND, 10 * SECOND, Need(1, 100, 0))
-    record = builder.run(image=[0], pull_us=[5 * SECOND])
+    record = builder.run(images=[(0,)], pull_us=[5 * SECOND])
     assert [start / SECOND for start in record.started_us] == [5, 5]
 
 

@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 
 from batchsim.core.plan import EnvironmentPlan, Need, Policy
 from batchsim.drivers.simulated import simulate
-from batchsim.drivers.world import Boot
 from batchsim.results.recording import Recorder
 from tests.harness import PlanBuilder, machine
-from tests.random_worlds import TIMES, worlds
+from tests.random_worlds import TIMES, slowed, worlds
 
 
 def record(builder: PlanBuilder, world: dict[str, object], horizon: int | None, **plan: object) -> Recorder:
@@ -34,18 +33,8 @@ def test_all_times_scale_together(case, k):
         submit_evaluation_us=policy.submit_evaluation_us * k,
         idle_scale_in_us=policy.idle_scale_in_us * k,
     )
-    boot = world["boot"]
     classes = [replace(each, timeout_us=each.timeout_us * k) for each in builder.classes]
-    scaled = {
-        **world,
-        "submit_us": [value * k for value in builder.submit_us],
-        "runtime_us": [value * k for value in builder.runtime_us],
-        "pull_us": [value * k for value in world["pull_us"]],
-        "dispatch_us": world["dispatch_us"] * k,
-        "container_start_us": world["container_start_us"] * k,
-        "boot": Boot(boot.reaction * k, boot.launch * k, boot.registration * k),
-    }
-    after = record(builder, scaled, horizon and horizon * k, policy=slow, classes=classes)
+    after = record(builder, slowed(builder, world, k), horizon and horizon * k, policy=slow, classes=classes)
     for name in TIMES:
         expected = [value * k if value >= 0 else value for value in getattr(before, name)]
         assert list(getattr(after, name)) == expected, name
@@ -72,7 +61,11 @@ def test_all_sizes_scale_together(case, k):
     ]
     types = [
         replace(
-            each, vcpus=each.vcpus * k, memory_mib=each.memory_mib * k, uusd_per_hour=each.uusd_per_hour * k
+            each,
+            vcpus=each.vcpus * k,
+            usable_vcpus=each.usable_vcpus * k,
+            memory_mib=each.memory_mib * k,
+            uusd_per_hour=each.uusd_per_hour * k,
         )
         for each in builder.types
     ]

@@ -1,0 +1,190 @@
+"""What becomes of attempts in a simulated world: images, start failures, nodes, SIGTERM, exit codes.
+
+The driver asks for instants and is there when they have come; it alone talks to the scheduler.
+
+An image is pulled from STARTING on, all images of an attempt at once, and stays on its instance. Another
+attempt that needs it waits for the pull that is under way, which goes on even if the attempt that began it is
+stopped. A pull that fails takes as long and leaves nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from batchsim.core.scheduler import ESSENTIAL_CONTAINER_EXITED
+from batchsim.core.states import STARTING
+from batchsim.drivers.world import PULL_ERROR, SIGKILL_EXIT
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from batchsim.core.plan import Plan
+    from batchsim.drivers.world import World
+    from batchsim.results.recording import Recorder
+
+FAILED_TO_START: Final = "Task failed to start"  # [spec 1.6]
+
+
+class Ending(NamedTuple):
+    """How an attempt ended, as `Scheduler.attempt_exited` wants to know it."""
+
+    exit_code: int | None
+    status_reason: str = ESSENTIAL_CONTAINER_EXITED
+    reason: str = ""
+
+
+class Attempts:
+    """The attempts of one run. Writes the record of how they begin, and of child nodes."""
+
+    __slots__ = (
+        "_children",
+        "_endings",
+        "_instances",
+        "_main_of",
+        "_pulled",
+        "_recorder",
+        "_starts_fail",
+        "_world",
+    )
+
+    def __init__(self, plan: Plan, world: World, recorder: Recorder) -> None:
+        self._world = world
+        self._recorder = recorder
+        self._pulled: dict[tuple[int, int], int] = {}  # (instance, image) -> when it is there
+        self._endings: dict[int, Ending] = {}  # of attempts that do not end by themselves
+        self._starts_fail = any(outcome.start_failure_rate for outcome in world.outcomes)
+        self._main_of = [_main_node(plan, each.need) for each in plan.classes]
+        self._instances: dict[int, Sequence[int]] = {}  # of multi-node jobs, in node order
+        self._children: dict[int, range] = {}  # job -> rows of its child nodes that are not cut off
+
+    def place(self, now: int, job: int, attempt: int, instance: int) -> tuple[int, bool]:
+        """The attempt has a place. Gives the next instant of its life and whether it ends there.
+
+        If it does not, that is when it is RUNNING.
+        """
+        world, recorder = self._world, self._recorder
+        job_class = world.class_of[job]
+        recorder.placed_us[job] = now
+        recorder.instance[job] = instance
+        recorder.starting_us[job] = there = now + world.dispatch_us
+        failure = world.start_failure(job, attempt) if self._starts_fail else ""
+        images = world.images[job_class]
+        if images:
+            stays = not failure.startswith(PULL_ERROR)
+            there = self._images_there(there, job_class, instance, images, stays=stays)
+        if failure:
+            self._endings[job] = Ending(None, FAILED_TO_START, failure)
+            return there, True
+        recorder.started_us[job] = there = (
+            there + world.container_start_us + (world.startup_us[job] if world.startup_us else 0)
+        )
+        return there, False
+
+    def place_nodes(self, now: int, job: int, attempt: int, instances: Sequence[int]) -> tuple[int, bool]:
+        """As `place`, of a multi-node job: its main node, for which the others wait [spec 1.11]."""
+        self._instances[job] = instances
+        return self.place(now, job, attempt, instances[self._main_of[self._world.class_of[job]]])
+
+    def begin_children(self, now: int, job: int, attempt: int) -> None:
+        """The main node is RUNNING. When the others are to start and end is written ahead of time."""
+        instances = self._instances.get(job)
+        if instances is None:
+            return
+        world, recorder = self._world, self._recorder
+        job_class = world.class_of[job]
+        first = len(recorder.n_job)
+        for node, instance in enumerate(instances):
+            if node == self._main_of[job_class]:
+                continue
+            starting = now + world.dispatch_us
+            images = world.node_images[job_class][node] if world.node_images else ()
+            started = self._images_there(starting, job_class, instance, images) + world.container_start_us
+            row = recorder.add_node(job, attempt, node, instance, now)
+            recorder.n_starting_us[row] = starting
+            recorder.n_started_us[row] = started
+            recorder.n_ended_us[row] = started + world.time_of_node(job, node)
+            recorder.n_exit_code[row] = 0
+        self._children[job] = range(first, len(recorder.n_job))
+
+    def stop(self, now: int, job: int, state: int, exit_us: int) -> int:
+        """SIGTERM [spec 1.7]. Gives the instant at which the attempt ends, `exit_us` where it would anyway.
+
+        One that is STARTING has no container yet and ends at once.
+        """
+        if state == STARTING:
+            self._endings[job] = Ending(None)
+            self._recorder.started_us[job] = -1
+            return now
+        after_us, exit_code = self._world.reaction(job)
+        if now + after_us >= exit_us:
+            return exit_us
+        self._endings[job] = Ending(exit_code)
+        return now + after_us
+
+    def end(self, now: int, job: int, attempt: int) -> Ending:
+        """The attempt ends now; what its child nodes have left to do is cut off."""
+        if self._instances and self._instances.pop(job, None) is not None:
+            self._cut_off(now, job)
+        if self._endings and job in self._endings:
+            return self._endings.pop(job)
+        exit_code, reason = self._world.exit_of(job, attempt)
+        return Ending(exit_code, reason=reason)
+
+    def close(self, ended_at_us: int) -> None:
+        """The run is over: child nodes that would end then or later have not ended."""
+        recorder = self._recorder
+        for rows in self._children.values():
+            for row in rows:
+                if recorder.n_ended_us[row] >= ended_at_us:
+                    recorder.n_ended_us[row] = recorder.n_exit_code[row] = -1
+
+    # --- inside -------------------------------------------------------------------------------
+
+    def _images_there(
+        self, starting: int, job_class: int, instance: int, images: Sequence[int], *, stays: bool = True
+    ) -> int:
+        """When all images are on the instance."""
+        pulled, fresh = self._pulled, starting + self._world.pull_us[job_class]
+        there = starting
+        for image in images:
+            at = pulled.get((instance, image), fresh)
+            if at == fresh and stays:
+                pulled[instance, image] = fresh
+            there = max(there, at)
+        return there
+
+    def _cut_off(self, now: int, job: int) -> None:
+        recorder = self._recorder
+        after_us, exit_code = self._world.reaction(job)
+        for row in self._children.pop(job, ()):
+            if recorder.n_ended_us[row] > now:
+                recorder.n_ended_us[row] = now
+                stopped = -1 if recorder.n_started_us[row] > now else SIGKILL_EXIT if after_us else exit_code
+                recorder.n_exit_code[row] = stopped
+
+
+def all_begin_at_once(plan: Plan, world: World) -> bool:
+    """Whether every attempt is RUNNING as soon as it is placed, and holds no GPU to be noted."""
+    return not (
+        world.dispatch_us
+        or world.container_start_us
+        or any(world.images)
+        or any(world.startup_us)
+        or any(outcome.start_failure_rate for outcome in world.outcomes)
+        or any(need.gpus for need in plan.needs)
+    )
+
+
+def all_end_well(plan: Plan, world: World) -> bool:
+    """Whether every attempt ends by itself, with exit code 0, and on one instance."""
+    return (
+        all(outcome.always_succeeds for outcome in world.outcomes)
+        and not any(each.timeout_us for each in plan.classes)
+        and not any(plan.gangs)
+        and not world.requests
+    )
+
+
+def _main_node(plan: Plan, need: int) -> int:
+    gang = plan.gangs[need] if plan.gangs else None
+    return gang.main if gang else -1

@@ -1,0 +1,80 @@
+"""The machine types of a scenario as rows of a plan."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from batchsim.catalog import Catalog
+from batchsim.catalog.eks import allocatable_mib, allocatable_milli, max_pods
+from batchsim.catalog.memory import ECS_RESERVED_MIB
+from batchsim.core.plan import MachineType
+from batchsim.errors import at_path
+from batchsim.units import format_size, usd_to_uusd
+
+if TYPE_CHECKING:
+    from batchsim.scenario import Machine, Scenario
+
+
+class MachineTypes:
+    """Machine types, interned: two environments that use the same type in the same way share a row.
+
+    vCPUs are in units of 1 / `vcpu_parts`.
+    """
+
+    def __init__(self, scenario: Scenario, vcpu_parts: int) -> None:
+        csv = None if scenario.catalog is None else scenario.base_dir / scenario.catalog
+        with at_path("catalog"):
+            self.catalog = Catalog.load(scenario.region, csv)
+        self.vcpu_parts = vcpu_parts
+        self._rows: dict[MachineType, int] = {}
+        self._priced = False
+        self._memory_model = scenario.assumptions.memoryModel
+        self._max_pods = scenario.assumptions.eksMaxPods
+
+    @property
+    def rows(self) -> list[MachineType]:
+        return list(self._rows)
+
+    def price_date(self) -> str:
+        """Of the catalogue; "" when no price came from it."""
+        return self.catalog.price_date() if self._priced else ""
+
+    def rows_of(self, name: str) -> tuple[int, ...]:
+        """All rows of that name; a type that no environment has gets one of its own."""
+        found = tuple(row for row, each in enumerate(self._rows) if each.name == name)
+        return found or (self.from_catalog(name),)
+
+    def from_catalog(self, name: str, usd_per_hour: float | None = None, platform: str = "ECS") -> int:
+        found = self.catalog.get(name)
+        if usd_per_hour is None:
+            self._priced = True
+            price = self.catalog.price_uusd(name)
+        else:
+            price = usd_to_uusd(usd_per_hour)
+        memory = self.catalog.usable_memory_mib(name, self._memory_model)
+        vcpus = usable = found.vcpus * self.vcpu_parts
+        if platform == "EKS":
+            usable = allocatable_milli(found.vcpus) * self.vcpu_parts // 1000
+            memory = self._of_a_node(found.vcpus, memory)
+        return self._intern(MachineType(name, vcpus, memory, found.gpus, price, usable))
+
+    def of_machine(self, machine: Machine) -> int:
+        """A user's machine; the memory of one that the scenario describes itself is taken as usable."""
+        if machine.instanceType is not None:
+            return self.from_catalog(machine.instanceType, machine.usdPerHour)
+        assert machine.vcpus is not None
+        assert machine.memory is not None
+        name = machine.name or f"{machine.vcpus}vcpu-{format_size(machine.memory).replace(' ', '')}"
+        price = usd_to_uusd(machine.usdPerHour or 0)
+        vcpus = machine.vcpus * self.vcpu_parts
+        return self._intern(MachineType(name, vcpus, machine.memory, machine.gpus, price))
+
+    def _of_a_node(self, vcpus: int, memory_mib: int) -> int:
+        """The memory of an EKS node, given that of an ECS instance [spec 1.12]."""
+        if self._memory_model == "nominal":
+            return memory_mib
+        pods = max_pods(vcpus) if self._max_pods == "interfaces" else self._max_pods
+        return allocatable_mib(memory_mib + ECS_RESERVED_MIB, pods)
+
+    def _intern(self, row: MachineType) -> int:
+        return self._rows.setdefault(row, len(self._rows))

@@ -1,0 +1,116 @@
+"""From a scenario and its workload to the world in which a driver runs them."""
+
+from __future__ import annotations
+
+from array import array
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from batchsim.drivers.world import PULL_ERROR, Boot, Outcome, ResourceUpdate, World
+from batchsim.workload import ResourceEvent
+from batchsim.workload.distributions import load_distribution
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from batchsim.drivers.world import Machines
+    from batchsim.scenario import Scenario
+    from batchsim.workload import Event, JobsEvent
+    from batchsim.workload.table import JobClass, Workload
+
+# Container reasons [spec 1.6]; the words after the colon are ours.
+_START_FAILURES: Final = {
+    PULL_ERROR: f"{PULL_ERROR}: the image could not be pulled",
+    "DockerTimeoutError": "DockerTimeoutError: Could not transition to started; timed out",
+}
+
+
+def build_world(
+    scenario: Scenario, workload: Workload, machines: Sequence[Machines], draw: tuple[int, int]
+) -> World:
+    """What really happens in `scenario`; `draw` is the seed and the replication."""
+    assumptions = scenario.assumptions
+    classes = workload.classes
+    rate = assumptions.imagePullRate
+    pull_us = [round(each.image_bytes / rate) if rate else 0 for each in classes]
+    images = _Images()
+    return World(
+        submit_us=workload.submit_us.tolist(),
+        runtime_us=workload.runtime_us.tolist(),
+        class_of=array("i", workload.job_class.astype(np.int32).tobytes()),
+        outcomes=[_outcome(each) for each in classes],
+        images=[images.of_class(each) if pull else () for each, pull in zip(classes, pull_us, strict=True)],
+        node_images=[
+            images.of_nodes(each) if pull else () for each, pull in zip(classes, pull_us, strict=True)
+        ]
+        if any(each.nodes for each in classes)
+        else (),
+        pull_us=pull_us,
+        startup_us=() if workload.startup_us is None else workload.startup_us.tolist(),
+        node_us=workload.node_us,
+        requests=_requests(scenario, workload.events),
+        dispatch_us=assumptions.dispatchDelay,
+        container_start_us=assumptions.containerStart,
+        stop_grace_us=assumptions.stopGrace,
+        boot=Boot(
+            *(
+                load_distribution(getattr(assumptions, name), scenario.base_dir, f"assumptions.{name}")
+                for name in ("capacityReaction", "instanceLaunch", "instanceRegistration")
+            )
+        ),
+        machines=machines,
+        seed=draw[0],
+        replication=draw[1],
+    )
+
+
+class _Images:
+    """Images by number: equal names of equal size are one; without names each workload entry has its own."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[tuple[str, int], int] = {}
+
+    def of_class(self, job_class: JobClass) -> tuple[int, ...]:
+        """Those of the job; of a multi-node job, of its main node."""
+        if job_class.nodes is not None:
+            return self.of_nodes(job_class)[job_class.nodes.main]
+        return self._of(job_class, (job_class.image, *job_class.more_images))
+
+    def of_nodes(self, job_class: JobClass) -> tuple[tuple[int, ...], ...]:
+        """Those of each node."""
+        nodes = job_class.nodes
+        if nodes is None:
+            return ()
+        groups = [self._of(job_class, group.images) for group in nodes.groups]
+        return tuple(groups[index] for index in nodes.group_of)
+
+    def _of(self, job_class: JobClass, names: Sequence[str]) -> tuple[int, ...]:
+        return tuple(
+            self._numbers.setdefault((name or job_class.group, job_class.image_bytes), len(self._numbers))
+            for name in names
+        )
+
+
+def _outcome(job_class: JobClass) -> Outcome:
+    return Outcome(
+        script=tuple(zip(job_class.exit_codes, job_class.reasons, strict=True)),
+        failure_rate=job_class.failure_rate,
+        failure_exit_code=job_class.failure_exit_code,
+        start_failure_rate=job_class.start_failure_rate,
+        start_failure_reason=_START_FAILURES.get(
+            job_class.start_failure_reason, job_class.start_failure_reason
+        ),
+        sigterm_exit=job_class.sigterm_exit,
+        sigterm_after_us=job_class.sigterm_after_us,
+    )
+
+
+def _requests(scenario: Scenario, events: Sequence[Event]) -> list[JobsEvent | ResourceUpdate]:
+    resources = [each.consumableResourceName for each in scenario.consumableResources]
+    return [
+        ResourceUpdate(each.at_us, resources.index(each.resource), each.operation, each.quantity)
+        if isinstance(each, ResourceEvent)
+        else each
+        for each in events
+    ]
