@@ -133,6 +133,10 @@ class PlanBuilder:
         simulate(self.plan(), self.world(**world), recorder, horizon_us=horizon_us)
         return recorder
 
+    def gang_of_class(self) -> list[Gang | None]:
+        gangs = [gang for _, _, gang in self.asked]
+        return [gangs[each.need] for each in self.classes]
+
     def _row(self, need: Need, asks: Asks = (), gang: Gang | None = None) -> int:
         return self.asked.setdefault((need, asks, gang), len(self.asked))
 

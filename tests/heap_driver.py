@@ -220,6 +220,8 @@ class _Driver:
         recorder.instance[job] = instance
         recorder.placed_us[job] = now
         recorder.starting_us[job] = starting = now + world.dispatch_us
+        if job in self.core.gpus_of:
+            recorder.gpus[job] = self.core.gpus_of[job]
         failure = world.start_failure(job, attempt.number)
         there = self.pull(job, instance, world.images[world.class_of[job]], starting, failure)
         if failure:
@@ -271,6 +273,9 @@ class _Driver:
         recorder.state = core.state
         recorder.attempts = type(recorder.attempts)("b", core.attempt)
         recorder.status_reason.update(core.status_reason)
+        recorder.requested = core.requested
+        recorder.w_queue, recorder.w_at_us = core.waits.queue, core.waits.at_us
+        recorder.w_reason, recorder.w_detail = core.waits.reason, core.waits.detail
         last = max(
             [
                 0,

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 from hypothesis import strategies as st
 
-from batchsim.core.plan import EnvironmentPlan, ExitRule, Need, Policy, QueuePlan
-from batchsim.drivers.world import PULL_ERROR, Boot, Outcome
+from batchsim.core.consumables import ConsumablePlan
+from batchsim.core.plan import EnvironmentPlan, ExitRule, Need, Policy, QueuePlan, TimeLimit
+from batchsim.core.shares import FairSharePolicy
+from batchsim.drivers.world import PULL_ERROR, Boot, Outcome, ResourceUpdate
+from batchsim.workload import JobsEvent, Ragged
 from tests.harness import PlanBuilder, machine
 
 TIMES = (
@@ -20,6 +26,7 @@ TIMES = (
     "i_ended_us",
 )
 
+SHARES = ("a", "ab", "b")
 TYPES = [
     machine(2, 8, usd=0.1),
     machine(4, 12, usd=0.19),
@@ -46,7 +53,7 @@ def slowed(builder: PlanBuilder, world: dict[str, object], k: int) -> dict[str, 
 
 
 @st.composite
-def environments(draw: st.DrawFn) -> EnvironmentPlan:
+def environments(draw: st.DrawFn, *, gangs: bool = False) -> EnvironmentPlan:
     types = tuple(draw(st.lists(st.integers(0, 3), min_size=1, max_size=3, unique=True)))
     if draw(st.booleans()):
         return EnvironmentPlan("own", types)
@@ -60,6 +67,7 @@ def environments(draw: st.DrawFn) -> EnvironmentPlan:
         min_vcpus=low,
         max_vcpus=high,
         desired_vcpus=draw(st.integers(low, high)),
+        gangs=gangs and draw(st.sampled_from([True, True, False])),
     )
 
 
@@ -77,52 +85,106 @@ def outcomes(draw: st.DrawFn) -> Outcome:
     )
 
 
-images = st.lists(st.integers(0, 2), max_size=2, unique=True).map(tuple)
+_images = st.lists(st.integers(0, 2), max_size=2, unique=True).map(tuple)
+_needs = st.builds(Need, st.integers(1, 5), st.integers(1, 14), st.sampled_from([0, 0, 0, 1, 2]))
+
+
+def _time_limits(draw: st.DrawFn) -> tuple[TimeLimit, ...]:
+    reasons = [
+        "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY",
+        "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE",
+        "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT",
+    ]
+    chosen = draw(st.lists(st.sampled_from(reasons), max_size=2, unique=True))
+    return tuple(TimeLimit(reason, draw(st.integers(1, 9))) for reason in chosen)
+
+
+def _fair_share(draw: st.DrawFn) -> FairSharePolicy | None:
+    if draw(st.booleans()):
+        return None
+    return FairSharePolicy(
+        share_decay_us=draw(st.integers(1, 20)),
+        reservation_percent=draw(st.sampled_from([0, 0, 50])),
+        weights=draw(st.sampled_from([(), (("a", 5_000),), (("a*", 20_000), ("b", 1_000))])),
+        model=draw(st.sampled_from(["finished", "cdk"])),
+        wildcard_split=draw(st.booleans()),
+    )
 
 
 @st.composite
-def worlds(draw: st.DrawFn) -> tuple[PlanBuilder, dict[str, object], int | None]:
-    interval = draw(st.sampled_from([0, 0, 3]))
+def worlds(draw: st.DrawFn, *, everything: bool = False) -> tuple[PlanBuilder, dict[str, object], int | None]:
+    """A builder with jobs, what else its world is told, and a horizon.
+
+    Without `everything`, jobs run on one instance each, in FIFO queues, and nobody waits for another one or
+    does anything to them.
+    """
     policy = Policy(
-        scheduling_interval_us=interval,
+        scheduling_interval_us=draw(st.sampled_from([0, 0, 3])),
         scaling_interval_us=draw(st.sampled_from([0, 4, 6])),
         submit_evaluation_us=draw(st.sampled_from([0, 0, 2])),
         idle_scale_in_us=draw(st.integers(0, 8)),
         backfill=draw(st.sampled_from(["none", "greedy"])),
         size_tiebreak=draw(st.sampled_from(["largest_not_exceeding_demand", "smallest_fitting"])),
+        start_failures_count=draw(st.booleans()) if everything else True,
     )
-    places = draw(st.lists(environments(), min_size=1, max_size=3))
+    places = draw(st.lists(environments(gangs=everything), min_size=1, max_size=3))
+    easy = everything and draw(st.sampled_from([False, False, False, True]))
+    if easy:
+        policy = replace(policy, backfill="easy")
     queues = [
         QueuePlan(
             f"q{n}",
             draw(st.integers(1, 2)),
             tuple(draw(st.lists(st.integers(0, len(places) - 1), min_size=1, max_size=3, unique=True))),
+            fair_share=_fair_share(draw) if everything and not easy else None,
+            time_limits=_time_limits(draw) if everything else (),
         )
         for n in range(draw(st.integers(1, 3)))
     ]
-    builder = PlanBuilder(TYPES, places, queues, policy)
+    builder = PlanBuilder(TYPES, places, queues, policy, shares=SHARES if everything else ())
+    if everything and not easy and draw(st.booleans()):
+        builder.consumables = [ConsumablePlan("a", 3), ConsumablePlan("b", 9, replenishable=False)]
     for index, place in enumerate(places):
         if not place.managed:
             for type_index in place.types:
                 builder.machines_of(index, type_index, draw(st.integers(1, 2)))
-    submits = sorted(draw(st.lists(st.integers(0, 12), min_size=1, max_size=14)))
+    for submit in sorted(draw(st.lists(st.integers(0, 12), min_size=1, max_size=14))):
+        _add_job(draw, builder, submit, everything=everything, nodes=everything and not easy)
+    horizon = draw(st.sampled_from([None, None, None, 20]))
+    return builder, _world(draw, builder, everything=everything), 60 if builder.consumables else horizon
+
+
+def _add_job(draw: st.DrawFn, builder: PlanBuilder, submit: int, *, everything: bool, nodes: bool) -> None:
     rules = (ExitRule(None, None, "1", retry=True), ExitRule(None, "*", None, retry=False))
-    for submit in submits:
-        need = Need(draw(st.integers(1, 5)), draw(st.integers(1, 14)), draw(st.sampled_from([0, 0, 0, 1, 2])))
-        builder.job(
-            submit,
-            draw(st.integers(0, 9)),
-            need,
-            draw(st.integers(0, len(queues) - 1)),
-            attempts=draw(st.integers(1, 3)),
-            rules=draw(st.sampled_from([(), rules])),
-            timeout_us=draw(st.sampled_from([0, 0, 0, 4])),
-        )
-    jobs = len(builder.submit_us)
-    classes = len(builder.classes)
+    queue = draw(st.integers(0, len(builder.queues) - 1))
+    more: dict[str, object] = {
+        "attempts": draw(st.integers(1, 3)),
+        "rules": draw(st.sampled_from([(), rules])),
+        "timeout_us": draw(st.sampled_from([0, 0, 0, 4])),
+    }
+    if builder.queues[queue].fair_share:
+        more |= {"share": draw(st.integers(0, len(SHARES) - 1)), "priority": draw(st.integers(0, 2))}
+    if builder.consumables:
+        more["asks"] = draw(st.sampled_from([(), (), ((0, 1),), ((0, 2), (1, 3)), ((1, 4),)]))
+    if everything:
+        more["after"] = draw(st.sampled_from([[], [], list(range(len(builder.submit_us)))[-2:]]))
+    runtime = draw(st.integers(0, 9))
+    if nodes and draw(st.sampled_from([False, False, True])):
+        wanted = draw(st.lists(_needs, min_size=1, max_size=3))
+        more |= {
+            "main": draw(st.integers(0, len(wanted) - 1)),
+            "types": draw(st.sampled_from([(), (), (1,)])),
+        }
+        builder.nodes_job(submit, runtime, wanted, queue, **more)
+    else:
+        builder.job(submit, runtime, draw(_needs), queue, **more)
+
+
+def _world(draw: st.DrawFn, builder: PlanBuilder, *, everything: bool) -> dict[str, object]:
+    classes, jobs = len(builder.classes), len(builder.submit_us)
     world: dict[str, object] = {
         "outcomes": draw(st.lists(outcomes(), min_size=classes, max_size=classes)),
-        "images": draw(st.lists(images, min_size=classes, max_size=classes)),
+        "images": draw(st.lists(_images, min_size=classes, max_size=classes)),
         "pull_us": [draw(st.integers(0, 4))] * classes,
         "dispatch_us": draw(st.sampled_from([0, 0, 1])),
         "container_start_us": draw(st.sampled_from([0, 0, 2])),
@@ -130,4 +192,24 @@ def worlds(draw: st.DrawFn) -> tuple[PlanBuilder, dict[str, object], int | None]
         "stop_grace_us": draw(st.integers(0, 4)),
         "boot": Boot(draw(st.integers(0, 3)), draw(st.integers(0, 3)), draw(st.integers(0, 3))),
     }
-    return builder, world, draw(st.sampled_from([None, None, None, 20]))
+    if everything:
+        nodes = [len(each.nodes) if each else 0 for each in builder.gang_of_class()]
+        world["node_images"] = [tuple(draw(_images) for _ in range(count)) for count in nodes]
+        counts = np.array([nodes[index] * draw(st.integers(0, 1)) for index in builder.class_of])
+        times = draw(st.lists(st.integers(0, 9), min_size=int(counts.sum()), max_size=int(counts.sum())))
+        world["node_us"] = Ragged.of(counts, np.array(times, np.int64))
+        asked = any(asks for _, asks, _ in builder.asked)
+        requests = draw(st.lists(_request(jobs, resources=asked), max_size=5))
+        world["requests"] = sorted(requests, key=lambda request: request.at_us)
+    return world
+
+
+@st.composite
+def _request(draw: st.DrawFn, jobs: int, *, resources: bool) -> JobsEvent | ResourceUpdate:
+    at_us = draw(st.integers(0, 25))
+    if resources and draw(st.booleans()):
+        operation = draw(st.sampled_from(["SET", "ADD", "REMOVE"]))
+        return ResourceUpdate(at_us, draw(st.integers(0, 1)), operation, draw(st.integers(0, 4)))
+    first = draw(st.integers(0, jobs - 1))
+    rows = (range(first, draw(st.integers(first, jobs))),)
+    return JobsEvent(at_us, draw(st.sampled_from(["cancel", "terminate"])), rows, "because")

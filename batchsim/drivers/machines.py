@@ -52,11 +52,11 @@ class MachineTypes:
         else:
             price = usd_to_uusd(usd_per_hour)
         memory = self.catalog.usable_memory_mib(name, self._memory_model)
-        vcpus = usable = found.vcpus * self.vcpu_parts
+        vcpus, reserved = found.vcpus * self.vcpu_parts, 0
         if platform == "EKS":
-            usable = allocatable_milli(found.vcpus) * self.vcpu_parts // 1000
+            reserved = vcpus - allocatable_milli(found.vcpus) * self.vcpu_parts // 1000
             memory = self._of_a_node(found.vcpus, memory)
-        return self._intern(MachineType(name, vcpus, memory, found.gpus, price, usable))
+        return self._intern(MachineType(name, vcpus, memory, found.gpus, price, reserved))
 
     def of_machine(self, machine: Machine) -> int:
         """A user's machine; the memory of one that the scenario describes itself is taken as usable."""

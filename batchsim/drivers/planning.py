@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from batchsim.drivers.world import World
     from batchsim.scenario import Assumptions, ComputeEnvironment, JobQueue, Scenario
     from batchsim.workload import Edges, Workload
+
+
+MOST_FREE_START_FAILURES: Final = 0.8
+"""Of ten million jobs at this rate one fails 100 times in a row in two runs of a thousand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,7 @@ def _prepared(scenario: Scenario, workload: Workload, draw: tuple[int, int]) -> 
     environments, machines = _environments(scenario, types)
     queues = _queues(scenario, {each.name: index for index, each in enumerate(environments)})
     _check_easy(scenario, workload, queues)
+    _check_start_failures(scenario, workload)
     consumables = [
         ConsumablePlan(each.consumableResourceName, each.totalQuantity, each.resourceType == "REPLENISHABLE")
         for each in scenario.consumableResources
@@ -183,6 +188,22 @@ def _check_easy(scenario: Scenario, workload: Workload, queues: Sequence[QueuePl
             path="assumptions.backfill",
             hint="use none or greedy",
         )
+
+
+def _check_start_failures(scenario: Scenario, workload: Workload) -> None:
+    """Attempts that do not count have no limit, so that a job must start at some time."""
+    if scenario.assumptions.startFailureConsumesAttempt:
+        return
+    for each in workload.classes:
+        if each.start_failure_rate > MOST_FREE_START_FAILURES:
+            raise ScenarioError(
+                f"attempts of workload entry {each.group} nearly always fail to start and would be tried "
+                "again for ever, since they do not count",
+                expected=f"startFailures.rate up to {MOST_FREE_START_FAILURES}",
+                found=f"{each.start_failure_rate:g}",
+                hint="lower it, or let startFailureConsumesAttempt be true",
+                **scenario.origin("assumptions", "startFailureConsumesAttempt"),
+            )
 
 
 def _graph(edges: Edges | None) -> Graph:

@@ -97,8 +97,7 @@ class SimulatedDriver:
         self._ends_well = all_end_well(plan, world)
         self._next_job = 0
         self._submission_us = world.submit_us[0] if world.submit_us else NEVER  # of the next job
-        # A job that waits for others may be FAILED at once.
-        self._pass_interval = 0 if plan.graph.jobs else plan.policy.scheduling_interval_us
+        self._pass_interval = 0 if _may_fail_at_once(plan) else plan.policy.scheduling_interval_us
         self._last_us = 0
         self._watched_us = -1
         self._idle_rounds = 0
@@ -283,6 +282,8 @@ class SimulatedDriver:
 
     def _begin(self, now: int, job: int, instant: int, ends: bool) -> None:  # noqa: FBT001 - as `place` gives it
         """A placed attempt is RUNNING at `instant`, or ends there."""
+        if job in self._core.gpus_of:
+            self._recorder.gpus[job] = self._core.gpus_of[job]
         if ends:
             self._exit_at[job] = instant
             self._at(instant, job)
@@ -361,6 +362,9 @@ class SimulatedDriver:
         recorder.state = core.state
         recorder.attempts = array("b", core.attempt)
         recorder.status_reason.update(core.status_reason)
+        recorder.requested = core.requested
+        for name in ("queue", "at_us", "reason", "detail"):
+            setattr(recorder, f"w_{name}", getattr(core.waits, name))
 
     def _last_happening_us(self) -> int:
         """The end of a run that was not cut off; later wake-ups, for time limits of the past, are nothing."""
@@ -368,6 +372,11 @@ class SimulatedDriver:
         columns = (recorder.runnable_us, recorder.ended_us, recorder.i_ready_us, recorder.i_ended_us)
         latest = max((max(column) for column in columns if column), default=0)
         return max(latest, self._world.submit_us[-1]) if self._world.submit_us else max(latest, 0)
+
+
+def _may_fail_at_once(plan: Plan) -> bool:
+    """Whether a submission may call for a decision: jobs that wait for others, refused share identifiers."""
+    return bool(plan.graph.jobs) or any(queue.fair_share for queue in plan.queues)
 
 
 def simulate(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from batchsim.drivers.world import Machines
     from batchsim.scenario import Scenario
-    from batchsim.workload import Event, JobsEvent
+    from batchsim.workload import JobsEvent
     from batchsim.workload.table import JobClass, Workload
 
 # Container reasons [spec 1.6]; the words after the colon are ours.
@@ -49,7 +49,7 @@ def build_world(
         pull_us=pull_us,
         startup_us=() if workload.startup_us is None else workload.startup_us.tolist(),
         node_us=workload.node_us,
-        requests=_requests(scenario, workload.events),
+        requests=_requests(scenario, workload),
         dispatch_us=assumptions.dispatchDelay,
         container_start_us=assumptions.containerStart,
         stop_grace_us=assumptions.stopGrace,
@@ -106,11 +106,15 @@ def _outcome(job_class: JobClass) -> Outcome:
     )
 
 
-def _requests(scenario: Scenario, events: Sequence[Event]) -> list[JobsEvent | ResourceUpdate]:
+def _requests(scenario: Scenario, workload: Workload) -> list[JobsEvent | ResourceUpdate]:
+    """The events of the workload, without updates where no job asks for any resource."""
     resources = [each.consumableResourceName for each in scenario.consumableResources]
-    return [
-        ResourceUpdate(each.at_us, resources.index(each.resource), each.operation, each.quantity)
-        if isinstance(each, ResourceEvent)
-        else each
-        for each in events
-    ]
+    asked = any(each.consumables for each in workload.classes)
+    requests: list[JobsEvent | ResourceUpdate] = []
+    for each in workload.events:
+        if not isinstance(each, ResourceEvent):
+            requests.append(each)
+        elif asked:
+            row = resources.index(each.resource)
+            requests.append(ResourceUpdate(each.at_us, row, each.operation, each.quantity))
+    return requests

@@ -12,7 +12,7 @@ from tests.random_worlds import worlds
 COLUMNS = [name for name in Recorder.__slots__ if name != "jobs"]
 
 
-@given(worlds())
+@given(worlds(everything=True))
 def test_simpy_and_a_bare_heap_record_the_same_bytes(case):
     builder, world, horizon = case
     records = []

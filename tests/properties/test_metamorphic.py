@@ -61,11 +61,7 @@ def test_all_sizes_scale_together(case, k):
     ]
     types = [
         replace(
-            each,
-            vcpus=each.vcpus * k,
-            usable_vcpus=each.usable_vcpus * k,
-            memory_mib=each.memory_mib * k,
-            uusd_per_hour=each.uusd_per_hour * k,
+            each, vcpus=each.vcpus * k, memory_mib=each.memory_mib * k, uusd_per_hour=each.uusd_per_hour * k
         )
         for each in builder.types
     ]
