@@ -261,9 +261,9 @@ class Scheduler:
 
         Idempotent: asked again with nothing new, it answers [].
         """
+        if now < self.now:
+            raise self._went_back(now)
         if now < self.due_us:
-            if now < self.now:
-                raise self._went_back(now)
             return []
         self.now = now
         commands: list[Command] = []
