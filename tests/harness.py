@@ -17,6 +17,7 @@ from batchsim.results.recording import Recorder
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from batchsim.core.commands import Command
     from batchsim.core.consumables import Asks, ConsumablePlan
 
 SECOND = 1_000_000
@@ -176,18 +177,22 @@ class Checked:
         return answer
 
     def decide(self, now: int) -> list[str]:
-        """The commands, described; asserts idempotence (L10) and that no head still fits (L9)."""
+        """As `commands`, described."""
+        return [describe(command) for command in self.commands(now)]
+
+    def commands(self, now: int) -> list[Command]:
+        """What `decide` answers; asserts idempotence (L10) and that no head still fits (L9)."""
         commands = self.core.decide(now)
         invariants.check(self.core)
         assert self.core.decide(now) == [], "law L10: a second decision at the same instant did something"
         self._no_head_fits(now)
-        return [describe(command) for command in commands]
+        return commands
 
     def _no_head_fits(self, now: int) -> None:
         core = self.core
         interval = core.plan.policy.scheduling_interval_us
-        if interval and now % interval:
-            return
+        if interval and (now % interval or core.next_wakeup() == now + interval):
+            return  # between passes, or after scaling decisions that the next pass looks at
         for queue, order in enumerate(core.orders):
             for job in order.jobs()[:1]:
                 if core.waits.head[queue] == job and core.dispatch._missing(now, queue, job) is not None:
