@@ -3,14 +3,13 @@
 The logs are not part of the repository; they are looked for in ../shared/data/traces beside it.
 """
 
-import csv
 import functools
-from collections import defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+from tests.oracles.published import small_cases
 from tests.reference import PoolJob, pool_easy, pool_fifo, pool_greedy, read_swf
 
 TRACES = Path(__file__).resolve().parents[3] / "shared" / "data" / "traces"
@@ -107,27 +106,13 @@ def test_mean_bounded_slowdown_published_for_ten_windows():
     assert sum(means) / len(means) == pytest.approx(7273.771360, abs=5e-7)
 
 
-def small_cases():
-    """Cases of 100 processors with the policies for which their expected ends hold."""
-    cases, policies = defaultdict(list), {}
-    with (TRACES / "sched-cases" / "small_cases.csv").open() as rows:
-        for row in csv.DictReader(rows):
-            cases[row["case"]].append(
-                [int(row[name]) for name in ("submit", "run", "procs", "estimate", "expected_finish")]
-            )
-            policies[row["case"]] = row["policies"].split(";")
-    return cases, policies
-
-
 @pytest.mark.parametrize(("policy", "cases_held"), [("fcfs", 16), ("easy", 18)])
 def test_small_published_cases(policy, cases_held):
-    cases, policies = small_cases()
-    held = [case for case, valid_for in policies.items() if policy in valid_for]
+    held = {name: case for name, case in small_cases(TRACES).items() if policy in case.policies}
     assert len(held) == cases_held
-    for case in held:
-        jobs = [PoolJob(*row[:3]) for row in cases[case]]
-        estimates = [row[3] for row in cases[case]]
+    for name, case in held.items():
+        jobs = [PoolJob(job.submit, job.run, job.processors) for job in case.jobs]
+        estimates = [job.estimate for job in case.jobs]
         starts = pool_fifo(jobs, 100) if policy == "fcfs" else pool_easy(jobs, 100, estimates)
-        assert [start + job.run for start, job in zip(starts, jobs, strict=True)] == [
-            row[4] for row in cases[case]
-        ], case
+        ends = [start + job.run for start, job in zip(starts, jobs, strict=True)]
+        assert ends == [job.expected_end for job in case.jobs], name
