@@ -12,7 +12,7 @@ from batchsim.core.cycle import Cycle
 from batchsim.core.easy import EasyQueue
 from batchsim.core.feasibility import never_starts
 from batchsim.core.grid import NEVER
-from batchsim.core.ordering import NOBODY, Order
+from batchsim.core.ordering import NOBODY, Order, StrictQueue
 from batchsim.core.queues import Places, Where, barred_places, reservable_vcpus, shares_of
 from batchsim.core.waits import CONSUMABLE, RESERVATION, Reason, Waits
 
@@ -45,6 +45,7 @@ class Dispatch:
     __slots__ = (
         "_attempts",
         "_barred",
+        "_before_us",
         "_capacity",
         "_claims",
         "_cycle",
@@ -54,11 +55,13 @@ class Dispatch:
         "_heads_tell",
         "_in_order",
         "_need_of",
+        "_pass_us",
         "_places",
         "_plain",
         "_plan",
         "_queue_of",
         "_reservable",
+        "_runnable_us",
         "_shares",
         "_unseen",
         "_withdrawn",
@@ -100,6 +103,8 @@ class Dispatch:
         self.arrived: list[int] = []
         self.retried: list[int] = []
         self.look_us = NEVER
+        self._runnable_us = columns.runnable_us
+        self._pass_us = self._before_us = -1  # the instants of the last pass, and of that before it
         self._unseen: tuple[int, frozenset[int]] = (0, frozenset())
         self._withdrawn: set[int] = set()
         self._plain = not (any(self._shares) or plan.asks or gangs or self._barred)
@@ -141,7 +146,7 @@ class Dispatch:
         if not self.queued and not self.retried and (self._in_order or len(self.arrived) == 1):
             self._serve_newcomers(now, commands)
         else:
-            self._enqueue()
+            self._enqueue(now)
             for queue in self._cycle.queues():
                 if self.orders[queue].size:
                     self._serve(now, queue, commands)
@@ -149,6 +154,8 @@ class Dispatch:
                     self.waits.free(now, queue)
         if not self._plain:
             self.look_us = self._next_look_us()
+        if now != self._pass_us:
+            self._pass_us, self._before_us = now, self._pass_us
         if self._cycle.rotates and len(commands) > begun:
             self._cycle.rotate()
 
@@ -231,16 +238,21 @@ class Dispatch:
             self.queued += 1
         arrived.clear()
 
-    def _enqueue(self) -> None:
+    def _enqueue(self, now: int) -> None:
         """Let those who became RUNNABLE since the last pass join their queues, earliest submission first."""
         for jobs, retried in ((self.retried, True), (self.arrived, False)):
-            if jobs:
-                if len(jobs) > 1:
-                    jobs.sort()
-                for job in jobs:
-                    self.orders[self._queue_of[job]].add(job, retried=retried)
-                self.queued += len(jobs)
-                jobs.clear()
+            if not jobs:
+                continue
+            if len(jobs) > 1:
+                jobs.sort()
+            for job in jobs:
+                order = self.orders[self._queue_of[job]]
+                if now == self._pass_us and not retried and isinstance(order, StrictQueue):
+                    order.add_among(job, self._runnable_us, self._before_us)
+                else:
+                    order.add(job, retried=retried)
+            self.queued += len(jobs)
+            jobs.clear()
 
     def _serve(self, now: int, queue: int, commands: list[Command]) -> None:
         """Start jobs of one queue until nobody who may be tried finds a place."""

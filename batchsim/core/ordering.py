@@ -84,6 +84,16 @@ class StrictQueue:
         self.waiting[need] = self.waiting.get(need, 0) + 1
         self.size += 1
 
+    def add_among(self, job: int, runnable_us: Sequence[int], since_us: int) -> None:
+        """As `add`, in a further round at the instant of a pass: those who became RUNNABLE after `since_us`,
+        when the pass before it was, stand in order of submission [spec 2.3].
+        """
+        line, later = self._line, []
+        while line and line[-1] > job and runnable_us[line[-1]] > since_us:
+            later.append(line.pop())
+        self.add(job)
+        line.extend(reversed(later))
+
     def first(self, open_needs: int) -> int:  # noqa: ARG002 - the head decides, whatever is open
         if self._front:
             return self._front[-1]

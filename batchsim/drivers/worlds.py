@@ -42,7 +42,7 @@ def build_world(
         outcomes=[_outcome(each) for each in classes],
         images=[images.of_class(each) if pull else () for each, pull in zip(classes, pull_us, strict=True)],
         node_images=[
-            images.of_nodes(each) if pull else () for each, pull in zip(classes, pull_us, strict=True)
+            images.of_nodes(each, pull=pull > 0) for each, pull in zip(classes, pull_us, strict=True)
         ]
         if any(each.nodes for each in classes)
         else (),
@@ -74,15 +74,15 @@ class _Images:
     def of_class(self, job_class: JobClass) -> tuple[int, ...]:
         """Those of the job; of a multi-node job, of its main node."""
         if job_class.nodes is not None:
-            return self.of_nodes(job_class)[job_class.nodes.main]
+            return self.of_nodes(job_class, pull=True)[job_class.nodes.main]
         return self._of(job_class, (job_class.image, *job_class.more_images))
 
-    def of_nodes(self, job_class: JobClass) -> tuple[tuple[int, ...], ...]:
-        """Those of each node."""
+    def of_nodes(self, job_class: JobClass, *, pull: bool) -> tuple[tuple[int, ...], ...]:
+        """Those of each node; none where nothing is pulled."""
         nodes = job_class.nodes
         if nodes is None:
             return ()
-        groups = [self._of(job_class, group.images) for group in nodes.groups]
+        groups = [self._of(job_class, group.images) if pull else () for group in nodes.groups]
         return tuple(groups[index] for index in nodes.group_of)
 
     def _of(self, job_class: JobClass, names: Sequence[str]) -> tuple[int, ...]:

@@ -10,37 +10,10 @@ from collections.abc import Iterable
 UNBUILT: dict[str, str] = {
     place: feature
     for feature, places in {
-        "array jobs": "GeneratedJobs.array GeneratedJobs.arrayProperties",
-        "dependencies": "Submission.dependsOn",
-        "cancel and terminate": "CancelJobs.cancel TerminateJobs.terminate",
-        "scripted exit codes": "AnyJobs.exitCodes AnyJobs.reasons",
-        "start failures": "Submission.startFailures Assumptions.startFailureConsumesAttempt",
-        "reactions to SIGTERM": "Submission.onSigterm",
-        "fair-share scheduling": "Scenario.schedulingPolicies JobQueue.schedulingPolicyArn"
-        " AnyJobs.shareIdentifier Submission.schedulingPriorityOverride"
-        " Assumptions.fairShareModel Assumptions.wildcardSplit",
-        "consumable resources": "Scenario.consumableResources JobDefinition.consumableResourceProperties"
-        " NodeRangeProperty.consumableResourceProperties Submission.consumableResourcePropertiesOverride"
-        " NodePropertyOverride.consumableResourcePropertiesOverride"
-        " ConsumableResourceUpdate.updateConsumableResource",
-        "job state time limits": "JobQueue.jobStateTimeLimitActions",
-        "multi-node parallel jobs": "JobDefinition.type=multinode JobDefinition.nodeProperties"
-        " GeneratedJobs.nodeOverrides GeneratedJobs.nodeRuntimes",
-        "multi-container jobs": "JobDefinition.ecsProperties NodeRangeProperty.ecsProperties"
-        " GeneratedJobs.ecsPropertiesOverride NodePropertyOverride.ecsPropertiesOverride"
-        " GeneratedJobs.containerRuntimes",
-        "EKS": "ComputeEnvironment.containerOrchestrationType=EKS ComputeEnvironment.eksConfiguration"
-        " JobQueue.jobQueueType=EKS JobDefinition.containerOrchestrationType=EKS"
-        " JobDefinition.eksProperties NodeRangeProperty.eksProperties"
-        " GeneratedJobs.eksPropertiesOverride NodePropertyOverride.eksPropertiesOverride",
         "service jobs": "Scenario.serviceEnvironments JobQueue.serviceEnvironmentOrder"
         " JobQueue.jobQueueType=SAGEMAKER_TRAINING ServiceJobs.resourceConfig",
         "quota shares": "Scenario.quotaShares SchedulingPolicy.quotaSharePolicy"
         " ServiceJobs.quotaShareName ServiceJobs.preemptionConfiguration",
-        "EASY backfilling": "Assumptions.backfill=easy Assumptions.estimate",
-        "throttled submission": "Assumptions.submitJobRate",
-        "workflow traces": "Trace.format=wfformat Trace.start",
-        "a sixth evaluateOnExit rule": "Assumptions.evaluateOnExitLimit",
     }.items()
     for place in places.split()
 }

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from batchsim import __version__
+from batchsim.core.waits import CONSUMABLE, REASON_NAMES
 from batchsim.drivers.planning import Setup, prepare
 from batchsim.drivers.simulated import simulate
 from batchsim.results.context import EnvironmentRow, InstanceTypeRow, RunContext
@@ -80,6 +81,8 @@ def describe(scenario: Scenario, workload: Workload, setup: Setup, not_submitted
         seed=setup.world.seed,
         replication=setup.world.replication,
         price_date=setup.price_date,
+        wait_reasons=REASON_NAMES,
+        wait_details={CONSUMABLE: [each.name for each in plan.consumables]},
         horizon_us=scenario.horizon,
         not_submitted=not_submitted,
         notes=workload.notes,

@@ -68,8 +68,12 @@ def each_job(result: Result, column: str) -> dict[str, Any]:
 
 
 def each_attempt(result: Result, column: str, job: str | None = None) -> list[Any]:
-    """A column of the attempts frame, of one job or of all; None where a value is missing."""
-    rows = result.attempts if job is None else result.attempts[result.attempts["job"] == job]
+    """A column of the attempts frame, of one job or of all; None where a value is missing.
+
+    Of multi-node jobs it has the rows of the main nodes.
+    """
+    rows = result.attempts[result.attempts["is_main"]]
+    rows = rows if job is None else rows[rows["job"] == job]
     return [None if pd.isna(value) else value for value in rows[column]]
 
 

@@ -37,6 +37,7 @@ def fifo(facts: Facts) -> list[Violation]:
     if facts.manifest["assumptions"].get("backfill") != "none":
         return []
     first, again = _first_waits(facts), _waits_again(facts)
+    rounds = _instants_of_several_rounds(facts)
     guilty = np.zeros(len(facts.jobs.submit), dtype=np.bool_)
     names = facts.frames["jobs"]["queue"].cat.categories
     divided = {
@@ -50,7 +51,7 @@ def fifo(facts: Facts) -> list[Violation]:
         whole = bool((facts.jobs.queue == queue).all())
         mine = first if whole else _of_queue(facts, first, queue)
         retries = again if whole else _of_queue(facts, again, queue)
-        guilty[mine.job[_passed_older(mine) | _passed_any(mine, retries)]] = True
+        guilty[mine.job[_passed_older(mine, rounds) | _passed_any(mine, retries)]] = True
         guilty[retries.job[_passed_lower(retries)]] = True
     return rows_where(guilty, "L8", "jobs", "placed while an older job of its queue went on waiting")
 
@@ -89,12 +90,27 @@ def _of_queue(facts: Facts, waits: _Waits, queue: int) -> _Waits:
     return _Waits(*(column[mine] for column in waits))
 
 
-def _passed_older(waits: _Waits) -> npt.NDArray[np.bool_]:
-    """In queue order, everybody's wait must end no earlier than those before it."""
+def _instants_of_several_rounds(facts: Facts) -> Ints:
+    """Those at which an attempt began and ended: what its end brings about comes after what was there before,
+    at the same instant.
+    """
+    attempts = facts.attempts
+    return np.unique(attempts.ended[(attempts.ended >= 0) & (attempts.ended == attempts.placed)])
+
+
+def _passed_older(waits: _Waits, rounds: Ints) -> npt.NDArray[np.bool_]:
+    """In queue order, everybody's wait must end no earlier than those before it.
+
+    Who was placed at once, at one of the instants `rounds`, may have been so before an older job came.
+    """
     if not len(waits.job):
         return np.zeros(0, dtype=np.bool_)
-    longest_before = np.append(-1, np.maximum.accumulate(waits.until)[:-1])
-    return np.asarray(waits.placed & (longest_before > waits.until))
+    longest = np.append(-1, np.maximum.accumulate(waits.until))
+    before = np.arange(len(waits.job))
+    if len(rounds):
+        tied = (waits.until == waits.since) & np.isin(waits.since, rounds)
+        before[tied] = np.searchsorted(waits.since, waits.since[tied])
+    return np.asarray(waits.placed & (longest[before] > waits.until))
 
 
 def _passed_any(waits: _Waits, retries: _Waits) -> npt.NDArray[np.bool_]:
