@@ -24,14 +24,25 @@ class _OneOf(Model):
         """The value of the key that was given."""
         return getattr(self, self.kind)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _at_most_one(cls, given: Any) -> Any:
+        """A key without a value counts too: who leaves it there has not decided."""
+        named = [name for name in cls.model_fields if isinstance(given, dict) and name in given]
+        if len(named) > 1:
+            raise cls._not_one(named)
+        return given
+
     @model_validator(mode="after")
-    def _exactly_one(self) -> Self:
-        kinds = list(type(self).model_fields)
-        given = [name for name in kinds if getattr(self, name) is not None]
-        if len(given) != 1:
-            said = " and ".join(given) if given else "none of them"
-            raise MismatchError(f"exactly one of {', '.join(kinds)}", message=f"there is {said}")
+    def _at_least_one(self) -> Self:
+        if not any(getattr(self, name) is not None for name in type(self).model_fields):
+            raise self._not_one([])
         return self
+
+    @classmethod
+    def _not_one(cls, given: list[str]) -> MismatchError:
+        said = " and ".join(given) or "none of them"
+        return MismatchError(f"exactly one of {', '.join(cls.model_fields)}", message=f"there is {said}")
 
 
 class Uniform(Model):

@@ -25,7 +25,7 @@ Order = Annotated[int, Field(ge=0, le=1_000_000), integral]
 
 def _known_reason(value: Any) -> Any:
     known = dict.fromkeys((*LIMIT_REASONS, *SERVICE_LIMIT_REASONS))
-    if value not in known:
+    if not isinstance(value, str) or value not in known:
         raise MismatchError("a reason that AWS Batch detects", message="Invalid job reason", choices=known)
     return value
 

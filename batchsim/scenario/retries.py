@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from .values import LONGEST_QUANTITY, Many, MismatchError, Model, integral
 
@@ -17,8 +17,6 @@ ExitCode = Annotated[int, Field(ge=0, le=255), integral]
 
 def _pattern_check(allowed: re.Pattern[str], expected: str) -> BeforeValidator:
     def check(value: Any) -> Any:
-        if isinstance(value, int) and not isinstance(value, bool):
-            value = str(value)
         if not isinstance(value, str) or not 1 <= len(value) <= _LONGEST_PATTERN:
             raise MismatchError(expected)
         if not allowed.fullmatch(value):
@@ -28,18 +26,49 @@ def _pattern_check(allowed: re.Pattern[str], expected: str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
+def _as_text(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+_PATTERN_SCHEMA = {"type": "string", "minLength": 1, "maxLength": _LONGEST_PATTERN}
 ReasonPattern = Annotated[
     str,
     _pattern_check(_REASON_PATTERN, "letters, digits, '.', ':' and spaces, with at most one * at the end"),
+    WithJsonSchema({**_PATTERN_SCHEMA, "pattern": rf"^{_REASON_PATTERN.pattern}$"}),
 ]
-ExitCodePattern = Annotated[str, _pattern_check(_EXIT_CODE_PATTERN, "digits, with at most one * at the end")]
+ExitCodePattern = Annotated[
+    str,
+    _pattern_check(_EXIT_CODE_PATTERN, "digits, with at most one * at the end"),
+    BeforeValidator(_as_text),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {**_PATTERN_SCHEMA, "pattern": rf"^{_EXIT_CODE_PATTERN.pattern}$"},
+                {"type": "integer", "minimum": 0},
+            ]
+        }
+    ),
+]
 
 
 def _upper(value: Any) -> Any:
     return value.upper() if isinstance(value, str) and len(value) <= LONGEST_QUANTITY else value
 
 
-Action = Annotated[Literal["RETRY", "EXIT"], BeforeValidator(_upper)]
+Action = Annotated[
+    Literal["RETRY", "EXIT"],
+    BeforeValidator(_upper),
+    WithJsonSchema(
+        {
+            "title": "Action",
+            "anyOf": [
+                {"enum": ["RETRY", "EXIT"]},
+                {"type": "string", "pattern": "^([Rr][Ee][Tt][Rr][Yy]|[Ee][Xx][Ii][Tt])$"},
+            ],
+        }
+    ),
+]
+"""In capitals or not, as AWS takes it."""
 Attempts = Annotated[int, Field(ge=1, le=10), integral]
 
 

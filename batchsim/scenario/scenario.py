@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, PrivateAttr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, model_validator
 
 from batchsim.errors import InputError
 from batchsim.units import S_PER_HOUR, US_PER_S
@@ -37,6 +37,12 @@ def _horizon(us: int) -> int:
     return us
 
 
+def _version(given: Any) -> Any:
+    if given is True:  # which is equal to 1
+        raise MismatchError("1")
+    return given
+
+
 class Scenario(Model):
     """Compute environments, job queues and job definitions; a workload; and the assumptions.
 
@@ -44,7 +50,7 @@ class Scenario(Model):
     bytes, rates float per second; lists are tuples.
     """
 
-    batchsim: Literal[1] = Field(description="Version of this format.")
+    batchsim: Annotated[Literal[1], BeforeValidator(_version)] = Field(description="Version of this format.")
     name: SafeName = "scenario"
     region: RegionName = "us-east-1"
     computeEnvironments: Annotated[Many[ComputeEnvironment], Field(max_length=100)] = ()

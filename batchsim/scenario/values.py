@@ -14,6 +14,7 @@ Dumped to JSON, each value is text or a number that reads back to exactly the sa
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import (
@@ -138,13 +139,20 @@ class Model(BaseModel):
         if not isinstance(given, dict):
             return given
         names = cls.names()
+        known = cls.keys_of_file()
         marked: dict[Any, Any] = {}
         for key, value in given.items():
-            if value is not None and not is_unbuilt(names, key, value):
+            if key not in known or (value is not None and not is_unbuilt(names, key, value)):
                 marked[key] = value
             elif not says_nothing(value):
                 marked[key] = _NotBuilt(value, cls._built_choices(key))
         return marked
+
+    @classmethod
+    @cache
+    def keys_of_file(cls) -> frozenset[str]:
+        """The fields as they are spelt in a file."""
+        return frozenset(info.alias or name for name, info in cls.model_fields.items())
 
     @classmethod
     def _built_choices(cls, key: str) -> list[str]:
@@ -157,9 +165,10 @@ class Model(BaseModel):
     def __get_pydantic_json_schema__(
         cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        """The schema without what is not built yet."""
+        """The schema without what is not built yet; `x-empty` are the keys that may say nothing."""
         schema = handler(core_schema)
-        fields = handler.resolve_ref_schema(schema).get("properties", {})
+        resolved = handler.resolve_ref_schema(schema)
+        fields = resolved.get("properties", {})
         names = cls.names()
         for key in list(fields):
             if is_unbuilt(names, key):
@@ -168,6 +177,8 @@ class Model(BaseModel):
                 for part in (fields[key], *fields[key].get("anyOf", ())):
                     if "enum" in part:
                         part["enum"] = [each for each in part["enum"] if not is_unbuilt(names, key, each)]
+        if fields and (empty := sorted(cls.keys_of_file() - fields.keys())):
+            resolved["x-empty"] = empty
         return schema
 
     @field_validator("*", mode="before")

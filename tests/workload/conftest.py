@@ -146,7 +146,13 @@ def jobs_of(all_built, tmp_path: Path) -> Callable[..., Scenario]:
                 "jobDefinitions": [*DEFINITIONS, *definitions],
                 "assumptions": {"preset": "ideal"},
                 "workload": [
-                    each if "at" in each else {"jobQueue": "q", "arrivals": {"atOnce": {}}, **each}
+                    each
+                    if "at" in each
+                    else {
+                        "jobQueue": "q",
+                        **({} if "trace" in each else {"arrivals": {"atOnce": {}}}),
+                        **each,
+                    }
                     for each in workload
                 ],
                 **more,

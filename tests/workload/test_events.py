@@ -62,7 +62,6 @@ def test_a_throttled_call_is_submitted_when_it_leaves(jobs_of):
 def test_jobs_of_a_trace_go_by_the_numbers_it_gives(jobs_of, tmp_path):
     (tmp_path / "log.swf").write_text(SWF)
     log = {"name": "log", "trace": {"format": "swf", "path": "log.swf"}}
-    log["arrivals"] = None
     assert rows_of(jobs_of(log, {"at": "1h", "cancel": "log-8"})) == [(range(1, 2),)]
     with pytest.raises(ScenarioError, match=r"workload\.1\.cancel: there is no job log-6; .* 5 to 8"):
         build_workload(jobs_of(log, {"at": "1h", "cancel": "log-6"}))

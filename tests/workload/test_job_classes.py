@@ -177,7 +177,7 @@ def test_jobs_of_a_log_draw_shares_too(jobs_of, tmp_path):
         for number in range(99)
     ]
     (tmp_path / "log.swf").write_text("\n".join(rows))
-    log = {"name": "log", "jobQueue": "fair", "trace": {"format": "swf", "path": "log.swf"}, "arrivals": None}
+    log = {"name": "log", "jobQueue": "fair", "trace": {"format": "swf", "path": "log.swf"}}
     workload = build_workload(
         jobs_of({**log, "shareIdentifier": {"a": 1, "b": 1}, "schedulingPriorityOverride": 9})
     )
@@ -296,7 +296,7 @@ def test_scenario_23_fewer_nodes_by_an_override(jobs_of):
 
 def test_a_log_takes_of_a_definition_only_retries_timeout_and_images(jobs_of, tmp_path):
     (tmp_path / "log.swf").write_text("5 1 -1 60 4 -1 -1 -1 120 -1 1 1 1 -1 -1 -1 -1 -1\n")
-    log = {"name": "log", "trace": {"format": "swf", "path": "log.swf"}, "arrivals": None}
+    log = {"name": "log", "trace": {"format": "swf", "path": "log.swf"}}
     timeout = {"attemptDurationSeconds": 60}
     mine = definition("d", timeout=timeout, schedulingPriority=5)
     found = only_class(jobs_of({**log, "jobDefinition": "d"}, definitions=(mine,)))

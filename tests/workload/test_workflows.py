@@ -24,7 +24,7 @@ PUBLISHED = {
 
 
 def flow(name, path, **more):
-    return {"name": name, "arrivals": None, "trace": {"format": "wfformat", "path": str(path), **more}}
+    return {"name": name, "trace": {"format": "wfformat", "path": str(path), **more}}
 
 
 def makespan_us(workload, slots):
