@@ -135,11 +135,14 @@ def _quota_shares(scenario: "Scenario") -> Iterator[MismatchError]:
             yield MismatchError(
                 "a queue whose scheduling policy has a quotaSharePolicy",
                 message="this queue has no quota shares",
+                choices=[name for name, each in queues.items() if scenario.has_quota_shares(each)],
                 place=place,
             )
         elif uses[share.queue] == MOST_QUOTA_SHARES + 1:
             yield MismatchError(
-                f"at most {MOST_QUOTA_SHARES} quota shares in a queue", place=("quotaShares", index)
+                message=f"{share.queue} has more than {MOST_QUOTA_SHARES} quota shares",
+                hint="remove some, or move them to another queue",
+                place=("quotaShares", index),
             )
 
 
@@ -163,6 +166,7 @@ def _capacity_units(scenario: "Scenario") -> Iterator[MismatchError]:
             if limit.capacityUnit == NUM_INSTANCES:
                 yield MismatchError(
                     "an instance type as capacityUnit",
+                    hint="a share has a limit for each type, such as capacityUnit: ml.g5.xlarge",
                     place=("quotaShares", index, "capacityLimits", number, "capacityUnit"),
                     missing="capacityUnit" not in limit.model_fields_set,
                 )

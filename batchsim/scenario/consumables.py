@@ -44,6 +44,7 @@ class ConsumableResourceProperties(Model):
             if name in names[:index]:
                 raise MismatchError(
                     message=f"{name} is required twice",
+                    hint="require the sum once",
                     place=("consumableResourceList", index, "consumableResource"),
                 )
         return self

@@ -109,6 +109,9 @@ def _queue_of_entry(names: _Names, entry: Jobs) -> Iterator[MismatchError]:
     yield MismatchError(
         f"a queue of {wanted} environments",
         message="this queue takes no jobs of this kind",
+        choices=[
+            name for name, each in names.queues.items() if each.is_service == isinstance(entry, ServiceJobs)
+        ],
         place=("jobQueue",),
     )
 
@@ -122,6 +125,7 @@ def _share_of_entry(names: _Names, entry: Jobs) -> Iterator[MismatchError]:
         yield MismatchError(
             "a shareIdentifier",
             message=f"{entry.jobQueue} is a fair-share queue",
+            hint="add shareIdentifier: NAME, or submit to a queue without a schedulingPolicyArn",
             place=("shareIdentifier",),
             missing=True,
         )
@@ -155,6 +159,11 @@ def _definition_of_entry(
         yield MismatchError(
             f"a job definition for {platform}",
             message=f"this one is for {definition.platform}, and {entry.jobQueue} runs {platform} jobs",
+            choices=[
+                name
+                for name, each in names.definitions.items()
+                if each.platform == platform and ":" not in name
+            ],
             place=place,
         )
     if isinstance(entry, TraceJobs):
@@ -257,7 +266,9 @@ def _rule_limit(scenario: "Scenario") -> Iterator[MismatchError]:
         if rules > limit:
             yield MismatchError(
                 f"at most {limit} entries",
-                hint="AWS's pages disagree on a sixth: assumptions.evaluateOnExitLimit",
+                hint="AWS's pages disagree on a sixth: assumptions.evaluateOnExitLimit"
+                if (limit, rules) == (5, 6)
+                else "let one rule stand for several: its patterns may end with *",
                 place=(*place, "retryStrategy", "evaluateOnExit"),
             )
 

@@ -132,7 +132,9 @@ class NodeProperties(Model):
         for index, each in enumerate(self.nodeRangeProperties):
             if each.instance_type not in (None, self.instance_type):
                 field = ("instanceTypes", 0) if each.instanceTypes else ("container", "instanceType")
-                raise MismatchError(_same_instance_type(self), place=("nodeRangeProperties", index, *field))
+                raise MismatchError(
+                    _same_instance_type(self.instance_type), place=("nodeRangeProperties", index, *field)
+                )
         return self
 
     @property
@@ -187,7 +189,18 @@ class NodeProperties(Model):
                 changed[position] = change.applied_to(changed[position])
         result = self.model_copy(update={"numNodes": nodes, "nodeRangeProperties": tuple(changed)})
         if any(each.instance_type not in (None, result.instance_type) for each in changed):
-            raise MismatchError(_same_instance_type(result), place=("nodePropertyOverrides",))
+            types = [each.instanceTypes for each in overrides.nodePropertyOverrides]
+            usual = self.instance_type or next(each[0] for each in types if each)
+            raise MismatchError(
+                _same_instance_type(usual),
+                hint="override it in every range that names one",
+                place=(
+                    "nodePropertyOverrides",
+                    next(index for index, each in enumerate(types) if each and each[0] != usual),
+                    "instanceTypes",
+                    0,
+                ),
+            )
         return result
 
     def _position_of(self, target: NodeRange) -> int:
@@ -215,8 +228,8 @@ class NodeProperties(Model):
         return nodes
 
 
-def _same_instance_type(nodes: NodeProperties) -> str:
-    return f"one instance type for all nodes, such as {nodes.instance_type}"
+def _same_instance_type(instance_type: str | None) -> str:
+    return f"one instance type for all nodes, such as {instance_type}"
 
 
 class NodePropertyOverride(Model):

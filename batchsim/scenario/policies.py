@@ -13,12 +13,21 @@ DEFAULT_WEIGHT = 1.0
 ShareIdentifier = Annotated[str, matching(r"^[A-Za-z0-9]+$", "letters and digits", LONGEST_SHARE)]
 _SharePattern = Annotated[
     str,
-    matching(r"^[A-Za-z0-9]+\*?$", "letters and digits, with at most one * at the end", LONGEST_SHARE + 1),
+    matching(
+        r"^[A-Za-z0-9]+\*?$",
+        "letters and digits, at least one of them, with at most one * at the end",
+        LONGEST_SHARE + 1,
+    ),
 ]
 
 
 def _one_share(given: Any) -> Any:
-    return {given: 1.0} if isinstance(given, str) else given
+    if isinstance(given, dict):
+        return given
+    if not isinstance(given, str):
+        hint = "put it in quotes" if isinstance(given, int) else None
+        raise MismatchError("a share identifier, or several with weights: {identifier: weight}", hint=hint)
+    return {given: 1.0}
 
 
 Shares = Annotated[
@@ -109,7 +118,9 @@ class SchedulingPolicy(Model):
     def _one_kind(self) -> Self:
         if self.fairsharePolicy is not None and self.quotaSharePolicy is not None:
             raise MismatchError(
-                message="a policy is of fair shares or of quota shares, not both", place=("quotaSharePolicy",)
+                message="a policy is of fair shares or of quota shares, not both",
+                hint="remove one, or make a second policy of it",
+                place=("quotaSharePolicy",),
             )
         return self
 

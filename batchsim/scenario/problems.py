@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from batchsim.errors import ScenarioError
+from batchsim.units import US_PER_S, parse_duration
 
 from .document import Document, Location
 from .jobs import ENTRY_KINDS
@@ -19,6 +20,7 @@ from .values import PATTERN_MEANINGS, MismatchError, MismatchesError, Model
 
 _MOST_REPORTED = 50
 _LONGEST_FOUND = 60
+_MOST_KEYS_TOLD = 8
 _OF_KEY = "[key]"  # what pydantic adds to the location of a wrong key
 _EXPECTED = {
     "model_type": "a mapping (keys and values)",
@@ -134,11 +136,38 @@ def _unexpected(
         hint = did_you_mean(value, re.findall(r"'([^']*)'", expected), listed=False)
         if isinstance(value, str) and value in FOREIGN_VALUES:
             said, hint = f"{value} is not modelled by this version of batchsim", None
+    return ScenarioProblems(
+        said,
+        expected=expected,
+        found=describe(value),
+        hint=hint or _rewritten(kind, value, location),
+        **document.origin(at),
+    )
+
+
+def _rewritten(kind: str, value: Any, location: Location) -> str | None:
+    """How a value of the wrong type would be written as one of the right type."""
     if kind == "string_type" and isinstance(value, int | float):
-        hint = "put it in quotes"
-    if kind in ("int_type", "float_type") and isinstance(value, str) and re.fullmatch(r"[0-9.]{1,18}", value):
-        hint = "remove the quotes"
-    return ScenarioProblems(said, expected=expected, found=describe(value), hint=hint, **document.origin(at))
+        return "put it in quotes"
+    if kind in ("int_type", "float_type") and isinstance(value, str):
+        if re.fullmatch(r"[0-9.]{1,18}", value):
+            return "remove the quotes"
+        if location and str(location[-1]).endswith("Seconds"):
+            return _in_seconds(value)
+    if kind in ("model_type", "model_attributes_type") and value is not None:
+        keys = list(dict.fromkeys(_keys_at(location)))
+        if len(keys) == 1 and not isinstance(value, list):
+            return f"write {{{keys[0]}: {value}}}" if len(str(value)) <= _LONGEST_FOUND else None
+        return f"its keys are {', '.join(keys)}" if 0 < len(keys) <= _MOST_KEYS_TOLD else None
+    return None
+
+
+def _in_seconds(text: str) -> str | None:
+    try:
+        seconds, rest = divmod(parse_duration(text), US_PER_S)
+    except ValueError:
+        return None
+    return None if rest else f"write the seconds: {seconds}"
 
 
 def _built_choices(expected: str, at: Location) -> str:

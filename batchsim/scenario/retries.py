@@ -17,13 +17,29 @@ ExitCode = Annotated[int, Field(ge=0, le=255), integral]
 
 def _pattern_check(allowed: re.Pattern[str], expected: str) -> BeforeValidator:
     def check(value: Any) -> Any:
-        if not isinstance(value, str) or not 1 <= len(value) <= _LONGEST_PATTERN:
+        if not isinstance(value, str):
             raise MismatchError(expected)
+        if not 1 <= len(value) <= _LONGEST_PATTERN:
+            hint = "shorten it and end with *" if value else "leave it out: then it matches everything"
+            raise MismatchError(f"1 to {_LONGEST_PATTERN} characters", hint=hint)
         if not allowed.fullmatch(value):
-            raise MismatchError(expected, message="Evaluate on exit condition contains restricted characters")
+            raise MismatchError(
+                expected,
+                message="Evaluate on exit condition contains restricted characters",
+                hint=_pattern_hint(allowed, value),
+            )
         return value
 
     return BeforeValidator(check)
+
+
+def _pattern_hint(allowed: re.Pattern[str], pattern: str) -> str:
+    """What can be said instead: the text up to the first character that is not allowed."""
+    begins = allowed.match(pattern)
+    prefix = begins[0].removesuffix("*") if begins else ""
+    if prefix:
+        return f"write {f'{prefix}*'!r}, which matches all that begins so"
+    return "a pattern is compared from the first character on: begin with that of the text you mean"
 
 
 def _as_text(value: Any) -> Any:
@@ -84,16 +100,21 @@ class EvaluateOnExit(Model):
 class RetryStrategy(Model):
     """How often a job may be tried, and which failures end it at once [spec 1.3, 1.4].
 
-    A sixth rule is refused unless `assumptions.evaluateOnExitLimit` is 6.
+    More than `assumptions.evaluateOnExitLimit` rules are refused when the scenario is checked as a whole.
     """
 
     attempts: Attempts = 1
-    evaluateOnExit: Annotated[Many[EvaluateOnExit], Field(max_length=6)] = ()
+    evaluateOnExit: Annotated[Many[EvaluateOnExit], Field(json_schema_extra={"maxItems": 6})] = ()
 
     @model_validator(mode="after")
     def _rules_need_attempts(self) -> Self:
         if self.evaluateOnExit and "attempts" not in self.model_fields_set:
-            raise MismatchError("attempts beside evaluateOnExit", place=("attempts",), missing=True)
+            raise MismatchError(
+                "attempts beside evaluateOnExit",
+                hint="add attempts: 1 to 10",
+                place=("attempts",),
+                missing=True,
+            )
         return self
 
 

@@ -102,7 +102,8 @@ class QuotaShare(Model):
     def _checked(self) -> Self:
         check_units(self.capacityLimits)
         if (self.jobQueue is None) == (self.jobQueueArn is None):
-            raise MismatchError("exactly one of jobQueue and jobQueueArn")
+            said = "none of them" if self.jobQueue is None else "both"
+            raise MismatchError("exactly one of jobQueue and jobQueueArn", message=f"there is {said}")
         return self
 
     @property

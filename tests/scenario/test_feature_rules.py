@@ -22,6 +22,10 @@ def rules(number: int) -> str:
     return f"{{attempts: 2, evaluateOnExit: [{', '.join(['{action: EXIT}'] * number)}]}}"
 
 
+def rule(field: str, pattern: str) -> str:
+    return f"{{attempts: 2, evaluateOnExit: [{{{field}: '{pattern}', action: RETRY}}]}}"
+
+
 def groups(*names: str) -> str:
     return "[" + ", ".join(f"{{group: {name}}}" for name in names) + "]"
 
@@ -52,7 +56,24 @@ def pod(field: str, number: int) -> str:
 
 BROKEN = [
     # attempts [spec 1.3-1.7]
-    (f"{ALIGN}.retryStrategy={rules(7)}", "evaluateOnExit: expected at most 6 entries, found a list of 7"),
+    (
+        f"{ALIGN}.retryStrategy={rules(7)}",
+        "evaluateOnExit: expected at most 6 entries, found a list of 7; let one rule stand for several",
+    ),
+    (
+        f"{ALIGN}.retryStrategy={rule('onReason', '*Memory*')}",
+        "found '*Memory*'; a pattern is compared from the first character on",
+    ),
+    (
+        f"{ALIGN}.retryStrategy={rule('onReason', 'Out*Memory')}",
+        "write 'Out*', which matches all that begins so",
+    ),
+    (f"{ALIGN}.retryStrategy={rule('onExitCode', '1-3')}", "found '1-3'; write '1*', which matches all"),
+    (f"{ALIGN}.retryStrategy={rule('onReason', '')}", "1 to 512 characters, found ''; leave it out"),
+    (f"{ALIGN}.retryStrategy={{evaluateOnExit: [{{action: EXIT}}]}}", "found nothing; add attempts: 1 to 10"),
+    (f"{ALIGN}.retryStrategy=3", "expected a mapping (keys and values), found 3; its keys are attempts,"),
+    (f"{PREPARE}.timeout=60", "found 60; write {attemptDurationSeconds: 60}"),
+    (f"{PREPARE}.timeout.attemptDurationSeconds=10m", "found '10m'; write the seconds: 600"),
     (f"{PREPARE}.timeout.attemptDurationSeconds=59", "expected a value of at least 60, found 59"),
     # outcomes
     (f"{PREPARE}.exitCodes=[256]", "exitCodes.0: expected a value of at most 255, found 256"),
@@ -80,6 +101,7 @@ BROKEN = [
         f"{PREPARE}.array.size=10001",
         "array.size: expected 2 to 10,000 children, found 10001; count submits as many arrays",
     ),
+    (f"{PREPARE}.array=3", "array: expected a mapping (keys and values), found 3; write {size: 3}"),
     (f"{PREPARE}.arrayProperties.size=3", "arrayProperties: array already says the size"),
     (f"{SIMULATE}.array.size=3", "array: arrays of multi-node jobs are not modelled"),
     # dependencies [spec 1.9]
@@ -151,7 +173,7 @@ BROKEN = [
     ),
     (
         f"{SIMULATE}.nodeOverrides.nodePropertyOverrides.0.instanceTypes=[m5.large]",
-        "nodePropertyOverrides: expected one instance type for all nodes, such as c5.xlarge",
+        "0.instanceTypes.0: expected one instance type for all nodes, such as c5.xlarge, found 'm5.large'",
     ),
     (
         f"{SIMULATE}.nodeOverrides.nodePropertyOverrides.0.ecsPropertiesOverride={{taskProperties: [{{}}]}}",
@@ -219,7 +241,7 @@ BROKEN = [
     ("workload.pods.containerOverrides.vcpus=1", "has no containerProperties; use eksPropertiesOverride"),
     (
         "workload.pods.jobQueue=main",
-        "this one is for EKS, and main runs ECS jobs: expected a job definition for ECS",
+        "jobs: expected a job definition for ECS, found 'pod'; choose from align, pair, mpi, coupled",
     ),
     (
         f"{POD}.containerOrchestrationType=ECS",
@@ -278,7 +300,7 @@ BROKEN = [
     ),
     (
         f"{ALIGN}.consumableResourceProperties={consumables('credits', 'credits')}",
-        "credits is required twice",
+        "credits is required twice; require the sum once",
     ),
     (
         f"{ALIGN}.consumableResourceProperties={consumables('license')}",
@@ -370,14 +392,14 @@ BROKEN = [
     ("serviceEnvironments.shared.capacityLimits.0.capacityUnit=NUM_INSTANCES", "a total stands alone"),
     (
         "quotaShares.blue.capacityLimits=[{maxCapacity: 1}]",
-        "expected an instance type as capacityUnit, found nothing",
+        "as capacityUnit, found nothing; a share has a limit for each type",
     ),
     (
         "quotaShares.blue.jobQueue=train",
-        "this queue has no quota shares: expected a queue whose scheduling policy",
+        "a queue whose scheduling policy has a quotaSharePolicy, found 'train'; choose from gpus",
     ),
     ("quotaShares.blue.jobQueue=gpu", "expected the name of a job queue, found 'gpu'; did you mean gpus?"),
-    ("quotaShares.blue.jobQueue=", "expected exactly one of jobQueue and jobQueueArn"),
+    ("quotaShares.blue.jobQueue=", "there is none of them: expected exactly one of jobQueue and jobQueueArn"),
     (
         "quotaShares.red.resourceSharingConfiguration.borrowLimit=-2",
         "borrowLimit: expected a value of at least -1",
@@ -414,7 +436,11 @@ BROKEN = [
         f"{FAIR}.schedulingPolicyArn=lab",
         "expected the name of a scheduling policy, found 'lab'; did you mean labs?",
     ),
-    (f"{ANALYSE}.shareIdentifier=", "fair is a fair-share queue: expected a shareIdentifier, found nothing"),
+    (
+        f"{ANALYSE}.shareIdentifier=",
+        "fair is a fair-share queue: expected a shareIdentifier, found nothing; add shareIdentifier: NAME",
+    ),
+    (f"{ANALYSE}.shareIdentifier=5", "weights: {identifier: weight}, found 5; put it in quotes"),
     (
         f"{PREPARE}.shareIdentifier=bio1",
         "shareIdentifier: main has no fair-share policy, so its jobs have no",
@@ -446,11 +472,11 @@ BROKEN = [
     (f"{LABS}.shareDistribution.chem.shareIdentifier='bio'", "shareIdentifier: bio overlaps bio*"),
     (
         f"{LABS}.shareDistribution.chem.shareIdentifier='a*b'",
-        "expected letters and digits, with at most one * at",
+        "expected letters and digits, at least one of them, with at most one * at",
     ),
     (
         f"{LABS}.shareDistribution.chem.shareIdentifier='*'",
-        "expected letters and digits, with at most one * at",
+        "expected letters and digits, at least one of them, with at most one * at",
     ),
     (
         "schedulingPolicies.labs.quotaSharePolicy={}",

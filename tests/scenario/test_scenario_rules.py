@@ -165,8 +165,8 @@ BROKEN = [
         "onStatusReason: Evaluate on exit condition contains restricted",
     ),
     (f"{RETRY}.evaluateOnExit.0.onExitCode=1x", "onExitCode: Evaluate on exit condition contains restricted"),
-    (f"{RETRY}.evaluateOnExit.0.onReason={'a' * 513}", "onReason: expected letters"),
-    (f"{RETRY}.evaluateOnExit.0.onReason=''", "onReason: expected letters"),
+    (f"{RETRY}.evaluateOnExit.0.onReason={'a' * 513}", "onReason: expected 1 to 512 characters"),
+    (f"{RETRY}.evaluateOnExit.0.onReason=''", "onReason: expected 1 to 512 characters"),
     (f"{RETRY}.evaluateOnExit.0.action=STOP", "action: expected 'RETRY' or 'EXIT', found 'STOP'"),
     (
         f"{ALIGN}.timeout.attemptDurationSeconds=59",
