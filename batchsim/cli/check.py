@@ -48,6 +48,7 @@ def check(
     it. Exit code 1 if there is a job that can never start.
     """
     from batchsim.scenario import load_scenario
+    from batchsim.studies.beyond_aws import in_words
     from batchsim.studies.check import check as check_scenario
 
     loaded = load_scenario(scenario, overrides or ())
@@ -58,7 +59,7 @@ def check(
         print_csv(map(_flat, report.findings))
     else:
         _print(scenario, report, wide=output_format is Format.WIDE)
-    for sentence in loaded.not_modelled():
+    for sentence in (*in_words(report.beyond_aws), *loaded.not_modelled()):
         note(f"note: {sentence}")
     if report.never:
         raise typer.Exit(FAILED)
@@ -151,6 +152,10 @@ def _data(report: CheckReport) -> dict[str, Any]:
         "findings": [_finding(each) for each in report.findings],
         "held_up": dict(report.held_up),
         "mend_all": dict(report.mend_all),
+        "beyond_aws_dependencies": [
+            {"workload": each.group, "task": each.task, "dependencies": each.dependencies}
+            for each in report.beyond_aws
+        ],
     }
 
 

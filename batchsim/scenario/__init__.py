@@ -28,6 +28,7 @@ from .effective import effective_definition
 from .environments import ComputeEnvironment, ComputeResources, EksConfiguration, Machine
 from .jobs import (
     MAX_JOBS,
+    MOST_DEPENDENCIES,
     ArrayProperties,
     Dependency,
     Event,
@@ -56,6 +57,7 @@ from .tasks import EcsProperties, TaskContainer
 
 __all__ = [
     "MAX_JOBS",
+    "MOST_DEPENDENCIES",
     "ArrayProperties",
     "Arrivals",
     "Assumption",

@@ -16,6 +16,7 @@ from batchsim.core.feasibility import MAX_RESOURCE, RESOURCE_REQUIREMENT, never_
 from batchsim.core.plan import Need
 from batchsim.drivers.planning import prepare
 from batchsim.scenario import TraceJobs
+from batchsim.studies.beyond_aws import ManyDependencies, many_dependencies
 from batchsim.studies.changes import Change, amount, ask_for_less, describe_need
 from batchsim.studies.offers import Offers
 from batchsim.workload import Workload, build_workload
@@ -77,6 +78,7 @@ class CheckReport:
     mend_all     `--set` overrides (path -> value) of environments with which no job remains that could
                  never start, as far as there are any; empty when every job can start as it is
     region, price_date   of the catalogue's prices
+    beyond_aws   who waits for more jobs than AWS Batch allows; they can start here all the same
     """
 
     findings: tuple[Finding, ...]
@@ -84,6 +86,7 @@ class CheckReport:
     mend_all: Mapping[str, str]
     region: str
     price_date: str
+    beyond_aws: tuple[ManyDependencies, ...] = ()
 
     @property
     def never(self) -> tuple[Finding, ...]:
@@ -134,6 +137,7 @@ class _Check:
             mend_all=draft.overrides,
             region=self._scenario.region,
             price_date=self._offers.price_date,
+            beyond_aws=many_dependencies(self._workload),
         )
 
     def _kind(self, index: int) -> _Kind:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from batchsim.errors import TraceError, at_path
-from batchsim.scenario import Resources
-from batchsim.scenario.jobs import MOST_DEPENDENCIES
+from batchsim.scenario import MOST_DEPENDENCIES, Resources
 from batchsim.workload.classes import class_of_trace
 from batchsim.workload.generated import with_shares
 from batchsim.workload.part import Part, Streams
