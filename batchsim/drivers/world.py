@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
+from batchsim.errors import at_path
 from batchsim.workload.distributions import quantile
 from batchsim.workload.streams import uniform
 from batchsim.workload.table import SIGTERM_EXIT
@@ -45,9 +46,12 @@ class Boot:
 
     def draw(self, seed: int, replication: int, instance: int) -> tuple[int, int]:
         """(request to running, running to registered), in microseconds, of one instance."""
-        requested = quantile(self.reaction, uniform(seed, replication, "capacity", instance))
-        launched = quantile(self.launch, uniform(seed, replication, "boot", instance))
-        registered = quantile(self.registration, uniform(seed, replication, "registration", instance))
+        with at_path("assumptions.capacityReaction"):
+            requested = quantile(self.reaction, uniform(seed, replication, "capacity", instance))
+        with at_path("assumptions.instanceLaunch"):
+            launched = quantile(self.launch, uniform(seed, replication, "boot", instance))
+        with at_path("assumptions.instanceRegistration"):
+            registered = quantile(self.registration, uniform(seed, replication, "registration", instance))
         return requested + launched, registered
 
 

@@ -42,7 +42,8 @@ def run(
     recorder = Recorder(jobs)
     told = None if report is None else lambda now_us, ended: report(now_us, ended, jobs)
     world = replace(setup.world, goes_on=len(drawn) > jobs)
-    simulate(setup.plan, world, recorder, horizon_us=scenario.horizon, report=told)
+    with scenario.placing_errors():
+        simulate(setup.plan, world, recorder, horizon_us=scenario.horizon, report=told)
     return build_result(recorder, describe(scenario, workload, setup, len(drawn) - jobs))
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from batchsim.errors import InputError
 from batchsim.scenario import load_scenario
 from batchsim.studies.check import check
+from batchsim.studies.run import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -292,13 +294,15 @@ def error_of(tmp_path: Path, monkeypatch) -> Callable[..., InputError]:
     monkeypatch.setattr("batchsim.scenario.unbuilt.UNBUILT", {})
     monkeypatch.chdir(tmp_path)
 
-    def error(files: dict[str, str], parts: dict[str, str], *overrides: str) -> InputError:
+    def error(
+        files: dict[str, str], parts: dict[str, str], *overrides: str, use: Callable[..., Any] = check
+    ) -> InputError:
         for name, text in files.items():
             (tmp_path / name).write_text(text, encoding="latin-1")
         (tmp_path / "s.yaml").write_text(SCENARIO.format_map(PARTS | parts).replace(MARK, ""))
         scenario = load_scenario("s.yaml", overrides)
         with pytest.raises(InputError) as caught:
-            check(scenario)
+            use(scenario)
         return caught.value
 
     return error
@@ -312,6 +316,15 @@ def test_the_place_in_the_scenario_is_named(error_of, case):
     message = str(error_of(files, parts))
     assert message.startswith(f"s.yaml:{line}:{column}: {path}: ")
     assert said in message
+
+
+@pytest.mark.parametrize("name", ["capacityReaction", "instanceLaunch", "instanceRegistration"])
+def test_a_draw_during_the_run_names_its_assumption(error_of, name):
+    parts = {"assumptions": f"{{preset: ideal, {name}: {{exponential: {{mean: 104249d}}}}}}"}
+    error = error_of({}, parts, use=partial(run, replication=32))  # all three draws are above the mean
+    assert str(error).startswith(
+        f"s.yaml:20:{32 + len(name)}: assumptions.{name}: a random duration came out"
+    )
 
 
 IN_A_FILE = {
