@@ -21,6 +21,7 @@ import numpy as np
 
 from batchsim import run
 from batchsim.core.plan import ClassPlan, EnvironmentPlan, MachineType, Need, Plan, Policy, QueuePlan
+from batchsim.core.waits import REASON_NAMES
 from batchsim.drivers.simulated import simulate
 from batchsim.drivers.world import Boot, Machines, Outcome, World
 from batchsim.results.build import build_result
@@ -238,6 +239,7 @@ def _context(shape: Shape, plan: Plan, class_of: np.ndarray[tuple[int], np.dtype
         ordinal=np.arange(len(shape)),
         classes=classes,
         queues=[queue.name for queue in plan.queues],
+        wait_reasons=REASON_NAMES,
         environments=[
             EnvironmentRow(each.name, each.managed, each.min_vcpus, each.max_vcpus)
             for each in plan.environments

@@ -20,6 +20,7 @@ class Frame(StrEnum):
     TIMESERIES = "timeseries"
     ARRAYS = "arrays"
     DEPENDENCIES = "dependencies"
+    WAITS = "waits"
 
 
 def columns(

@@ -201,8 +201,8 @@ def _check_start_failures(scenario: Scenario, workload: Workload) -> None:
                 "again for ever, since they do not count",
                 expected=f"startFailures.rate up to {MOST_FREE_START_FAILURES}",
                 found=f"{each.start_failure_rate:g}",
+                path=f"workload.{each.group}.startFailures.rate",
                 hint="lower it, or let startFailureConsumesAttempt be true",
-                **scenario.origin("assumptions", "startFailureConsumesAttempt"),
             )
 
 

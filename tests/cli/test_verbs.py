@@ -157,7 +157,8 @@ def test_run_writes_its_files(invoke, good, tmp_path, suffix):
     out = tmp_path / "out"
     done = invoke("run", good, "-o", str(out), "--files", suffix)
     assert (done.exit_code, done.stderr) == (0, f"the result is in {out}\n")
-    assert names(out) == sorted([*(f"{each}.{suffix}" for each in FRAMES), "manifest.json", "summary.json"])
+    frames = (f"{each}.{suffix}" for each in (*FRAMES, "waits"))
+    assert names(out) == sorted([*frames, "manifest.json", "summary.json"])
     assert Result.read(out).summary == run(load_scenario(good)).summary
 
 
