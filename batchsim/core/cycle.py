@@ -7,12 +7,17 @@ starve another.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from batchsim.core.plan import QueuePlan
+
+class Prioritized(Protocol):
+    """A job queue, of compute environments or of service environments."""
+
+    @property
+    def priority(self) -> int: ...
 
 
 class Cycle:
@@ -24,7 +29,7 @@ class Cycle:
 
     __slots__ = ("_groups", "_queues", "rotates", "turn")
 
-    def __init__(self, queues: Sequence[QueuePlan]) -> None:
+    def __init__(self, queues: Sequence[Prioritized]) -> None:
         by_priority: dict[int, list[int]] = {}
         for index, queue in enumerate(queues):
             by_priority.setdefault(queue.priority, []).append(index)
