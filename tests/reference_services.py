@@ -52,6 +52,7 @@ class SlowServices:
     head_since: dict[tuple, tuple[int, int]] = field(default_factory=dict)  # line -> job, instant
     cycle: dict[int, list[int]] = field(default_factory=dict)
     arrivals: int = 0
+    owed: dict[tuple[int, int], int] = field(default_factory=dict)  # line -> for whom others were preempted
 
     def __post_init__(self) -> None:
         plan = self.plan
@@ -270,15 +271,18 @@ class SlowServices:
                     continue
                 own = self._use([*self._holders(q, stopping=False), *claims], head)
                 borrows = own + head.kind.instances > shares[share].limits[head.kind.unit]
-                turns.append((borrows, head.runnable, head.number, share))
+                waits = self.owed.get((q, share)) != head.number
+                turns.append((waits, borrows, head.runnable, head.number, share))
             if not turns:
                 return
-            _, _, number, share = min(turns)
+            *_, number, share = min(turns)
             head = self.jobs[number]
             staying = self._holders(q, stopping=False)
             if self._fits(q, [*staying, *claims], head):
                 if self._fits(q, self._holders(q), head):
                     self._schedule(now, head)
+                    if self.owed.get((q, share)) == number:
+                        del self.owed[q, share]
                     continue
                 claims.append(head)
             elif victims := self._victims(q, staying, claims, head):
@@ -288,6 +292,7 @@ class SlowServices:
                     victim.stop = (text, True)
                     self.commands.append((PREEMPT, victim.number, text))
                 claims.append(head)
+                self.owed[q, share] = number
             done.add(share)
 
     def _holders(self, q: int, *, stopping: bool = True) -> list[Job]:

@@ -36,5 +36,5 @@ What AWS does not publish, and what is assumed here:
   lowest priority, of these that which has held its instances for the shortest time, then that submitted
   last. In the job's own share, likewise by priority and time. Nobody is preempted whose instances are not
   needed, and nobody if the job would not get its room.
-* While victims stop, the room they leave is kept for the job they were preempted for.
+* While victims stop, the room they leave is kept for the job they were preempted for; it comes first.
 """

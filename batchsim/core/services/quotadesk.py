@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from batchsim.core.services.desks import Board
     from batchsim.core.services.plan import ServiceClassPlan, ServicePlan
 
-# (it would borrow, when it became RUNNABLE, job, share): the order in which heads are served
-_Turn = tuple[bool, int, int, int]
+# (nobody was preempted for it, it would borrow, when it became RUNNABLE, job, share): heads in their order
+_Turn = tuple[bool, bool, int, int, int]
 
 
 class QuotaDesk:
@@ -42,6 +42,7 @@ class QuotaDesk:
         self._soon = self._used.copy()
         self._holders = Holders(len(limits), self.lines)
         self._holder_of: dict[int, Holder] = {}  # those in `_holders`
+        self._owed = [NOBODY] * self.lines  # for whom of each share others were preempted
 
     def submitted(self, now: int, job: int) -> None:
         """Shares need not be active."""
@@ -68,7 +69,8 @@ class QuotaDesk:
         self._used.take(kind.quota_share, kind.unit, -kind.instances)
 
     def run(self, now: int, board: Board) -> None:
-        """Serve the heads of all shares in turn: those within their own limit first, then those that borrow.
+        """Serve the heads of all shares in turn: those for whom others were preempted, then those within
+        their share's own limit, then those that borrow.
 
         A head that must wait for others to stop keeps its place in `promised`, so that nobody whose
         turn comes later takes the room they leave.
@@ -77,7 +79,7 @@ class QuotaDesk:
         turns = [turn for share in range(self.lines) if (turn := self._turn(share, promised, board))]
         heapify(turns)
         while turns:
-            _, _, job, share = heappop(turns)
+            *_, job, share = heappop(turns)
             if self._serve(now, job, promised, board):
                 turn = self._turn(share, promised, board)
                 if turn is not None:
@@ -114,7 +116,7 @@ class QuotaDesk:
             if self._misfits[self._plan.class_of[job]]:
                 return None
             borrows = not promised.within_own(share, kind.unit, kind.instances)
-            return borrows, self._runnable_us[job], job, share
+            return job != self._owed[share], borrows, self._runnable_us[job], job, share
         return None
 
     def _serve(self, now: int, job: int, promised: Quotas, board: Board) -> bool:
@@ -126,6 +128,8 @@ class QuotaDesk:
             if not self._used.fits(share, unit, asked):
                 return False  # it waits for others to stop
             self._lines[share].take(job)
+            if self._owed[share] == job:
+                self._owed[share] = NOBODY
             self._hold(now, job, kind)
             board.schedule(job)
             return True
@@ -134,6 +138,7 @@ class QuotaDesk:
         for victim in victims:
             board.preempt(-victim.holder.job, IN_SHARE if victim.share == share else CROSS_SHARE)
         if victims:
+            self._owed[share] = job
             promised.take(share, unit, asked)
         return False
 

@@ -190,6 +190,8 @@ class ServiceScheduler:
                 raise self._went_back(now)
             return []
         self.now = now
+        if self._commands:  # an attempt may have ended after it was asked to
+            self._commands = [each for each in self._commands if each[0] != STOP or each[1] in self._stopping]
         self._enforce_limits(now)
         self._evaluate(now)
         for index, look in enumerate(self._looks):

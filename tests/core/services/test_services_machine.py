@@ -1,4 +1,4 @@
-"""A machine that tells a scheduler anything, also the impossible: laws hold, and what is illegal is refused."""
+"""A machine that tells a scheduler anything, also the impossible: laws hold, illegal events are refused."""
 
 from __future__ import annotations
 
@@ -132,6 +132,7 @@ class Services(RuleBasedStateMachine):
         for kind, job, *_ in self.core.decide(self.now):
             if kind == SCHEDULE:
                 assert job in waiting
+                holding.append(job)
                 assert self.core.state[job] == SCHEDULED
             elif kind == FAIL:
                 assert self.core.state[job] == FAILED

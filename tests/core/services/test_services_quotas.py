@@ -297,6 +297,24 @@ def test_while_the_victim_stops_nobody_else_is_preempted_and_nobody_takes_its_ro
     assert core.scheduled(13) == [4]
 
 
+def test_room_made_for_a_job_is_not_for_one_that_has_waited_longer():
+    shares = (
+        quota("a", 2, strategy="LEND"),
+        quota("b", 0, strategy=BORROWS),
+        quota("c", 0, strategy=BORROWS, in_share=True),
+    )
+    builder = ServiceBuilder.of_shares(*shares, limits=(2,))
+    for _ in range(2):
+        builder.job(1, 2)
+    builder.job(1, 1)
+    builder.job(1, 2, priority=1)
+    core = begin(builder, 3)
+    core.submit(5)
+    assert core.decide(5) == [f"Preempt(job=1, {INSIDE})"]
+    core.exit(6, 1)
+    assert core.scheduled(6) == [3]
+
+
 def test_victims_are_of_the_share_that_borrows_most_then_of_low_priority_then_short_running():
     shares = (
         quota("a", 6, strategy="LEND"),

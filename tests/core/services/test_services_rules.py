@@ -291,6 +291,16 @@ def test_terminate_stops_a_job_that_runs_and_it_is_never_retried():
     assert (core.status_reason[0], core.requested[0]) == ("enough", "terminated")
 
 
+def test_a_job_that_ended_is_not_stopped():
+    builder = ServiceBuilder(ONE)
+    builder.job()
+    core = started(builder, 1)
+    core.tell("job_terminated", 5, 0, "enough")
+    assert core.exit(5, 0) == FAILED
+    assert core.decide(5) == []
+    assert core.status_reason[0] == "enough"
+
+
 def test_a_job_that_succeeds_before_it_is_stopped_is_a_success():
     builder = ServiceBuilder(ONE)
     builder.job()
