@@ -41,8 +41,8 @@ class Desk(Protocol):
     lines: int
     """How many lines have a head of their own."""
 
-    def submitted(self, now: int, job: int) -> None:
-        """The job is SUBMITTED."""
+    def submitted(self, now: int, job: int) -> bool:
+        """The job is SUBMITTED; False if SubmitServiceJob is refused."""
 
     def finished(self, now: int, job: int) -> None:
         """The job is SUCCEEDED or FAILED."""
@@ -78,6 +78,7 @@ class Desk(Protocol):
 class QueueOrder(Protocol):
     """The order of one queue: FIFO, or by fair shares."""
 
+    def accepts(self, now: int, job: int) -> bool: ...
     def submitted(self, now: int, job: int) -> None: ...
     def finished(self, now: int, job: int) -> None: ...
     def started(self, now: int, job: int) -> None: ...
@@ -96,6 +97,9 @@ class Fifo(Line):
     """First come, first served; nothing else that happens matters."""
 
     __slots__ = ()
+
+    def accepts(self, now: int, job: int) -> bool:  # noqa: ARG002 - every job
+        return True
 
     def submitted(self, now: int, job: int) -> None: ...
     def finished(self, now: int, job: int) -> None: ...
@@ -137,8 +141,12 @@ class SharedDesk:
         self._cycle = Cycle([plan.queues[q] for q in self._queues])
         self.lines = len(self._queues)
 
-    def submitted(self, now: int, job: int) -> None:
-        self._order_of(job).submitted(now, job)
+    def submitted(self, now: int, job: int) -> bool:
+        order = self._order_of(job)
+        if not order.accepts(now, job):
+            return False
+        order.submitted(now, job)
+        return True
 
     def finished(self, now: int, job: int) -> None:
         self._order_of(job).finished(now, job)

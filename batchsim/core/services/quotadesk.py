@@ -44,11 +44,11 @@ class QuotaDesk:
         self._holder_of: dict[int, Holder] = {}  # those in `_holders`
         self._owed = [NOBODY] * self.lines  # for whom of each share others were preempted
 
-    def submitted(self, now: int, job: int) -> None:
-        """Shares need not be active."""
+    def submitted(self, now: int, job: int) -> bool:  # noqa: ARG002 - shares need not be active
+        return True
 
     def finished(self, now: int, job: int) -> None:
-        """Nor do they keep what was used."""
+        """What was used does not count later."""
 
     def add(self, job: int, *, retried: bool = False) -> None:
         self._lines[self._class(job).quota_share].add(job, retried=retried)
@@ -63,7 +63,7 @@ class QuotaDesk:
             self._holders.remove(kind.unit, kind.quota_share, holder)
             self._soon.take(kind.quota_share, kind.unit, -kind.instances)
 
-    def ended(self, now: int, job: int) -> None:  # noqa: ARG002 - what was used does not count later
+    def ended(self, now: int, job: int) -> None:  # noqa: ARG002 - at any time
         self.leaving(job)
         kind = self._class(job)
         self._used.take(kind.quota_share, kind.unit, -kind.instances)

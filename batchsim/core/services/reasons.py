@@ -34,6 +34,7 @@ IN_SHARE: Final = "In-share preemption triggered by a job of higher priority"
 TIMED_OUT: Final = "Job attempt duration exceeded timeout"
 COMPLETED: Final = "Received status from SageMaker: Training job completed"
 
+TOO_MANY_SHARES: Final = "SubmitServiceJob was refused: the job queue has 500 active share identifiers."
 DISABLED: Final = "The service environment of the job queue is DISABLED."
 BEHIND: Final = "Waits behind the head of its job queue or quota share."
 NO_ROOM: Final = "Waits for capacity of its service environment to become free."

@@ -17,6 +17,7 @@ from batchsim.core.services.quotadesk import QuotaDesk
 from batchsim.core.services.reasons import (
     NO_CAPACITY,
     TIMED_OUT,
+    TOO_MANY_SHARES,
     never_runs,
     reason_code,
     terminated_by_limit,
@@ -94,11 +95,15 @@ class ServiceScheduler:
     # --- what happened ------------------------------------------------------------------------
 
     def job_submitted(self, now: int, job: int) -> None:
-        """SubmitServiceJob was accepted."""
+        """SubmitServiceJob; the job is FAILED at once if that is refused, for too many shares [spec 2.4]."""
         self._check(now, job, (UNBORN,), "was submitted")
         self.state[job] = SUBMITTED
-        self._desk_of[job].submitted(now, job)
-        if self.plan.submit_evaluation_us:
+        if not self._desk_of[job].submitted(now, job):
+            self.state[job] = FAILED
+            self.status_reason[job] = TOO_MANY_SHARES
+            self._commands.append((FAIL, job, TOO_MANY_SHARES))
+            self._ask_at(now)
+        elif self.plan.submit_evaluation_us:
             self._evaluating.append((now + self.plan.submit_evaluation_us, job))
             self._ask_at(next_multiple(self._evaluating[0][0], self.plan.scheduling_interval_us))
         else:

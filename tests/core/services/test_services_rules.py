@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from batchsim.core.plan import ExitRule, TimeLimit
+from batchsim.core.services.commands import FAIL, SCHEDULE
 from batchsim.core.services.plan import NO_UNIT, ServiceClassPlan, ServiceEnvironmentPlan, ServiceQueuePlan
 from batchsim.core.services.reasons import (
     BEHIND,
@@ -14,7 +15,9 @@ from batchsim.core.services.reasons import (
     NO_ROOM,
     RESERVED,
     TIMED_OUT,
+    TOO_MANY_SHARES,
 )
+from batchsim.core.services.scheduler import ServiceScheduler
 from batchsim.core.services.states import FAILED, RUNNABLE, RUNNING, SCHEDULED, SUBMITTED, SUCCEEDED
 from batchsim.core.shares import FairSharePolicy
 from batchsim.errors import ContractError
@@ -215,6 +218,20 @@ def test_a_fair_share_policy_reserves_instances():
     assert waiting_for(core, 4) == RESERVED
     core.submit(1)
     assert core.scheduled(1) == [6, 4]
+
+
+def test_a_submission_that_makes_one_share_too_many_active_is_refused():
+    names = tuple(f"s{index}" for index in range(501))
+    queue = ServiceQueuePlan("q", 1, 0, fair_share=FairSharePolicy())
+    builder = ServiceBuilder(ONE, [queue], shares=names)
+    for index in range(501):
+        fair(builder, index)
+    fair(builder, 0)
+    core = ServiceScheduler(builder.plan())
+    for job in range(502):
+        core.job_submitted(0, job)
+    assert core.decide(0) == [(FAIL, 500, TOO_MANY_SHARES), (SCHEDULE, 0)]
+    assert (core.state[500], core.status_reason[500], core.state[501]) == (FAILED, TOO_MANY_SHARES, RUNNABLE)
 
 
 def test_a_fair_share_queue_looks_again_when_another_share_may_come_first():
