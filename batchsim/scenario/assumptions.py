@@ -126,6 +126,30 @@ class Assumptions(Model):
     submitJobRate: Rate = _assumed(
         "50/s", 0, "1/s", "[spec 5.4]", "SubmitJob calls that an account may make; 0 means any number."
     )
+    submitServiceJobRate: Rate = _assumed(
+        "5/s", 0, "1/s", "[spec 1.16]", "SubmitServiceJob calls that an account may make; 0 means any number."
+    )
+    trainingPending: Distribution = _assumed(
+        "120s",
+        0,
+        "time",
+        "[spec 1.16, 8.5]",
+        "Time in SCHEDULED until SageMaker has the instances of a service job, or says that it has none.",
+    )
+    trainingDownload: Distribution = _assumed(
+        "60s",
+        0,
+        "time",
+        "[spec 1.16, 8.5]",
+        "Time in STARTING of a service job, in which data and images are downloaded.",
+    )
+    trainingStop: Duration = _assumed(
+        "20s",
+        0,
+        "time",
+        "[spec 2.5, 8.5]",
+        "Time until a service job in RUNNING that is stopped or preempted has ended; at most 120 s on AWS.",
+    )
     startFailureConsumesAttempt: bool = _assumed(
         True,
         True,

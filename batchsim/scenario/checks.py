@@ -28,6 +28,7 @@ def check_parts(scenario: "Scenario") -> Iterator[MismatchError]:
     yield from _policy_of_queue(scenario)
     yield from _quota_shares(scenario)
     yield from _capacity_units(scenario)
+    yield from _environments_of_quota_shares(scenario)
     yield from _consumables_of_definition(scenario)
 
 
@@ -170,6 +171,20 @@ def _capacity_units(scenario: "Scenario") -> Iterator[MismatchError]:
                     place=("quotaShares", index, "capacityLimits", number, "capacityUnit"),
                     missing="capacityUnit" not in limit.model_fields_set,
                 )
+
+
+def _environments_of_quota_shares(scenario: "Scenario") -> Iterator[MismatchError]:
+    """A service environment serves one queue if that has quota shares [UG: service_limits]."""
+    taken: set[str] = set()
+    for q, queue in enumerate(scenario.jobQueues):
+        for i, item in enumerate(queue.serviceEnvironmentOrder if scenario.has_quota_shares(queue) else ()):
+            if item.serviceEnvironment in taken:
+                yield MismatchError(
+                    message=f"{item.serviceEnvironment} serves another queue with quota shares",
+                    hint="give each of these queues a service environment of its own",
+                    place=("jobQueues", q, "serviceEnvironmentOrder", i, "serviceEnvironment"),
+                )
+            taken.add(item.serviceEnvironment)
 
 
 def _consumables_of_definition(scenario: "Scenario") -> Iterator[MismatchError]:

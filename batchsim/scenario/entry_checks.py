@@ -44,9 +44,12 @@ class _Names:
         self.quota_shares: dict[str, list[str]] = {
             name: [] for name, queue in self.queues.items() if scenario.has_quota_shares(queue)
         }
+        self.disabled_shares: set[tuple[str, str]] = set()
         for share in scenario.quotaShares:
             if share.queue in self.quota_shares:
                 self.quota_shares[share.queue].append(share.quotaShareName)
+            if share.state == "DISABLED":
+                self.disabled_shares.add((share.queue, share.quotaShareName))
 
 
 def check_workload(scenario: "Scenario") -> Iterator[MismatchError]:
@@ -146,6 +149,13 @@ def _quota_share_of_entry(names: _Names, entry: ServiceJobs) -> Iterator[Mismatc
             choices=shares,
             place=place,
             missing=entry.quotaShareName is None,
+        )
+    if (entry.jobQueue, entry.quotaShareName or "") in names.disabled_shares:
+        yield MismatchError(
+            "an ENABLED quota share",
+            message="a DISABLED quota share accepts no jobs",
+            hint="set its state to ENABLED, or submit to another share",
+            place=place,
         )
     if shares is None and entry.quotaShareName is not None and entry.jobQueue in names.queues:
         yield MismatchError(message=f"{entry.jobQueue} has no quota shares", hint="remove it", place=place)

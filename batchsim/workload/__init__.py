@@ -4,6 +4,8 @@ scenario ──► arrivals, classes, runtimes ──► one part for each entry
              (generated.py)    traces (replayed.py)                       (build.py)
                                                                           │
                      submit rate (pacing.py), dependencies (edges.py), events (events.py)
+
+service jobs ──► columns of their own (services.py)
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from batchsim.workload.build import build_workload
 from batchsim.workload.edges import Edges
 from batchsim.workload.events import Event, JobsEvent, ResourceEvent
 from batchsim.workload.ragged import Ragged
+from batchsim.workload.services import ServiceClass, ServiceWorkload, build_services
 from batchsim.workload.table import Arrays, ExitRule, JobClass, NodeGroup, Nodes, Workload
 
 __all__ = [
@@ -25,6 +28,9 @@ __all__ = [
     "Nodes",
     "Ragged",
     "ResourceEvent",
+    "ServiceClass",
+    "ServiceWorkload",
     "Workload",
+    "build_services",
     "build_workload",
 ]

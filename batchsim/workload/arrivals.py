@@ -21,7 +21,9 @@ from batchsim.units import MAX_TIME_US, S_PER_HOUR, US_PER_S
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from batchsim.scenario import GeneratedJobs
+    from batchsim.scenario import GeneratedJobs, ServiceJobs
+
+    _Arriving = GeneratedJobs | ServiceJobs
 
 _S_PER_DAY: Final = 24 * S_PER_HOUR
 _HOUR_STARTS_S: Final = np.arange(25) * S_PER_HOUR
@@ -29,7 +31,7 @@ _CHUNK: Final = 65_536
 _SPARE: Final = 100  # saves most second rounds where few jobs are expected
 
 
-def expected_arrivals(entry: GeneratedJobs) -> float:
+def expected_arrivals(entry: _Arriving) -> float:
     """The number of arrivals on average, exact where nothing is random.
 
     Computed without drawing anything, so that too large a workload is refused before it costs memory.
@@ -47,7 +49,7 @@ def expected_arrivals(entry: GeneratedJobs) -> float:
             return float(sum(time < until_us for time in times))
 
 
-def draw_arrivals(entry: GeneratedJobs, rng: np.random.Generator) -> NDArray[np.int64]:
+def draw_arrivals(entry: _Arriving, rng: np.random.Generator) -> NDArray[np.int64]:
     """Submit times int64[n] in the order in which they are drawn or listed.
 
     Only the random kinds use `rng`. The caller has checked that `expected_arrivals` is not too large.
@@ -68,9 +70,7 @@ def draw_arrivals(entry: GeneratedJobs, rng: np.random.Generator) -> NDArray[np.
             return instants if entry.until is None else instants[instants < entry.until]
 
 
-def _draw_random(
-    process: Poisson | Hourly, entry: GeneratedJobs, rng: np.random.Generator
-) -> NDArray[np.int64]:
+def _draw_random(process: Poisson | Hourly, entry: _Arriving, rng: np.random.Generator) -> NDArray[np.int64]:
     end_us = MAX_TIME_US if entry.until is None else entry.until
     expected = expected_arrivals(entry)
     parts: list[NDArray[np.int64]] = []

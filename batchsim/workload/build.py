@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from batchsim.errors import ScenarioError, UsageError
-from batchsim.scenario import MAX_JOBS, GeneratedJobs, TraceJobs
+from batchsim.scenario import MAX_JOBS, GeneratedJobs, ServiceJobs, TraceJobs
 from batchsim.units import US_PER_S
 from batchsim.workload.arrivals import expected_arrivals
 from batchsim.workload.edges import Rows, build_edges
@@ -67,8 +67,8 @@ def _built(scenario: Scenario, seed: int, replication: int) -> Workload:
 
 def _check_expected_jobs(scenario: Scenario) -> None:
     total = 0.0
-    for _, entry in scenario.submissions():
-        if isinstance(entry, GeneratedJobs):
+    for _, entry in scenario.entries():
+        if isinstance(entry, GeneratedJobs | ServiceJobs):
             expected = expected_arrivals(entry)
             if expected == 0:
                 raise ScenarioError(
@@ -76,7 +76,8 @@ def _check_expected_jobs(scenario: Scenario) -> None:
                     path=f"{scenario.path_of(entry)}.until",
                     hint="until is counted from the beginning of the run",
                 )
-            total += expected * (entry.array_size or 1)
+            size = entry.array_size if isinstance(entry, GeneratedJobs) else None
+            total += expected * (size or 1)
             if not total <= MAX_JOBS:
                 raise _too_many(scenario.path_of(entry), total)
 

@@ -54,8 +54,8 @@ def resolve_events(
     """The events in order of time, ties in the order of the file.
 
     `parts` has for each workload entry its jobs and their rows, `submit_us` is of all rows. Events on
-    service jobs, which SubmitJob does not submit, are left out. Raises ScenarioError for a job that no
-    draw can give.
+    jobs of other entries are left out: service jobs have rows of their own. Raises ScenarioError for a job
+    that no draw can give.
     """
     entries = {entry.name for _, entry in scenario.entries()}
     events: list[Event] = []
@@ -100,7 +100,7 @@ def _members(part: Part, target: Target) -> NDArray[np.bool_]:
 
 def _is_random(scenario: Scenario, name: str) -> bool:
     """Whether it is a matter of chance how many jobs an entry has."""
-    entry = next(entry for _, entry in scenario.submissions() if entry.name == name)
+    entry = next(entry for _, entry in scenario.entries() if entry.name == name)
     return not isinstance(entry, TraceJobs) and isinstance(entry.arrivals.chosen, _RANDOM)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -18,8 +18,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from batchsim.scenario import GeneratedJobs, Scenario, TraceJobs
+    from batchsim.scenario import GeneratedJobs, Scenario
+    from batchsim.scenario.jobs import Jobs
+    from batchsim.workload.services import ServiceClass
     from batchsim.workload.table import JobClass
+
+_Class = TypeVar("_Class", "JobClass", "ServiceClass")
 
 
 def draw_part(scenario: Scenario, entry: GeneratedJobs, streams: Streams) -> Part:
@@ -62,8 +66,8 @@ def draw_part(scenario: Scenario, entry: GeneratedJobs, streams: Streams) -> Par
 
 
 def with_shares(
-    classes: list[JobClass], job_class: NDArray[np.int64], entry: GeneratedJobs | TraceJobs, streams: Streams
-) -> tuple[list[JobClass], NDArray[np.int64]]:
+    classes: list[_Class], job_class: NDArray[np.int64], entry: Jobs, streams: Streams
+) -> tuple[list[_Class], NDArray[np.int64]]:
     """The classes divided by the share identifier that each call draws.
 
     A class of which no call was drawn is listed with the first share.

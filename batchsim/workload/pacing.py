@@ -7,7 +7,8 @@ calls leave at
 
 A client that never calls faster than AWS allows is never refused, so there are no refusals and no repeated
 calls to simulate. AWS's limit is 50 a second for the whole account, and says nothing about bursts; none are
-granted here [spec 5.4]. An array is one call, whatever its size [spec 1.10].
+granted here [spec 5.4]. An array is one call, whatever its size [spec 1.10]. SubmitServiceJob has a limit of
+its own, 5 a second [spec 1.16].
 """
 
 from __future__ import annotations
@@ -26,41 +27,41 @@ if TYPE_CHECKING:
 
     from batchsim.scenario import Assumptions
 
-_NAME = "submitJobRate"
+SUBMIT_JOB = "submitJobRate"
 
 
-def call_interval_us(assumptions: Assumptions) -> int:
+def call_interval_us(assumptions: Assumptions, name: str = SUBMIT_JOB) -> int:
     """Least time between two calls in whole microseconds, rounded up; 0 where calls are not limited.
 
-    The limit counts once it is among the assumptions that have an effect.
+    `name` is the assumption that limits them; it counts once it is among those that have an effect.
     """
-    rate = assumptions.submitJobRate
-    if not rate or all(each.name != _NAME for each in assumption_table()):
+    rate: float = getattr(assumptions, name)
+    if not rate or all(each.name != name for each in assumption_table()):
         return 0
     return math.ceil(min(US_PER_S / rate, MAX_TIME_US))
 
 
-def paced(wanted_us: NDArray[np.int64], interval_us: int) -> NDArray[np.int64]:
+def paced(wanted_us: NDArray[np.int64], interval_us: int, name: str = SUBMIT_JOB) -> NDArray[np.int64]:
     """When calls leave that are wanted at `wanted_us`, nondecreasing; at least `interval_us` apart.
 
-    Raises ScenarioError when the last would leave beyond 285 years.
+    Raises ScenarioError, about the assumption of that name, when the last would leave beyond 285 years.
     """
     calls = len(wanted_us)
     if not calls:
         return wanted_us
     # The last call cannot leave before this; beyond it, the steps below would not fit 64 bits either.
     if int(wanted_us[0]) + (calls - 1) * interval_us >= MAX_TIME_US:
-        raise _too_slow()
+        raise _too_slow(name)
     steps = np.arange(calls, dtype=np.int64) * interval_us
     left_us = np.maximum.accumulate(wanted_us - steps) + steps
     if left_us[-1] >= MAX_TIME_US:
-        raise _too_slow()
+        raise _too_slow(name)
     return left_us
 
 
-def _too_slow() -> ScenarioError:
+def _too_slow(name: str) -> ScenarioError:
     return ScenarioError(
         "the last job would be submitted beyond 285 years",
-        path=f"assumptions.{_NAME}",
+        path=f"assumptions.{name}",
         hint="raise it, or give 0 for no limit",
     )

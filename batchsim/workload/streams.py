@@ -31,6 +31,10 @@ Stream = Literal[
     "containers",
     "nodes",
     "start_failures",
+    "service_failures",
+    "refusals",
+    "training_pending",
+    "training_download",
 ]
 
 # The numbers are part of every published result: add at the end, never renumber.
@@ -46,6 +50,10 @@ STREAMS: Final[Mapping[Stream, int]] = {
     "containers": 9,
     "nodes": 10,
     "start_failures": 11,
+    "service_failures": 12,
+    "refusals": 13,
+    "training_pending": 14,
+    "training_download": 15,
 }
 
 _MASK: Final = 2**64 - 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 pytestmark = pytest.mark.usefixtures("all_built")
@@ -412,6 +414,7 @@ BROKEN = [
         f"quotaShares.red.capacityLimits=[{', '.join(['{capacityUnit: ml.a.b, maxCapacity: 1}'] * 6)}]",
         "capacityLimits: expected at most 5 entries, found a list of 6",
     ),
+    ("quotaShares.red.state=DISABLED", "quotaShareName: a DISABLED quota share accepts no jobs"),
     # time limits [spec 1.17]
     (f"{LIMIT}.maxTimeSeconds=599", "maxTimeSeconds: expected a value of at least 600, found 599"),
     (f"{LIMIT}.maxTimeSeconds=86401", "maxTimeSeconds: expected a value of at most 86400, found 86401"),
@@ -654,3 +657,15 @@ def test_one_queue_has_at_most_twenty_quota_shares(everything_text, problems_of)
         items = ", ".join(share % n for n in range(number))
         lines = problems_of(everything_text, f"quotaShares=[{items}]", "workload.tunes.quotaShareName=s0")
         assert len(lines) == number - 20
+
+
+def test_a_service_environment_with_quota_shares_has_one_queue(everything_text, problems_of):
+    """[UG: service_limits]"""
+    data = json.loads(everything_text)
+    queue = next(each for each in data["jobQueues"] if each["jobQueueName"] == "gpus")
+    data["jobQueues"].append({**queue, "jobQueueName": "more"})
+    (line,) = problems_of(json.dumps(data))
+    assert "jobQueues.more.serviceEnvironmentOrder.shared.serviceEnvironment: shared serves another" in line
+    queue = next(each for each in data["jobQueues"] if each["jobQueueName"] == "train")
+    data["jobQueues"][-1] = {**queue, "jobQueueName": "more"}
+    assert problems_of(json.dumps(data)) == []

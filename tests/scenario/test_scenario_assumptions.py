@@ -28,6 +28,10 @@ AWS = {
     "fairShareModel": "finished",
     "wildcardSplit": True,
     "submitJobRate": 50.0,
+    "submitServiceJobRate": 5.0,
+    "trainingPending": {"constant": 120 * SECOND},
+    "trainingDownload": {"constant": 60 * SECOND},
+    "trainingStop": 20 * SECOND,
     "startFailureConsumesAttempt": True,
     "evaluateOnExitLimit": 5,
     "memoryModel": "registered",
@@ -48,7 +52,13 @@ KEPT_IN_IDEAL = {
     "traceMemoryPerVcpu": 4,
     "stopGrace": 30 * SECOND,
 }
-DISTRIBUTIONS = ("capacityReaction", "instanceLaunch", "instanceRegistration")
+DISTRIBUTIONS = (
+    "capacityReaction",
+    "instanceLaunch",
+    "instanceRegistration",
+    "trainingPending",
+    "trainingDownload",
+)
 
 
 def values_of(assumptions: Assumptions) -> dict[str, object]:

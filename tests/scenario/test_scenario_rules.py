@@ -114,7 +114,10 @@ BROKEN = [
         "jobQueues.bulk.jobStateTimeLimitActions=[{action: CANCEL}]",
         "this is not modelled by this version of batchsim",
     ),
-    ("jobQueues.bulk.jobQueueType=SAGEMAKER_TRAINING", "SAGEMAKER_TRAINING is not modelled"),
+    (
+        "jobQueues.bulk.jobQueueType=SAGEMAKER_TRAINING",
+        "does not belong to a queue of type SAGEMAKER_TRAINING",
+    ),
     ("jobQueues.0.jobQueueName=bulk", "this name is already taken; give each jobQueueName once"),
     # job definitions
     (f"{ALIGN}.type=multinode", "multinode is not modelled by this version of batchsim"),

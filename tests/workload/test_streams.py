@@ -17,8 +17,9 @@ entities = st.integers(0, 2**63 - 1)
 def test_stream_numbers_are_distinct_and_stay_as_published():
     assert len(set(STREAMS.values())) == len(STREAMS)
     published = "arrivals runtimes mix failures boot registration capacity shares containers nodes"
-    assert [*STREAMS] == [*published.split(), "start_failures"]
-    assert [*STREAMS.values()] == [*range(1, 12)]
+    services = "service_failures refusals training_pending training_download"
+    assert [*STREAMS] == [*published.split(), "start_failures", *services.split()]
+    assert [*STREAMS.values()] == [*range(1, 16)]
 
 
 @given(seeds, st.integers(0, 10**6), st.sampled_from(sorted(STREAMS)), st.lists(entities), st.integers(0, 99))
