@@ -21,6 +21,7 @@ class Frame(StrEnum):
     ARRAYS = "arrays"
     DEPENDENCIES = "dependencies"
     WAITS = "waits"
+    SERVICE_JOBS = "service_jobs"
 
 
 def columns(

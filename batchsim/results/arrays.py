@@ -9,6 +9,7 @@ import pandas as pd
 
 from batchsim.results.columns import columns_of
 from batchsim.results.recording import STATE_NAMES
+from batchsim.results.servicerecord import SERVICE_STATE_NAMES
 from batchsim.units import US_PER_S
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     Flags = npt.NDArray[np.bool_]
 
 STATES = pd.CategoricalDtype(list(STATE_NAMES), ordered=True)
+SERVICE_STATES = pd.CategoricalDtype(list(SERVICE_STATE_NAMES), ordered=True)
 
 
 def assemble(frame: str, columns: Mapping[str, Any]) -> pd.DataFrame:

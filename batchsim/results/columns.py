@@ -13,8 +13,9 @@ from typing import NamedTuple
 from batchsim.results.recording import STATE_NAMES
 
 FRAMES = ("jobs", "attempts", "instances", "timeseries")
-# Only where there are array jobs, and where jobs wait for others.
-OPTIONAL_FRAMES = ("arrays", "dependencies", "waits")
+# Only where there are array jobs, where jobs wait for others, where heads were blocked, and where there
+# are service queues.
+OPTIONAL_FRAMES = ("arrays", "dependencies", "waits", "service_jobs")
 
 TEXT = "string"
 CATEGORY = "category"
@@ -163,12 +164,38 @@ _WAITS = (
     ("reason", CATEGORY, "", "why the queue's head cannot start; missing: no head is blocked"),
     ("detail", CATEGORY, "", "which consumable resource, where that is the reason"),
 )
+_SERVICE_JOBS = (
+    ("job", TEXT, "", "name: workload entry and number within it; unique"),
+    ("queue", CATEGORY, "", "job queue"),
+    ("quota_share", CATEGORY, "", "quota share, where the queue has them"),
+    ("share", CATEGORY, "", "share identifier, where the queue is a fair-share queue"),
+    ("group", CATEGORY, "", "workload entry the job comes from"),
+    ("priority", INTEGER, "", "scheduling priority inside the share or quota share"),
+    ("state", CATEGORY, "", "state when the run ended; the states of service jobs, in their order"),
+    ("submit_s", FLOAT, "s", "instant of submission"),
+    ("scheduled_s", FLOAT, "s", "first SCHEDULED instant: the job was sent to SageMaker"),
+    ("start_s", FLOAT, "s", "RUNNING instant of the first attempt that ran"),
+    ("end_s", FLOAT, "s", "instant the job became SUCCEEDED or FAILED"),
+    ("waiting_s", FLOAT, "s", "start_s - submit_s"),
+    ("execution_s", FLOAT, "s", "end_s - start_s; with retries it holds the waits between attempts"),
+    ("turnaround_s", FLOAT, "s", "end_s - submit_s"),
+    ("held_s", FLOAT, "s", "time from SCHEDULED to its end of all attempts: the instances count so long"),
+    ("running_s", FLOAT, "s", "time in RUNNING of all attempts"),
+    ("preempted_s", FLOAT, "s", "of running_s, that of attempts that were preempted"),
+    ("instance_type", CATEGORY, "", "instance type of SageMaker"),
+    ("instances", INTEGER, "", "instances of each attempt"),
+    ("attempts", INTEGER, "", "attempts begun, but for those that were preempted or refused"),
+    ("attempts_allowed", INTEGER, "", "attempts of the retry strategy, 1 to 10"),
+    ("capacity_retries", INTEGER, "", "times that SageMaker had no capacity; they use no attempt"),
+    ("preemptions", INTEGER, "", "times that the job was preempted; they use no attempt"),
+    ("status_reason", CATEGORY, "", "AWS's statusReason: why the job ended, or why it still waits"),
+)
 
 COLUMNS: tuple[Column, ...] = tuple(
     Column(frame, *column)
     for frame, columns in zip(
         (*FRAMES, *OPTIONAL_FRAMES),
-        (_JOBS, _ATTEMPTS, _INSTANCES, _TIMESERIES, _ARRAYS, _DEPENDENCIES, _WAITS),
+        (_JOBS, _ATTEMPTS, _INSTANCES, _TIMESERIES, _ARRAYS, _DEPENDENCIES, _WAITS, _SERVICE_JOBS),
         strict=True,
     )
     for column in columns

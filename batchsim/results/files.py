@@ -22,7 +22,7 @@ import pyarrow.csv as pa_csv  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from batchsim.errors import ResultError, UsageError
-from batchsim.results.arrays import STATES, category, nullable, strings
+from batchsim.results.arrays import SERVICE_STATES, STATES, category, nullable, strings
 from batchsim.results.columns import (
     BOOL,
     CATEGORY,
@@ -305,5 +305,6 @@ def _category_from_arrow(values: pa.Array, column: Column) -> Any:
     names = encoded.dictionary.to_pylist()
     if column.name != "state":
         return category(codes, names)
-    known = STATES.categories.get_indexer(pd.Index([*names, None], dtype="str"))
-    return pd.Categorical.from_codes(known[codes], dtype=STATES)
+    states = SERVICE_STATES if column.frame == "service_jobs" else STATES
+    known = states.categories.get_indexer(pd.Index([*names, None], dtype="str"))
+    return pd.Categorical.from_codes(known[codes], dtype=states)

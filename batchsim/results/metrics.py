@@ -104,21 +104,23 @@ def _job_metrics(tables: Tables, rows: Ints) -> Summary:
         "states": dict(zip(STATE_NAMES, states, strict=True)),
         "makespan_s": int(end.max() - submit.min()) / US_PER_S if ended.any() else None,
         "waiting_jobs": len(waiting),
-        "waiting_mean_s": _mean_s(waiting),
-        **_waiting_percentiles(waiting),
+        "waiting_mean_s": mean_s(waiting),
+        **waiting_percentiles(waiting),
         "jobs_not_started": len(in_vain),
         "not_started_max_s": int(in_vain.max()) / US_PER_S if len(in_vain) else None,
-        "execution_mean_s": _mean_s(execution),
-        "turnaround_mean_s": _mean_s(turnaround[ended]),
+        "execution_mean_s": mean_s(execution),
+        "turnaround_mean_s": mean_s(turnaround[ended]),
         "bounded_slowdown_mean": _bounded_slowdown(execution, turnaround[ran]),
     }
 
 
-def _mean_s(us: Ints) -> float | None:
+def mean_s(us: Ints) -> float | None:
+    """Mean in seconds; None for no values."""
     return exact_sum(us) / (len(us) * US_PER_S) if len(us) else None
 
 
-def _waiting_percentiles(waiting: Ints) -> Summary:
+def waiting_percentiles(waiting: Ints) -> Summary:
+    """`waiting_p50_s` and so on of waits in microseconds."""
     names = ("waiting_p50_s", "waiting_p95_s", "waiting_p99_s", "waiting_max_s")
     if not len(waiting):
         return dict.fromkeys(names)

@@ -28,6 +28,7 @@ class Result:
     arrays      one row an array job; None if there is none
     dependencies   one row a job, or barrier, and what it waits for; None if nobody waits
     waits       one row a change of what the head of a queue waits for; None if none was ever blocked
+    service_jobs   one row a service job, in order of submission; None without service queues
     summary     JSON-able; its keys are described in `batchsim.results.metrics`
     manifest    JSON-able: version, seed, scenario and its hash, assumptions, price date, what is not modelled
     """
@@ -41,6 +42,7 @@ class Result:
     arrays: pd.DataFrame | None = None
     dependencies: pd.DataFrame | None = None
     waits: pd.DataFrame | None = None
+    service_jobs: pd.DataFrame | None = None
 
     @property
     def frames(self) -> dict[str, pd.DataFrame]:
@@ -53,6 +55,7 @@ class Result:
             "arrays": self.arrays,
             "dependencies": self.dependencies,
             "waits": self.waits,
+            "service_jobs": self.service_jobs,
         }
         return {name: frame for name, frame in frames.items() if frame is not None}
 

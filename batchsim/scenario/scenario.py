@@ -23,7 +23,7 @@ from .jobs import Event, GeneratedJobs, Jobs, ServiceJobs, TraceJobs, WorkloadEn
 from .metadata import not_modelled
 from .policies import FairsharePolicy, SchedulingPolicy
 from .queues import JobQueue
-from .services import QuotaShare, ServiceEnvironment
+from .services import SERVICE_JOBS_NOT_MODELLED, QuotaShare, ServiceEnvironment
 from .values import Duration, FilePath, Many, MismatchError, MismatchesError, Model, SafeName, matching
 
 LONGEST_HORIZON_US = 10 * 366 * 24 * S_PER_HOUR * US_PER_S
@@ -182,7 +182,10 @@ class Scenario(Model):
 
         So for each override that has none on AWS either.
         """
-        return list(dict.fromkeys([*not_modelled(self), *self._vain_overrides()]))
+        sentences = [*not_modelled(self), *self._vain_overrides()]
+        if any(isinstance(entry, ServiceJobs) for _, entry in self.entries()):
+            sentences += SERVICE_JOBS_NOT_MODELLED
+        return list(dict.fromkeys(sentences))
 
     def _vain_overrides(self) -> Iterator[str]:
         for _, entry in self.submissions():

@@ -8,6 +8,10 @@ from .metadata import Identity
 from .values import AwsName, Many, MismatchError, Model, SafeName, State, integral, matching
 
 NUM_INSTANCES = "NUM_INSTANCES"
+SERVICE_JOBS_NOT_MODELLED = (
+    "Prices of SageMaker instances are not modelled: service jobs are not part of the cost.",
+    "Checkpoints are not modelled: a service job that was preempted begins its training anew.",
+)
 
 _TYPE = r"ml\.[a-z0-9-]+\.[a-z0-9-]+"
 ServiceInstanceType = Annotated[
