@@ -260,6 +260,7 @@ class SlowServices:
         shares = self.plan.queues[q].quota_shares
         claims: list[Job] = []
         done: set[int] = set()
+        held: dict[int, int] = {}
         while True:
             turns = []
             for share in range(len(shares)):
@@ -278,14 +279,14 @@ class SlowServices:
             *_, number, share = min(turns)
             head = self.jobs[number]
             staying = self._holders(q, stopping=False)
-            if self._fits(q, [*staying, *claims], head):
+            if self._fits(q, [*staying, *claims], head, held):
                 if self._fits(q, self._holders(q), head):
                     self._schedule(now, head)
                     if self.owed.get((q, share)) == number:
                         del self.owed[q, share]
                     continue
                 claims.append(head)
-            elif victims := self._victims(q, staying, claims, head):
+            elif victims := self._victims(q, (staying, claims, held), head):
                 for victim in victims:
                     same = victim.kind.quota_share == share
                     text = reasons.IN_SHARE if same else reasons.CROSS_SHARE
@@ -293,6 +294,8 @@ class SlowServices:
                     self.commands.append((PREEMPT, victim.number, text))
                 claims.append(head)
                 self.owed[q, share] = number
+            elif self._waits_for_idle(q, [*staying, *claims], head):
+                held[head.kind.unit] = self._idle(q, [*staying, *claims], head.kind.unit)
             done.add(share)
 
     def _holders(self, q: int, *, stopping: bool = True) -> list[Job]:
@@ -306,8 +309,23 @@ class SlowServices:
             if each.kind.unit == like.kind.unit and each.kind.quota_share == like.kind.quota_share
         )
 
-    def _fits(self, q: int, holders: list[Job], job: Job) -> bool:
-        """Whether all laws hold when the job is among the holders."""
+    def _idle(self, q: int, holders: list[Job], unit: int) -> int:
+        borrowed = spare = 0
+        for index, share in enumerate(self.plan.queues[q].quota_shares):
+            used = sum(
+                e.kind.instances for e in holders if (e.kind.unit, e.kind.quota_share) == (unit, index)
+            )
+            borrowed += max(0, used - share.limits[unit])
+            spare += max(0, share.limits[unit] - used) if share.strategy != "RESERVE" else 0
+        return max(0, spare - borrowed)
+
+    def _waits_for_idle(self, q: int, holders: list[Job], head: Job) -> bool:
+        share = self.plan.queues[q].quota_shares[head.kind.quota_share]
+        more = self._use(holders, head) + head.kind.instances - share.limits[head.kind.unit]
+        return 0 < more <= self._may_borrow(share, head.kind.unit)
+
+    def _fits(self, q: int, holders: list[Job], job: Job, held: dict[int, int] | None = None) -> bool:
+        """Whether all laws hold when the job is among the holders, and leaves alone what is held."""
         queue, unit = self.plan.queues[q], job.kind.unit
         holders = [each for each in [*holders, job] if each.kind.unit == unit]
         if sum(e.kind.instances for e in holders) > self.plan.environments[queue.environment].limits[unit]:
@@ -315,6 +333,10 @@ class SlowServices:
         borrowed = spare = 0
         for index, share in enumerate(queue.quota_shares):
             used = sum(each.kind.instances for each in holders if each.kind.quota_share == index)
+            if index == job.kind.quota_share and used - share.limits[unit] > max(
+                0, used - job.kind.instances - share.limits[unit]
+            ):
+                borrowed += (held or {}).get(unit, 0)
             more = max(0, used - share.limits[unit])
             if index == job.kind.quota_share and more > self._may_borrow(share, unit):
                 return False
@@ -330,7 +352,8 @@ class SlowServices:
             return float("inf")
         return share.limits[unit] * share.borrow_percent // 100
 
-    def _victims(self, q: int, staying: list[Job], claims: list[Job], head: Job) -> list[Job]:
+    def _victims(self, q: int, now: tuple[list[Job], list[Job], dict[int, int]], head: Job) -> list[Job]:
+        staying, claims, held = now
         shares, unit, mine = self.plan.queues[q].quota_shares, head.kind.unit, head.kind.quota_share
         chosen: list[Job] = []
 
@@ -361,7 +384,7 @@ class SlowServices:
             lower = [e for e in there if e.kind.quota_share == mine and e.kind.priority < head.kind.priority]
             return first(lower) if lower and shares[mine].in_share else None
 
-        while not self._fits(q, left(), head):
+        while not self._fits(q, left(), head, held):
             victim = next_victim()
             if victim is None:
                 return []
@@ -370,6 +393,6 @@ class SlowServices:
             position = chosen.index(victim)
             chosen.remove(victim)
             crossed = any(each.kind.quota_share != mine for each in chosen)
-            if not self._fits(q, left(), head) or (crossed and not within_own()):
+            if not self._fits(q, left(), head, held) or (crossed and not within_own()):
                 chosen.insert(position, victim)
         return chosen

@@ -47,6 +47,7 @@ def check(
     No simulation is made. For jobs that cannot: AWS's status reason, and the smallest changes that mend
     it. Exit code 1 if there is a job that can never start.
     """
+    from batchsim.cli import services
     from batchsim.scenario import load_scenario
     from batchsim.studies.beyond_aws import in_words
     from batchsim.studies.check import check as check_scenario
@@ -56,16 +57,28 @@ def check(
     if output_format is Format.JSON:
         print_json(_data(report))
     elif output_format is Format.CSV:
-        print_csv(map(_flat, report.findings))
+        print_csv([*map(_flat, report.findings), *map(services.flat_finding, report.services)])
     else:
         _print(scenario, report, wide=output_format is Format.WIDE)
     for sentence in (*in_words(report.beyond_aws), *loaded.not_modelled()):
         note(f"note: {sentence}")
-    if report.never:
+    if report.never or report.services_never:
         raise typer.Exit(FAILED)
 
 
 def _print(scenario: str, report: CheckReport, *, wide: bool) -> None:
+    from batchsim.cli.services import print_findings
+
+    if report.findings or not report.services:
+        _print_findings(scenario, report, wide=wide)
+        print_text()
+    print_findings(report.services, len(report.never) + 1)
+    if report.services:
+        print_text()
+    print_text(*_verdict(report))
+
+
+def _print_findings(scenario: str, report: CheckReport, *, wide: bool) -> None:
     never = report.never
     cut = not wide and len(report.findings) > _MOST_ROWS
     findings = sorted(report.findings, key=lambda each: each.reason is None) if cut else report.findings
@@ -85,18 +98,16 @@ def _print(scenario: str, report: CheckReport, *, wide: bool) -> None:
     if len(never) > 1 and report.mend_all:
         print_text()
         print_text("All of them at once, by changing compute environments only:")
-        print_line(f"batchsim check {shlex.quote(scenario)} {_as_options(report.mend_all)}", indent=3)
+        print_line(f"batchsim check {shlex.quote(scenario)} {as_options(report.mend_all)}", indent=3)
     if any("USD" in change.text for finding in never for change in finding.changes):
         print_text()
         print_text(f"On-Demand prices in USD, {report.region}, of {report.price_date}", "dim")
-    print_text()
-    print_text(*_verdict(report))
 
 
 def _verdict(report: CheckReport) -> tuple[str, str]:
-    number = sum(each.jobs for each in report.findings)
-    lost = sum(each.jobs for each in report.never)
-    if not report.never:
+    number = sum(each.jobs for each in report.findings) + sum(each.jobs for each in report.services)
+    lost = sum(each.jobs for each in report.never) + sum(each.jobs for each in report.services_never)
+    if not (report.never or report.services_never):
         return f"Each of the {jobs(number)} can start.", "green"
     return f"{lost:,} of the {jobs(number)} can never start.", "bold red"
 
@@ -137,19 +148,22 @@ def _print_never(number: int, finding: Finding) -> None:
     for position, change in enumerate(finding.changes):
         print_text(f"{'or' if position else 'to mend it'}: {change.text}", "green", indent=3)
         if change.overrides:
-            print_line(_as_options(change.overrides), indent=6)
+            print_line(as_options(change.overrides), indent=6)
 
 
-def _as_options(overrides: Mapping[str, str]) -> str:
+def as_options(overrides: Mapping[str, str]) -> str:
     return " ".join(f"--set {shlex.quote(f'{path}={value}')}" for path, value in overrides.items())
 
 
 def _data(report: CheckReport) -> dict[str, Any]:
+    from batchsim.cli.services import finding_data
+
     return {
-        "can_all_start": not report.never,
+        "can_all_start": not (report.never or report.services_never),
         "region": report.region,
         "price_date": report.price_date,
         "findings": [_finding(each) for each in report.findings],
+        **({"services": [finding_data(each) for each in report.services]} if report.services else {}),
         "held_up": dict(report.held_up),
         "mend_all": dict(report.mend_all),
         "beyond_aws_dependencies": [

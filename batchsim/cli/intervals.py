@@ -110,14 +110,18 @@ def _rows(combined: Metrics) -> Iterator[dict[str, Any]]:
 
 
 def _print_tables(combined: Metrics, manifest: Metrics, audit: str, *, wide: bool) -> None:
-    outcomes = ", ".join(f"{number} {outcome}" for outcome, number in combined["outcome"].items())
-    stalled = "stalled" in combined["outcome"]
+    services = combined.get("services")
+    alone = services is not None and not combined["queues"]
+    told = combined["services"]["outcome"] if alone else combined["outcome"]
+    outcomes = ", ".join(f"{number} {outcome}" for outcome, number in told.items())
+    stalled = "stalled" in told
     style = "bold red" if stalled else "bold green"
     print_text(f"{combined['name']}: {combined['replications']} replications, {outcomes}", style)
     print_text()
     print_facts([("prices", prices(manifest)), *foundations(combined, manifest), ("audit", audit)])
-    print_text()
-    print_table(_main_table(combined), wide=wide)
+    if not alone:
+        print_text()
+        print_table(_main_table(combined), wide=wide)
     queue = (*_QUEUE, *_QUEUE_WIDE) if wide else _QUEUE
     capacity = (*_CAPACITY, *_CAPACITY_GPUS) if has_gpus(combined) else _CAPACITY
     capacity = (*capacity, *_CAPACITY_WIDE) if wide else capacity
@@ -130,6 +134,11 @@ def _print_tables(combined: Metrics, manifest: Metrics, audit: str, *, wide: boo
         if things:
             print_text()
             print_table(_part_table(what, things, specs, None if wide else MOST_ROWS), wide=wide)
+    if services is not None:
+        from batchsim.cli.services import COMBINED, parts
+
+        print_text()
+        print_table(_part_table("service queue", dict(parts(services)), COMBINED, None), wide=wide)
 
 
 def _main_table(combined: Metrics) -> Table:

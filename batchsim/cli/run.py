@@ -141,17 +141,19 @@ def _once(job: Job) -> Verdict:
 
 def _judge(job: Job, result: Result, whose: str) -> Verdict:
     found = [f"{whose}{violation}" for violation in result.audit()] if job.audited else []
-    return Verdict(found, result.summary["outcome"] == "stalled")
+    from batchsim.studies.stalled import has_stalled
+
+    return Verdict(found, has_stalled(result.summary))
 
 
 def _advice(job: Job) -> list[tuple[str, str]]:
     """The jobs that can never start, and the smallest changes that let them."""
     from batchsim.studies.check import check
 
-    return [
-        (each.title, ", or ".join(change.text for change in each.changes))
-        for each in check(job.scenario, job.seed).never
-    ]
+    report = check(job.scenario, job.seed)
+    never = [(each.title, each.changes) for each in report.never]
+    never += [(each.group, each.changes) for each in report.services_never]
+    return [(title, ", or ".join(change.text for change in changes)) for title, changes in never]
 
 
 def _several(job: Job) -> Verdict:

@@ -28,16 +28,24 @@ _OUTCOMES = {"finished": "bold green", "horizon": "bold yellow", "stalled": "bol
 
 def print_summary(summary: Metrics, manifest: Metrics, audit: str, *, wide: bool) -> None:
     """The tables of one run; `audit` says in words what the audit found."""
-    outcome = summary["outcome"]
-    print_text(f"{manifest['name']}: {_outcome(summary)}", _OUTCOMES[outcome])
+    services = summary.get("services")
+    alone = services is not None and not summary["queues"]
+    whole = summary["services"] if alone else summary
+    print_text(f"{manifest['name']}: {outcome_of(whole)}", _OUTCOMES[whole["outcome"]])
     print_text()
-    print_facts([*_headline(summary, manifest), *foundations(manifest, manifest), ("audit", audit)])
-    for table in _tables(summary, wide=wide):
+    headline = () if alone else _headline(summary, manifest)
+    print_facts([*headline, *foundations(manifest, manifest), ("audit", audit)])
+    for table in () if alone else _tables(summary, wide=wide):
         print_text()
         print_table(table, wide=wide)
+    if services is not None:
+        from batchsim.cli.services import print_services
+
+        print_text()
+        print_services(services, wide=wide, alone=alone)
 
 
-def _outcome(summary: Metrics) -> str:
+def outcome_of(summary: Metrics) -> str:
     after = duration(summary["ended_at_s"])
     states = summary["states"]
     waiting = summary["jobs"] - states["SUCCEEDED"] - states["FAILED"]
@@ -151,49 +159,49 @@ def _plain(value: Any) -> str:
 # --- tables -------------------------------------------------------------------------------------
 
 
-def _each(words: Callable[[Any], str]) -> Callable[[Sequence[Any]], list[str]]:
+def each(words: Callable[[Any], str]) -> Callable[[Sequence[Any]], list[str]]:
     return lambda values: [words(value) for value in values]
 
 
 # Header, key (a dot leads into a nested mapping), how a column of values is written.
 _Spec = tuple[str, str, "Callable[[Sequence[Any]], list[str]]"]
 _QUEUE: tuple[_Spec, ...] = (
-    ("jobs", "jobs", _each(count)),
-    ("waiting\nmean", "waiting_mean_s", _each(duration)),
-    ("\nP50", "waiting_p50_s", _each(duration)),
-    ("\nP95", "waiting_p95_s", _each(duration)),
-    ("\nP99", "waiting_p99_s", _each(duration)),
+    ("jobs", "jobs", each(count)),
+    ("waiting\nmean", "waiting_mean_s", each(duration)),
+    ("\nP50", "waiting_p50_s", each(duration)),
+    ("\nP95", "waiting_p95_s", each(duration)),
+    ("\nP99", "waiting_p99_s", each(duration)),
     ("vCPU-h\nused", "vcpu_hours_used", column),
     ("cost\nUSD", "cost_usd", usd),
 )
 _QUEUE_GPUS: tuple[_Spec, ...] = (("GPU-h\nused", "gpu_hours_used", column),)
 _QUEUE_WIDE: tuple[_Spec, ...] = (
-    ("waiting\nlongest", "waiting_max_s", _each(duration)),
-    ("execution\nmean", "execution_mean_s", _each(duration)),
-    ("turnaround\nmean", "turnaround_mean_s", _each(duration)),
+    ("waiting\nlongest", "waiting_max_s", each(duration)),
+    ("execution\nmean", "execution_mean_s", each(duration)),
+    ("turnaround\nmean", "turnaround_mean_s", each(duration)),
     ("bounded\nslowdown", "bounded_slowdown_mean", column),
-    ("makespan", "makespan_s", _each(duration)),
-    ("started", "jobs_started", _each(count)),
-    ("attempts", "attempts", _each(count)),
-    ("SUCCEEDED", "states.SUCCEEDED", _each(count)),
-    ("FAILED", "states.FAILED", _each(count)),
-    ("part of\nutilization", "utilization", _each(percent)),
+    ("makespan", "makespan_s", each(duration)),
+    ("started", "jobs_started", each(count)),
+    ("attempts", "attempts", each(count)),
+    ("SUCCEEDED", "states.SUCCEEDED", each(count)),
+    ("FAILED", "states.FAILED", each(count)),
+    ("part of\nutilization", "utilization", each(percent)),
 )
-_QUEUE_GPUS_WIDE: tuple[_Spec, ...] = (("of that\nof GPUs", "gpu_utilization", _each(percent)),)
+_QUEUE_GPUS_WIDE: tuple[_Spec, ...] = (("of that\nof GPUs", "gpu_utilization", each(percent)),)
 _CAPACITY: tuple[_Spec, ...] = (
-    ("instances", "instances", _each(count)),
+    ("instances", "instances", each(count)),
     ("vCPU-h\npaid", "vcpu_hours_paid", column),
     ("vCPU-h\nused", "vcpu_hours_used", column),
-    ("utilization", "utilization", _each(percent)),
+    ("utilization", "utilization", each(percent)),
     ("cost\nUSD", "cost_usd", usd),
 )
 _CAPACITY_GPUS: tuple[_Spec, ...] = (
     ("GPU-h\npaid", "gpu_hours_paid", column),
     ("GPU-h\nused", "gpu_hours_used", column),
-    ("utilization\nof GPUs", "gpu_utilization", _each(percent)),
+    ("utilization\nof GPUs", "gpu_utilization", each(percent)),
 )
 _CAPACITY_WIDE: tuple[_Spec, ...] = (
-    ("most vCPUs\nat once", "peak_vcpus", _each(count)),
+    ("most vCPUs\nat once", "peak_vcpus", each(count)),
     ("vCPU-h\nstarting", "vcpu_hours_starting", column),
     ("vCPU-h\nbooting", "vcpu_hours_booting", column),
     ("vCPU-h\nunused", "vcpu_hours_unused", column),
@@ -222,16 +230,16 @@ def _tables(summary: Metrics, *, wide: bool) -> Iterator[Table]:
         capacity, queue = (*capacity, *_CAPACITY_WIDE), (*queue, *_QUEUE_WIDE)
         queue = (*queue, *_QUEUE_GPUS_WIDE) if has_gpus(summary) else queue
     most = None if wide else MOST_ROWS
-    queues = _table("job queue", summary["queues"], queue, most)
+    queues = table_of("job queue", summary["queues"], queue, most)
     notes = filter(None, (queues.left_out, _never_started(summary)))
     yield queues._replace(left_out="\n".join(notes))
-    yield _table("environment", summary["environments"], capacity, most)
+    yield table_of("environment", summary["environments"], capacity, most)
     types = sorted(summary["instanceTypes"].items(), key=lambda each: (-each[1]["cost_usd"], each[0]))
     if types:
-        yield _table("instance type", dict(types), capacity, most)
+        yield table_of("instance type", dict(types), capacity, most)
 
 
-def _table(what: str, things: dict[str, Metrics], specs: Sequence[_Spec], most: int | None) -> Table:
+def table_of(what: str, things: dict[str, Metrics], specs: Sequence[_Spec], most: int | None) -> Table:
     names = list(things)[:most]
     columns = [[_value(things[name], key) for name in names] for _, key, _ in specs]
     texts = [written(values) for (_, _, written), values in zip(specs, columns, strict=True)]
@@ -292,10 +300,14 @@ def print_as_csv(result: Result) -> None:
 
 def scopes(summary: Metrics, name: str) -> Iterator[tuple[str, str, Metrics]]:
     """(scope, name, metrics) of the whole, whose name is given, and of all its parts."""
-    yield "total", name, {key: value for key, value in summary.items() if key not in _SCOPES}
+    yield "total", name, {key: value for key, value in summary.items() if key not in (*_SCOPES, "services")}
     for key, scope in _SCOPES.items():
         for part, metrics in summary[key].items():
             yield scope, part, metrics
+    if "services" in summary:
+        from batchsim.cli.services import scopes_of
+
+        yield from scopes_of(summary["services"], name)
 
 
 def flat(metrics: Metrics, prefix: str = "", leaf: str | None = None) -> Iterator[tuple[str, Any]]:

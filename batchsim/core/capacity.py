@@ -72,7 +72,7 @@ class Capacity:
         self._hopeless: dict[tuple[int, int], int] = {}
         self._reasons: dict[tuple[int, int], Reason] = {}
         self._reservable = [reservable_vcpus(plan, queue) for queue in range(len(plan.queues))]
-        self._most_environments = max(len(queue.environments) for queue in plan.queues)
+        self._most_environments = max((len(queue.environments) for queue in plan.queues), default=0)
         self.scalers = [
             Scaler(plan, environment, fleets[index]) if environment.managed else None
             for index, environment in enumerate(plan.environments)

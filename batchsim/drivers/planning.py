@@ -146,18 +146,20 @@ def _queues(scenario: Scenario, environments: Mapping[str, int]) -> list[QueuePl
             queue.priority,
             tuple(environments[name] for name in queue.environments()),
             enabled=queue.state == "ENABLED",
-            fair_share=_fair_share(scenario, queue),
+            fair_share=fair_share_policy(scenario, queue),
             time_limits=tuple(
                 TimeLimit(each.reason, each.maxTimeSeconds * US_PER_S)
                 for each in queue.jobStateTimeLimitActions
             ),
         )
         for queue in scenario.jobQueues
+        if not queue.is_service
     ]
 
 
-def _fair_share(scenario: Scenario, queue: JobQueue) -> FairSharePolicy | None:
-    given = None if queue.is_service else scenario.fair_share(queue)
+def fair_share_policy(scenario: Scenario, queue: JobQueue) -> FairSharePolicy | None:
+    """The fair-share rules of a queue, with the assumptions about them; None if it has none."""
+    given = scenario.fair_share(queue)
     if given is None:
         return None
     return FairSharePolicy(

@@ -17,7 +17,7 @@ from batchsim.core.services.plan import (
     ServicePlan,
     ServiceQueuePlan,
 )
-from batchsim.core.shares import UNIT_WEIGHT, FairSharePolicy
+from batchsim.drivers.planning import fair_share_policy
 from batchsim.drivers.serviceworld import ServiceWorld
 from batchsim.units import US_PER_S
 from batchsim.workload.distributions import load_distribution
@@ -60,7 +60,7 @@ def _plan(scenario: Scenario, workload: ServiceWorkload) -> ServicePlan:
                 queue.jobQueueName,
                 queue.priority,
                 rows[queue.serviceEnvironmentOrder[0].serviceEnvironment],
-                fair_share=_fair_share(scenario, queue),
+                fair_share=fair_share_policy(scenario, queue),
                 quota_shares=tuple(
                     _share(each, tuple(units[queue.serviceEnvironmentOrder[0].serviceEnvironment]))
                     for each in shares_of[queue.jobQueueName]
@@ -99,21 +99,6 @@ def _share(share: QuotaShare, units: Sequence[str]) -> QuotaSharePlan:
         sharing.strategy,
         sharing.borrowLimit,
         in_share=share.preemptionConfiguration.inSharePreemption == "ENABLED",
-    )
-
-
-def _fair_share(scenario: Scenario, queue: JobQueue) -> FairSharePolicy | None:
-    given = scenario.fair_share(queue)
-    if given is None:
-        return None
-    return FairSharePolicy(
-        share_decay_us=given.shareDecaySeconds * US_PER_S,
-        reservation_percent=given.computeReservation,
-        weights=tuple(
-            (each.shareIdentifier, round(each.weightFactor * UNIT_WEIGHT)) for each in given.shareDistribution
-        ),
-        model=scenario.assumptions.fairShareModel,
-        wildcard_split=scenario.assumptions.wildcardSplit,
     )
 
 

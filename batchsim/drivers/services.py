@@ -214,7 +214,7 @@ class ServiceDriver:
                 self._add_up(recorder.ended_at_us, job)
         assert UNBORN not in core.state, "who is submitted after the horizon is not of this world"
         recorder.state = core.state
-        recorder.attempts = array("q", core.attempt)
+        recorder.attempts = array("q", list(core.attempt))
         recorder.capacity_retries, recorder.preemptions = core.capacity_retries, core.preemptions
         recorder.status_reason = {
             job: COMPLETED for job, state in enumerate(core.state) if state == SUCCEEDED

@@ -7,7 +7,7 @@ and maxvCpus must allow its vCPUs [spec 1.17, 3.10]. A job that can never start 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -18,6 +18,7 @@ from batchsim.drivers.planning import prepare
 from batchsim.scenario import TraceJobs
 from batchsim.studies.beyond_aws import ManyDependencies, many_dependencies
 from batchsim.studies.changes import Change, amount, ask_for_less, describe_need
+from batchsim.studies.checkservices import ServiceFinding, check_services
 from batchsim.studies.offers import Offers
 from batchsim.workload import Workload, build_workload
 
@@ -79,6 +80,7 @@ class CheckReport:
                  never start, as far as there are any; empty when every job can start as it is
     region, price_date   of the catalogue's prices
     beyond_aws   who waits for more jobs than AWS Batch allows; they can start here all the same
+    services     what was found of service jobs
     """
 
     findings: tuple[Finding, ...]
@@ -87,10 +89,15 @@ class CheckReport:
     region: str
     price_date: str
     beyond_aws: tuple[ManyDependencies, ...] = ()
+    services: tuple[ServiceFinding, ...] = ()
 
     @property
     def never(self) -> tuple[Finding, ...]:
         return tuple(finding for finding in self.findings if finding.reason is not None)
+
+    @property
+    def services_never(self) -> tuple[ServiceFinding, ...]:
+        return tuple(finding for finding in self.services if finding.reason is not None)
 
 
 class _Kind(NamedTuple):
@@ -110,7 +117,10 @@ def check(scenario: Scenario, seed: int = 0) -> CheckReport:
     Raises InputError when the scenario's files or instance types cannot be used.
     """
     workload = build_workload(scenario, seed)
-    return _Check(scenario, workload, prepare(scenario, workload, seed).plan).report()
+    report = CheckReport((), {}, {}, scenario.region, "")
+    if workload.classes:
+        report = _Check(scenario, workload, prepare(scenario, workload, seed).plan).report()
+    return replace(report, services=check_services(scenario, seed))
 
 
 class _Check:

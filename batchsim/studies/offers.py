@@ -64,7 +64,7 @@ class Offers:
         self._scenario = scenario
         csv = None if scenario.catalog is None else scenario.base_dir / scenario.catalog
         self._catalog = Catalog.load(scenario.region, csv)
-        written = scenario.to_dict()["computeEnvironments"]
+        written = scenario.to_dict().get("computeEnvironments", [])
         listed = [
             each.computeResources.instanceTypes
             if each.computeResources

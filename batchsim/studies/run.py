@@ -11,6 +11,7 @@ from batchsim.drivers.planning import Setup, prepare
 from batchsim.drivers.simulated import simulate
 from batchsim.results.context import EnvironmentRow, InstanceTypeRow, RunContext
 from batchsim.results.recording import Recorder
+from batchsim.studies.services import add_services, run_services
 from batchsim.workload import Workload, build_workload
 
 if TYPE_CHECKING:
@@ -44,7 +45,9 @@ def run(
     world = replace(setup.world, goes_on=len(drawn) > jobs)
     with scenario.placing_errors():
         simulate(setup.plan, world, recorder, horizon_us=scenario.horizon, report=told)
-    return build_result(recorder, describe(scenario, workload, setup, len(drawn) - jobs))
+        services = run_services(scenario, seed, replication)
+    result = build_result(recorder, describe(scenario, workload, setup, len(drawn) - jobs))
+    return add_services(result, services)
 
 
 def cut_at_horizon(workload: Workload, horizon_us: int | None) -> Workload:

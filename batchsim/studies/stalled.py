@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+
     from batchsim.results import Result
 
 
@@ -17,11 +21,25 @@ class LeftWaiting(NamedTuple):
 
 
 def left_waiting(result: Result) -> list[LeftWaiting]:
-    """The jobs that a stalled run left waiting, in order of submission; [] for a run that did not stall."""
-    if result.summary["outcome"] != "stalled":
-        return []
-    waiting = result.jobs[~result.jobs["state"].isin(["SUCCEEDED", "FAILED"])]
+    """The jobs that a stalled run left waiting, in order of submission, then the service jobs.
+
+    [] for a run that did not stall.
+    """
+    left = _waiting(result.jobs) if result.summary["outcome"] == "stalled" else []
+    services = result.service_jobs
+    if services is not None and result.summary["services"]["outcome"] == "stalled":
+        left += _waiting(services)
+    return left
+
+
+def has_stalled(summary: Mapping[str, Any]) -> bool:
+    """Whether jobs are left that will wait for ever, service jobs or others."""
+    return "stalled" in (summary["outcome"], summary.get("services", summary)["outcome"])
+
+
+def _waiting(jobs: pd.DataFrame) -> list[LeftWaiting]:
+    waiting = jobs[~jobs["state"].isin(["SUCCEEDED", "FAILED"])]
     return [
-        LeftWaiting(str(reason), len(jobs), str(jobs["job"].iloc[0]))
-        for reason, jobs in waiting.groupby("status_reason", observed=True, sort=False)
+        LeftWaiting(str(reason), len(alike), str(alike["job"].iloc[0]))
+        for reason, alike in waiting.groupby("status_reason", observed=True, sort=False)
     ]

@@ -28,8 +28,8 @@ What AWS does not publish, and what is assumed here:
 * A job that comes back (retried, preempted, refused for want of capacity) goes to the front of its line;
   several of them stand there by submission [spec 1.5]. In a quota share a higher priority comes first all
   the same.
-* Idle capacity that is lent goes to the share whose head became RUNNABLE first. Shares are queues, so one
-  whose head finds no room is passed. Jobs within their own share's limit come before those that borrow.
+* Jobs within their own share's limit come before those that borrow. Idle capacity goes to the share whose
+  head became RUNNABLE first; while that waits for more of an instance type, nobody behind it borrows any.
 * Only limits of shares can be lent: what the service environment has beyond the sum of them is nobody's.
 * Capacity is taken back for jobs that stay within their own share's limit, not for those that would borrow.
 * Victims: while the job needs more room, a job of the share that borrows most; of its jobs, that of the

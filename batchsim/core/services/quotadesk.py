@@ -73,7 +73,8 @@ class QuotaDesk:
         their share's own limit, then those that borrow.
 
         A head that must wait for others to stop keeps its place in `promised`, so that nobody whose
-        turn comes later takes the room they leave.
+        turn comes later takes the room they leave. A head that waits for idle capacity holds what there is:
+        those behind it may not borrow it.
         """
         promised = self._soon.copy()
         turns = [turn for share in range(self.lines) if (turn := self._turn(share, promised, board))]
@@ -140,6 +141,8 @@ class QuotaDesk:
         if victims:
             self._owed[share] = job
             promised.take(share, unit, asked)
+        elif not promised.within_own(share, unit, asked) and promised.may_borrow(share, unit, asked):
+            promised.hold(unit)
         return False
 
     def _hold(self, now: int, job: int, kind: ServiceClassPlan) -> None:

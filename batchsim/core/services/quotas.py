@@ -19,9 +19,22 @@ if TYPE_CHECKING:
 
 
 class Quotas:
-    """Counts by unit and share; `used[unit][share]` are instances."""
+    """Counts by unit and share; `used[unit][share]` are instances.
 
-    __slots__ = ("_borrow_limits", "_lends", "_limits", "_total_limits", "borrowed", "spare", "total", "used")
+    held[unit]   idle capacity that nobody else may borrow, because somebody waits for more of it
+    """
+
+    __slots__ = (
+        "_borrow_limits",
+        "_lends",
+        "_limits",
+        "_total_limits",
+        "borrowed",
+        "held",
+        "spare",
+        "total",
+        "used",
+    )
 
     def __init__(self, shares: tuple[QuotaSharePlan, ...], total_limits: tuple[int, ...]) -> None:
         units = range(len(total_limits))
@@ -32,6 +45,7 @@ class Quotas:
         self.used = [[0] * len(shares) for _ in units]
         self.total = [0 for _ in units]
         self.borrowed = [0 for _ in units]
+        self.held = [0 for _ in units]
         self.spare = [sum(share.limits[unit] for share in shares if share.lends) for unit in units]
 
     def copy(self) -> Quotas:
@@ -40,18 +54,30 @@ class Quotas:
         other._total_limits, other._limits = self._total_limits, self._limits  # noqa: SLF001 - of this class
         other._borrow_limits, other._lends = self._borrow_limits, self._lends  # noqa: SLF001
         other.used = [list(row) for row in self.used]
-        other.total, other.borrowed, other.spare = list(self.total), list(self.borrowed), list(self.spare)
+        other.total, other.borrowed = list(self.total), list(self.borrowed)
+        other.held, other.spare = list(self.held), list(self.spare)
         return other
 
     def fits(self, share: int, unit: int, instances: int) -> bool:
         """Whether a job of the share can have so many instances now."""
         if self.total[unit] + instances > self._total_limits[unit]:
             return False
-        own, borrowed = self._split(share, unit, instances)
-        limit = self._borrow_limits[unit][share]
-        if limit is not None and self.borrowed_by(share, unit) + borrowed > limit:
+        if not self.may_borrow(share, unit, instances):
             return False
-        return self.borrowed[unit] + borrowed <= self.spare[unit] - (own if self._lends[share] else 0)
+        own, borrowed = self._split(share, unit, instances)
+        room = self.spare[unit] - (own if self._lends[share] else 0) - (self.held[unit] if borrowed else 0)
+        return self.borrowed[unit] + borrowed <= room
+
+    def may_borrow(self, share: int, unit: int, instances: int) -> bool:
+        """Whether the share's borrow limit allows a job of so many instances now, if they are idle."""
+        limit = self._borrow_limits[unit][share]
+        if limit is None:
+            return True
+        return self.borrowed_by(share, unit) + self._split(share, unit, instances)[1] <= limit
+
+    def hold(self, unit: int) -> None:
+        """Nobody else may borrow what is idle now; a job may still take the place of one that borrows."""
+        self.held[unit] = max(0, self.spare[unit] - self.borrowed[unit])
 
     def within_own(self, share: int, unit: int, instances: int) -> bool:
         """Whether a job of so many instances stays within its share's own limit."""

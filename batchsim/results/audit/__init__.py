@@ -25,6 +25,7 @@ from batchsim.results.audit import (
     little,
     nodes,
     order,
+    services,
 )
 from batchsim.results.audit.facts import gather
 from batchsim.results.audit.replications import audit_replication_folder, audit_replications
@@ -64,6 +65,7 @@ _CHECKS = (
     fixed.fixed,
     nodes.gpus,
     arrays.arrays,
+    services.services,
 )
 
 

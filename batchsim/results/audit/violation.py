@@ -30,6 +30,7 @@ LAWS = {
     "L19": "no two attempts have one GPU of an instance at once",
     "L20": "what replications say together follows from each of them",
     "L21": "an array job is what its children are",
+    "L22": "what is told of service jobs agrees with itself",
 }
 
 

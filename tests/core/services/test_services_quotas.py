@@ -202,14 +202,49 @@ def test_idle_capacity_goes_to_the_share_that_has_waited_longest():
     assert core.scheduled(5) == [2, 3]
 
 
-def test_a_share_whose_head_finds_nothing_idle_is_passed():
+def test_nobody_borrows_what_a_head_that_has_waited_longer_needs_more_of():
     shares = (quota("a", 3, strategy="LEND"), *(quota(name, 0, strategy=BORROWS) for name in "bc"))
     builder = ServiceBuilder.of_shares(*shares, limits=(3,))
     builder.job(2, 0)
     builder.job(2, 1)
     builder.job(1, 2)
+    builder.job(1, 0)
     core = begin(builder, 3)
-    assert states(core, 0, 1, 2) == [RUNNING, RUNNABLE, RUNNING]
+    assert states(core, 0, 1, 2) == [RUNNING, RUNNABLE, RUNNABLE]
+    core.submit(1)
+    core.run(1, *core.scheduled(1))  # what is its share's own may be used
+    core.end(2, 0)
+    assert core.scheduled(2) == [1]
+
+
+def test_a_head_at_its_borrow_limit_does_not_keep_others_from_borrowing():
+    shares = (
+        quota("a", 3, strategy="LEND"),
+        quota("b", 1, strategy=BORROWS, borrow=100),
+        quota("c", 0, strategy=BORROWS),
+    )
+    builder = ServiceBuilder.of_shares(*shares, limits=(4,))
+    for share in (1, 1, 1, 2):
+        builder.job(1, share)
+    core = begin(builder, 4)
+    assert states(core, 0, 1, 2, 3) == [RUNNING, RUNNING, RUNNABLE, RUNNING]
+
+
+def test_a_higher_priority_takes_the_place_of_a_lower_one_whatever_is_held():
+    shares = (
+        quota("a", 3, strategy="LEND"),
+        quota("b", 0, strategy=BORROWS, in_share=True),
+        quota("c", 0, strategy=BORROWS),
+    )
+    builder = ServiceBuilder.of_shares(*shares, limits=(3,))
+    builder.job(2, 1)
+    builder.job(2, 2)
+    builder.job(2, 1, priority=1)
+    core = begin(builder, 2)
+    core.submit(1)
+    assert core.decide(1) == [f"Preempt(job=0, {INSIDE})"]
+    core.exit(2, 0)
+    assert core.scheduled(2) == [2]
 
 
 def test_who_stays_within_the_own_limit_comes_before_who_borrows():
