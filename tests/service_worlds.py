@@ -8,7 +8,7 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
 from batchsim.core.services import invariants
-from batchsim.core.services.commands import FAIL, PREEMPT, SCHEDULE, describe
+from batchsim.core.services.commands import FAIL, SCHEDULE, describe
 from batchsim.core.services.plan import (
     QuotaSharePlan,
     ServiceClassPlan,
@@ -17,7 +17,7 @@ from batchsim.core.services.plan import (
     ServiceQueuePlan,
 )
 from batchsim.core.services.scheduler import ServiceScheduler
-from batchsim.core.services.states import HOLDING, SCHEDULED, STARTING
+from batchsim.core.services.states import FAILED, RUNNING, SUCCEEDED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -125,11 +125,11 @@ class ServiceWorld:
     reasons: dict[int, str] = field(default_factory=dict)
 
 
-_EXIT, _REFUSED, _STARTING, _STARTED, _SUBMITTED, _REQUEST, _WAKE = range(7)
+_ENDED, _STOPPED, _REFUSED, _STARTING, _STARTED, _SUBMITTED, _REQUEST = range(7)
 
 
 class HeapServices:
-    """Drives schedulers that must all give the same commands; keeps what happened as a log."""
+    """Drives schedulers that must all give the same commands; keeps what happened."""
 
     def __init__(self, world: ServiceWorld, *cores: Any) -> None:
         self.world, self.cores = world, cores
@@ -139,6 +139,8 @@ class HeapServices:
         jobs = len(world.submit)
         self.failures, self.refusals = list(world.failures), list(world.refusals)
         self.serial = [0] * jobs  # of the attempt; what was expected of an earlier one does not happen
+        self.ends = [0] * jobs
+        self.scheduled, self.started, self.ended = ([-1] * jobs for _ in range(3))
         for job, at in enumerate(world.submit):
             heappush(self.events, (at, _SUBMITTED, job, 0))
         for index, (at, _, _) in enumerate(world.requests):
@@ -157,8 +159,11 @@ class HeapServices:
             if not instants:
                 return
             now = min(instants)
+            happened = []
             while self.events and self.events[0][0] == now:
-                self.deliver(*heappop(self.events))
+                happened.append(heappop(self.events))
+            for _, kind, index, serial in happened:
+                self.deliver(now, kind, index, serial)
             answers = [core.decide(now) for core in self.cores]
             assert all(answer == answers[0] for answer in answers), (now, answers)
             for command in answers[0]:
@@ -178,51 +183,47 @@ class HeapServices:
                 self.tell(event, now, target, "as asked")
         elif serial == self.serial[job]:
             self.of_attempt(now, kind, job)
+            if self.core.state[job] in (SUCCEEDED, FAILED):
+                self.ended[job] = now
 
     def of_attempt(self, now: int, kind: int, job: int) -> None:
         world = self.world
         if kind == _REFUSED:
-            self.refusals[job] -= 1
             self.tell("capacity_refused", now, job)
         elif kind == _STARTING:
             self.tell("training_starting", now, job)
             self.at(now + world.download, _STARTED, job)
         elif kind == _STARTED:
             self.tell("training_started", now, job)
-            self.at(now + world.runtime[job], _EXIT, job)
+            self.started[job] = now if self.started[job] < 0 else self.started[job]
+            self.ends[job] = now + world.runtime[job]
+            self.at(self.ends[job], _ENDED, job)
         else:
-            fails = (
-                self.core.state[job] in (SCHEDULED, STARTING) or self.stopped(job) or self.failures[job] > 0
-            )
-            if not self.stopped(job):
+            fails = kind == _STOPPED or self.failures[job] > 0
+            if fails and kind == _ENDED and not self.core.is_stopping(job):
                 self.failures[job] -= 1
             self.tell("attempt_exited", now, job, world.reasons.get(job, "failed"), succeeded=not fails)
 
-    def stopped(self, job: int) -> bool:
-        return self.core.is_stopping(job)
-
     def obey(self, now: int, command: tuple[Any, ...]) -> None:
-        job = command[1]
-        if command[0] == FAIL:
-            return
-        assert command[0] == SCHEDULE or self.core.state[job] in HOLDING
-        self.serial[job] += 1
-        if command[0] != SCHEDULE:
-            self.at(now + self.world.stop, _EXIT, job)
-        elif self.refusals[job] > 0:
-            self.at(now + self.world.pending, _REFUSED, job)
+        kind, job = command[:2]
+        if kind == FAIL:
+            self.ended[job] = now
+        elif kind == SCHEDULE:
+            self.serial[job] += 1
+            self.scheduled[job] = now if self.scheduled[job] < 0 else self.scheduled[job]
+            refused = self.refusals[job] > 0
+            self.refusals[job] -= 1
+            self.at(now + self.world.pending, _REFUSED if refused else _STARTING, job)
         else:
-            self.at(now + self.world.pending, _STARTING, job)
+            self.stop(now, job)
+
+    def stop(self, now: int, job: int) -> None:
+        """A training takes its time to stop, unless it ends by itself before."""
+        runs = self.core.state[job] == RUNNING
+        stopped = now + (self.world.stop if runs else 0)
+        if not runs or self.ends[job] > stopped:
+            self.serial[job] += 1
+            self.at(stopped, _STOPPED, job)
 
 
-__all__ = [
-    "FAIL",
-    "PREEMPT",
-    "SCHEDULE",
-    "SECOND",
-    "Checked",
-    "HeapServices",
-    "ServiceBuilder",
-    "ServiceWorld",
-    "quota",
-]
+__all__ = ["SECOND", "Checked", "HeapServices", "ServiceBuilder", "ServiceWorld", "quota"]
