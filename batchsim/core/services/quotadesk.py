@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from batchsim.core.services.desks import Board
     from batchsim.core.services.plan import ServiceClassPlan, ServicePlan
 
-# (nobody was preempted for it, it would borrow, when it became RUNNABLE, job, share): heads in their order
-_Turn = tuple[bool, bool, int, int, int]
+# (nobody was preempted for it, it would borrow, job, share): heads in their order. Jobs are numbered as they
+# are submitted, and become RUNNABLE for the first time in that order.
+_Turn = tuple[bool, bool, int, int]
 
 
 class QuotaDesk:
@@ -28,12 +29,9 @@ class QuotaDesk:
     `_used` counts what jobs hold, `_soon` what they will hold once those that were told to stop have.
     """
 
-    def __init__(
-        self, plan: ServicePlan, queue: int, misfits: Sequence[str | None], runnable_us: Sequence[int]
-    ) -> None:
+    def __init__(self, plan: ServicePlan, queue: int, misfits: Sequence[str | None]) -> None:
         self._plan = plan
         self._misfits = misfits
-        self._runnable_us = runnable_us
         self._shares = plan.queues[queue].quota_shares
         limits = plan.environments[plan.queues[queue].environment].limits
         self.lines = len(self._shares)
@@ -117,7 +115,7 @@ class QuotaDesk:
             if self._misfits[self._plan.class_of[job]]:
                 return None
             borrows = not promised.within_own(share, kind.unit, kind.instances)
-            return job != self._owed[share], borrows, self._runnable_us[job], job, share
+            return job != self._owed[share], borrows, job, share
         return None
 
     def _serve(self, now: int, job: int, promised: Quotas, board: Board) -> bool:

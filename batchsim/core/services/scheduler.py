@@ -261,7 +261,7 @@ class ServiceScheduler:
             return SharedDesk(self.plan, environment, self._misfits, self.runnable_us)
         if len(queues) > 1:
             raise ContractError("a service environment with quota shares has one queue")
-        return QuotaDesk(self.plan, divided[0], self._misfits, self.runnable_us)
+        return QuotaDesk(self.plan, divided[0], self._misfits)
 
     def _check(self, now: int, job: int, states: tuple[int, ...], event: str) -> None:
         if now < self.now:

@@ -230,6 +230,31 @@ def test_a_head_at_its_borrow_limit_does_not_keep_others_from_borrowing():
     assert states(core, 0, 1, 2, 3) == [RUNNING, RUNNING, RUNNABLE, RUNNING]
 
 
+def test_what_is_held_is_not_kept_from_its_owner():
+    shares = (
+        quota("a", 2, 2, strategy="LEND"),
+        quota("s", 0, 1, strategy=BORROWS),
+        quota("t", 0, 0, strategy=BORROWS),
+    )
+    builder = ServiceBuilder.of_shares(*shares, limits=(2, 3))
+    builder.job(1, 0, unit=1)
+    builder.job(3, 2, unit=1)
+    builder.job(1, 1, unit=0)
+    builder.job(1, 1, unit=1)
+    core = begin(builder, 4)
+    assert states(core, 0, 1, 2, 3) == [RUNNING, RUNNABLE, RUNNING, RUNNING]
+
+
+def test_a_head_that_lacks_room_for_its_own_keeps_nobody_from_borrowing():
+    shares = (quota("a", 4, strategy="LEND"), quota("b", 4), quota("c", 0, strategy=BORROWS))
+    builder = ServiceBuilder.of_shares(*shares, limits=(6,))
+    builder.job(4, 1)
+    builder.job(3, 0)
+    builder.job(1, 2)
+    core = begin(builder, 3)
+    assert states(core, 0, 1, 2) == [RUNNING, RUNNABLE, RUNNING]
+
+
 def test_a_higher_priority_takes_the_place_of_a_lower_one_whatever_is_held():
     shares = (
         quota("a", 3, strategy="LEND"),
