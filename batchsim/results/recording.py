@@ -230,6 +230,7 @@ class Recorder:
 
         A job that is not SUCCEEDED, FAILED or PENDING becomes RUNNING, STARTING, RUNNABLE or SUBMITTED, by
         the last of these instants it has reached. A job between its placement and STARTING is RUNNABLE.
+        What would happen at the horizon itself does not.
         """
         if outcome not in get_args(Outcome):
             raise ContractError(f"a run ends {', '.join(get_args(Outcome))}; not {outcome!r}")
@@ -238,7 +239,8 @@ class Recorder:
         ended = _view(self.ended_us)
         if ended.size and int(ended.max()) > ended_at_us:
             raise ContractError(f"job {int(ended.argmax())} ended after the run did")
-        last = np.where(ended < 0, ended_at_us, ended)
+        latest = ended_at_us - 1 if outcome == "horizon" else ended_at_us
+        last = np.where(ended < 0, latest, ended)
         for column in (self.runnable_us, self.starting_us, self.started_us):
             _erase_after(column, last)
         for ends, begins in (
@@ -247,7 +249,7 @@ class Recorder:
         ):
             end = _view(ends)
             for column in begins:
-                _erase_after(column, np.where(end < 0, ended_at_us, end))
+                _erase_after(column, np.where(end < 0, latest, end))
         self._settle_states()
 
     def _settle_states(self) -> None:

@@ -77,7 +77,7 @@ def test_what_was_written_ahead_of_the_end_has_not_happened():
     recorder.i_running_us[first], recorder.i_ready_us[first] = 50, 101
     recorder.i_running_us[second], recorder.i_ready_us[second] = 100, 100
     recorder.i_running_us[third], recorder.i_ready_us[third], recorder.i_ended_us[third] = 30, 50, 40
-    recorder.finish(100, "horizon")
+    recorder.finish(101, "horizon")
     assert list(recorder.starting_us) == [100, 99, 99, 20, -1]
     assert list(recorder.started_us) == [-1, -1, 100, 30, -1]
     assert list(recorder.runnable_us) == [5, 5, 5, 5, -1]
