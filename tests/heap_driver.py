@@ -290,9 +290,18 @@ class _Driver:
             last = min(last, horizon_us)
         if all(state in {SUCCEEDED, FAILED} for state in core.state):
             recorder.finish(last, "finished")
-        elif any(kind not in {NODE_STARTED, NODE_EXIT} for _, kind, _, _ in self.heap):
-            assert horizon_us is not None
+        elif horizon_us is not None and self.goes_on():
             recorder.finish(horizon_us, "horizon")
         else:
             recorder.status_reason.update(core.waiting_reasons())
             recorder.finish(last, "stalled")
+
+    def goes_on(self) -> bool:
+        """Whether anything that is to come matters to the scheduler."""
+        if self.core.next_wakeup() is not None:
+            return True
+        for _, kind, _, thing in self.heap:
+            attempt = self.things[thing]
+            if kind in {READY, REQUEST} or (kind in {STARTED, EXIT} and not attempt.over):
+                return True
+        return False

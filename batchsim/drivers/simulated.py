@@ -19,17 +19,16 @@ attempts begin at once and for runs in which all end well: these are the hot pat
 from __future__ import annotations
 
 import gc
-from array import array
 from typing import TYPE_CHECKING, Final
 
 import simpy
 
 from batchsim.core.commands import FAIL, LAUNCH, START, START_NODES, STOP, TERMINATE, describe
 from batchsim.core.grid import NEVER, next_multiple
-from batchsim.core.scheduler import ESSENTIAL_CONTAINER_EXITED, Scheduler
-from batchsim.core.states import RUNNABLE, STARTING
+from batchsim.core.scheduler import Scheduler
+from batchsim.core.states import STARTING
+from batchsim.drivers import bookkeeping
 from batchsim.drivers.attempts import Attempts, all_begin_at_once, all_end_well
-from batchsim.drivers.world import ResourceUpdate
 from batchsim.errors import StallError
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
     from batchsim.core.commands import Command
     from batchsim.core.plan import Plan
     from batchsim.drivers.world import World
-    from batchsim.results.recording import Outcome, Recorder
+    from batchsim.results.recording import Recorder
 
 _KIND_BITS: Final = 40
 _INDEX: Final = (1 << _KIND_BITS) - 1
@@ -105,7 +104,7 @@ class SimulatedDriver:
         self._ended_jobs = 0
 
     def run(self, horizon_us: int | None) -> Scheduler:
-        self._machines_join()
+        bookkeeping.join_machines(self._core, self._recorder, self._world.machines)
         self._tick.callbacks = self._callbacks
         self._tick.succeed()
         self._due[0] = _WAKE
@@ -240,32 +239,13 @@ class SimulatedDriver:
             self._exit_somehow(now, job)
 
     def _exit_somehow(self, now: int, job: int) -> None:
-        core, recorder = self._core, self._recorder
-        attempt = core.attempt[job]
-        exit_code, status_reason, reason = self._attempts.end(now, job, attempt)
-        state = core.attempt_exited(now, job, exit_code, status_reason, reason)
-        recorder.exit_code[job] = -1 if exit_code is None else exit_code
-        if status_reason != ESSENTIAL_CONTAINER_EXITED:
-            recorder.status_reason[job] = status_reason
-        if reason:
-            recorder.reason[job] = reason
-        if state == RUNNABLE:
-            recorder.attempts[job] = attempt
-            recorder.keep_attempt(job)
-        else:
-            self._ended_jobs += 1
+        ending = self._attempts.end(now, job, self._core.attempt[job])
+        self._ended_jobs += bookkeeping.end_attempt(self._core, self._recorder, now, job, ending)
 
     def _request(self, now: int, index: int) -> None:
         """What a user does comes after the submissions of that instant."""
         self._submit(now + 1)
-        request, core = self._world.requests[index], self._core
-        if isinstance(request, ResourceUpdate):
-            core.consumable_updated(now, request.resource, request.operation, request.quantity)
-            return
-        tell = core.job_cancelled if request.action == "cancel" else core.job_terminated
-        for rows in request.rows:
-            for job in range(rows.start, min(rows.stop, self._next_job)):
-                tell(now, job, request.reason)
+        bookkeeping.tell_request(self._core, self._world.requests[index], now, self._next_job)
 
     # --- what is asked for --------------------------------------------------------------------
 
@@ -295,10 +275,10 @@ class SimulatedDriver:
     def _obey(self, now: int, command: Command) -> None:
         kind = command[0]
         if kind == LAUNCH:
-            self._launch(now, *command[1:])
+            ready = bookkeeping.launch(self._world, self._recorder, now, command)
+            self._at(ready, _READY | command[1])
         elif kind == TERMINATE:
-            self._recorder.i_ended_us[command[1]] = now
-            self._recorder.i_end_reason[command[1]] = "scaled in: idle"
+            bookkeeping.give_back(self._recorder, now, command[1])
         elif kind == STOP:
             self._stop(now, command[1])
         elif kind == FAIL:
@@ -316,62 +296,12 @@ class SimulatedDriver:
             self._exit_at[job] = ends
             self._at(ends, job)
 
-    def _launch(self, now: int, index: int, environment: int, type_index: int) -> None:
-        world, recorder = self._world, self._recorder
-        row = recorder.add_instance(environment, type_index, now)
-        assert row == index
-        to_running, to_ready = world.boot.draw(world.seed, world.replication, index)
-        recorder.i_running_us[index] = now + to_running
-        recorder.i_ready_us[index] = now + to_running + to_ready
-        self._at(now + to_running + to_ready, _READY | index)
-
-    def _machines_join(self) -> None:
-        for machine in self._world.machines:
-            for number in range(machine.count):
-                name = f"{machine.name}-{number + 1}" if machine.name and machine.count > 1 else machine.name
-                index = self._recorder.add_instance(machine.environment, machine.type, 0, name)
-                joined = self._core.instance_joined(0, machine.environment, machine.type)
-                assert joined == index
-                self._recorder.i_running_us[index] = self._recorder.i_ready_us[index] = 0
-
-    # --- the end ------------------------------------------------------------------------------
-
     def _close(self, horizon_us: int | None) -> None:
-        """Finished when every job has ended; else at the horizon; else stalled, with a reason for each."""
-        core, recorder = self._core, self._recorder
-        self._take_over(core, recorder)
-        outcome: Outcome = "finished"
-        ended_us = self._last_happening_us()
-        if horizon_us is not None:
-            ended_us = min(ended_us, horizon_us)
-        if horizon_us is not None and (self._due or self._world.goes_on):
-            if self._ended_jobs < len(recorder.state) or self._world.goes_on:
-                outcome, ended_us = "horizon", horizon_us
-        elif self._ended_jobs < len(recorder.state):
-            outcome = "stalled"
-            recorder.status_reason.update(core.waiting_reasons())
+        ended_us, outcome = bookkeeping.conclude(self._core, self._recorder, self._world, horizon_us)
         self._attempts.close(ended_us)
-        recorder.finish(ended_us, outcome)
+        self._recorder.finish(ended_us, outcome)
         if self._report is not None:
             self._report(ended_us, self._ended_jobs)
-
-    @staticmethod
-    def _take_over(core: Scheduler, recorder: Recorder) -> None:
-        """What the scheduler has kept about the jobs."""
-        recorder.runnable_us = core.runnable_us
-        recorder.state = core.state
-        recorder.attempts = array("b", core.attempt)
-        recorder.status_reason.update(core.status_reason)
-        recorder.requested = core.requested
-        for name in ("queue", "at_us", "reason", "detail"):
-            setattr(recorder, f"w_{name}", getattr(core.waits, name))
-
-    def _last_happening_us(self) -> int:
-        """The end of a run that was not cut off; later wake-ups, for time limits of the past, are nothing."""
-        recorder = self._recorder
-        columns = (recorder.runnable_us, recorder.ended_us, recorder.i_ready_us, recorder.i_ended_us)
-        latest = max((max(column) for column in columns if column), default=0)
-        return max(latest, self._world.submit_us[-1]) if self._world.submit_us else max(latest, 0)
 
 
 def _may_fail_at_once(plan: Plan) -> bool:

@@ -1,0 +1,126 @@
+"""What every driver does in the same way: the beginning, instances, ends of attempts, requests, the end.
+
+A driver owns time and the world; this is the rest of its duty. All of it writes the record.
+"""
+
+from __future__ import annotations
+
+from array import array
+from typing import TYPE_CHECKING
+
+from batchsim.core.columns import UNBORN
+from batchsim.core.fleet import BOOTING
+from batchsim.core.grid import NEVER
+from batchsim.core.scheduler import ESSENTIAL_CONTAINER_EXITED
+from batchsim.core.states import FAILED, RUNNABLE, RUNNING, STARTING, SUCCEEDED
+from batchsim.drivers.world import ResourceUpdate
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from batchsim.core.commands import Command
+    from batchsim.core.scheduler import Scheduler
+    from batchsim.drivers.attempts import Ending
+    from batchsim.drivers.world import Machines, World
+    from batchsim.results.recording import Outcome, Recorder
+    from batchsim.workload import JobsEvent
+
+
+def join_machines(core: Scheduler, recorder: Recorder, machines: Sequence[Machines]) -> None:
+    """The machines of unmanaged environments are there from the beginning."""
+    for machine in machines:
+        for number in range(machine.count):
+            name = f"{machine.name}-{number + 1}" if machine.name and machine.count > 1 else machine.name
+            index = recorder.add_instance(machine.environment, machine.type, 0, name)
+            joined = core.instance_joined(0, machine.environment, machine.type)
+            assert joined == index
+            recorder.i_running_us[index] = recorder.i_ready_us[index] = 0
+
+
+def launch(world: World, recorder: Recorder, now: int, command: Command) -> int:
+    """Obey LAUNCH; gives the instant at which the instance is ready."""
+    _, index, environment, type_index = command
+    row = recorder.add_instance(environment, type_index, now)
+    assert row == index
+    to_running, to_ready = world.boot.draw(world.seed, world.replication, index)
+    recorder.i_running_us[index] = now + to_running
+    recorder.i_ready_us[index] = ready = now + to_running + to_ready
+    return ready
+
+
+def give_back(recorder: Recorder, now: int, instance: int) -> None:
+    """An instance was terminated."""
+    recorder.i_ended_us[instance] = now
+    recorder.i_end_reason[instance] = "scaled in: idle"
+
+
+def end_attempt(core: Scheduler, recorder: Recorder, now: int, job: int, ending: Ending) -> bool:
+    """Tell and write down how an attempt ended, at `recorder.ended_us[job]`; gives whether the job did."""
+    attempt = core.attempt[job]
+    exit_code, status_reason, reason = ending
+    state = core.attempt_exited(now, job, exit_code, status_reason, reason)
+    recorder.exit_code[job] = -1 if exit_code is None else exit_code
+    if status_reason != ESSENTIAL_CONTAINER_EXITED:
+        recorder.status_reason[job] = status_reason
+    if reason:
+        recorder.reason[job] = reason
+    if state != RUNNABLE:
+        return True
+    recorder.attempts[job] = attempt
+    recorder.keep_attempt(job)
+    return False
+
+
+def tell_request(core: Scheduler, request: JobsEvent | ResourceUpdate, now: int, submitted: int) -> None:
+    """What a user does, to those of the first `submitted` jobs that it is about."""
+    if isinstance(request, ResourceUpdate):
+        core.consumable_updated(now, request.resource, request.operation, request.quantity)
+        return
+    tell = core.job_cancelled if request.action == "cancel" else core.job_terminated
+    for rows in request.rows:
+        for job in range(rows.start, min(rows.stop, submitted)):
+            tell(now, job, request.reason)
+
+
+def conclude(
+    core: Scheduler, recorder: Recorder, world: World, horizon_us: int | None
+) -> tuple[int, Outcome]:
+    """Take over what the scheduler has kept; gives when the run ended, and how.
+
+    Finished when every job has ended; else at the horizon, if anything would happen there or later; else
+    stalled, with a reason for each job that waits.
+    """
+    recorder.runnable_us = core.runnable_us
+    recorder.state = core.state
+    recorder.attempts = array("b", core.attempt)
+    recorder.status_reason.update(core.status_reason)
+    recorder.requested = core.requested
+    for name in ("queue", "at_us", "reason", "detail"):
+        setattr(recorder, f"w_{name}", getattr(core.waits, name))
+    all_ended = core.state.count(SUCCEEDED) + core.state.count(FAILED) == len(core.state)
+    ended_us = _last_happening_us(recorder, world)
+    if horizon_us is not None:
+        if world.goes_on or (not all_ended and _goes_on(core, world, horizon_us)):
+            return horizon_us, "horizon"
+        ended_us = min(ended_us, horizon_us)
+    if all_ended:
+        return ended_us, "finished"
+    recorder.status_reason.update(core.waiting_reasons())
+    return ended_us, "stalled"
+
+
+def _goes_on(core: Scheduler, world: World, horizon_us: int) -> bool:
+    """Whether anything would happen at the horizon or later."""
+    return (
+        any(state in core.state for state in (UNBORN, STARTING, RUNNING))
+        or core.due_us != NEVER
+        or any(instance.state == BOOTING for instance in core.instances)
+        or any(request.at_us >= horizon_us for request in world.requests)
+    )
+
+
+def _last_happening_us(recorder: Recorder, world: World) -> int:
+    """The end of a run that was not cut off; later wake-ups, for time limits of the past, are nothing."""
+    columns = (recorder.runnable_us, recorder.ended_us, recorder.i_ready_us, recorder.i_ended_us)
+    latest = max((max(column) for column in columns if column), default=0)
+    return max(latest, world.submit_us[-1]) if world.submit_us else max(latest, 0)
