@@ -14,7 +14,8 @@ from batchsim.core.expected import ExpectedEnds
 from batchsim.core.fleet import Fleet, Instance
 from batchsim.core.gangs import Gangs
 from batchsim.core.needs import Needs
-from batchsim.core.queues import orders_of, places_of, shares_of
+from batchsim.core.queues import AnyFleet, orders_of, places_of, shares_of
+from batchsim.core.tasks import TaskFleet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +28,7 @@ class Parts:
     """`claims` is None where jobs ask for nothing but room on one instance."""
 
     columns: Columns
-    fleets: list[Fleet]
+    fleets: list[AnyFleet]
     capacity: Capacity
     claims: Claims | None
     attempts: Attempts
@@ -39,9 +40,13 @@ def assemble(plan: Plan, instances: list[Instance], new_instance: Callable[[int,
     columns = Columns(plan)
     needs = Needs(plan.needs)
     has_gangs = any(plan.gangs)
-    fleets = [
-        Fleet(needs, instances, [plan.types[each] for each in environment.types], tells_empties=has_gangs)
-        for environment in plan.environments
+    fleets: list[AnyFleet] = [
+        TaskFleet(index, environment, plan, new_instance)
+        if environment.per_job
+        else Fleet(
+            needs, instances, [plan.types[each] for each in environment.types], tells_empties=has_gangs
+        )
+        for index, environment in enumerate(plan.environments)
     ]
     capacity = Capacity(plan, fleets, new_instance)
     ends = None
@@ -54,7 +59,7 @@ def assemble(plan: Plan, instances: list[Instance], new_instance: Callable[[int,
     if has_gangs or ends or plan.asks or any(shares) or any(need.gpus for need in plan.needs):
         claims = Claims(plan, columns.queue, shares, ends)
     gangs = Gangs(plan, fleets, instances) if has_gangs else None
-    attempts = Attempts(columns, fleets, instances, claims, gangs)
+    attempts = Attempts(plan, columns, fleets, instances, claims=claims, gangs=gangs)
     dispatch = Dispatch(
         plan, columns, places, orders, capacity=capacity, attempts=attempts, claims=claims, gangs=gangs
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
-from batchsim.core.commands import START, START_NODES, STOP, Command
+from batchsim.core.commands import LAUNCH, START, START_NODES, STOP, Command
 from batchsim.core.grid import NEVER
 from batchsim.core.states import RUNNING, STARTING
 
@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 
     from batchsim.core.claims import Claims
     from batchsim.core.columns import Columns
-    from batchsim.core.fleet import Fleet, Instance
+    from batchsim.core.fleet import Instance
     from batchsim.core.gangs import Gangs
+    from batchsim.core.plan import Plan
+    from batchsim.core.queues import AnyFleet
 
 
 class Attempts:
@@ -26,17 +28,32 @@ class Attempts:
     now        of the present pass
     """
 
-    __slots__ = ("_claims", "_columns", "_fleets", "_gangs", "_instances", "limits", "now", "stopping")
+    __slots__ = (
+        "_claims",
+        "_columns",
+        "_environments",
+        "_fleets",
+        "_gangs",
+        "_instances",
+        "_per_job",
+        "limits",
+        "now",
+        "stopping",
+    )
 
     def __init__(
         self,
+        plan: Plan,
         columns: Columns,
-        fleets: Sequence[Fleet],
+        fleets: Sequence[AnyFleet],
         instances: Sequence[Instance],
+        *,
         claims: Claims | None,
         gangs: Gangs | None,
     ) -> None:
         """`claims` and `gangs` are None where nothing but room on one instance is ever held."""
+        self._per_job = any(environment.per_job for environment in plan.environments)
+        self._environments = plan.environments
         self._columns = columns
         self._fleets = fleets
         self._instances = instances
@@ -54,6 +71,8 @@ class Attempts:
         columns.state[job] = STARTING
         columns.attempt[job] += 1
         columns.instance_of[job] = instance.index
+        if self._per_job and self._environments[instance.environment].per_job:
+            commands.append((LAUNCH, instance.index, instance.environment, instance.type))
         commands.append((START, job, instance.index))
         if self._claims is not None:
             self._claims.begin(self.now, job, need, instance)

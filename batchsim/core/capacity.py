@@ -19,7 +19,7 @@ from batchsim.core.feasibility import DISABLED, MAX_RESOURCE, RESOURCE_REQUIREME
 from batchsim.core.fleet import GONE, Fleet, Instance
 from batchsim.core.grid import NEVER, next_multiple
 from batchsim.core.ordering import ANYBODY, NOBODY
-from batchsim.core.queues import reservable_vcpus
+from batchsim.core.queues import AnyFleet, reservable_vcpus
 from batchsim.core.scaling import Scaler
 from batchsim.core.waits import (
     ALL_DISABLED,
@@ -63,7 +63,7 @@ class Capacity:
     )
 
     def __init__(
-        self, plan: Plan, fleets: Sequence[Fleet], new_instance: Callable[[int, int], Instance]
+        self, plan: Plan, fleets: Sequence[AnyFleet], new_instance: Callable[[int, int], Instance]
     ) -> None:
         self._plan = plan
         self._fleets = fleets
@@ -74,7 +74,9 @@ class Capacity:
         self._reservable = [reservable_vcpus(plan, queue) for queue in range(len(plan.queues))]
         self._most_environments = max((len(queue.environments) for queue in plan.queues), default=0)
         self.scalers = [
-            Scaler(plan, environment, fleets[index]) if environment.managed else None
+            Scaler(plan, environment, fleet)
+            if environment.managed and isinstance(fleet := fleets[index], Fleet)
+            else None
             for index, environment in enumerate(plan.environments)
         ]
         self._managed = [(index, scaler) for index, scaler in enumerate(self.scalers) if scaler is not None]
@@ -168,7 +170,10 @@ class Capacity:
             return DECISION, -1
         if suited and all(scaler.all_cooling(now, need) for scaler in suited):
             return NO_CAPACITY, -1
-        return (AT_MAX if suited else BUSY), -1
+        counted = suited or any(
+            self._plan.environments[index].per_job for index in self._plan.queues[queue].environments
+        )
+        return (AT_MAX if counted else BUSY), -1
 
     def _keep_for_gangs(self, queues: Sequence[int], orders: Sequence[Order]) -> None:
         for _, scaler in self._managed:

@@ -117,6 +117,7 @@ class Dispatch:
             self._in_order
             and self._plain
             and len(plan.needs) > 1
+            and not any(environment.per_job for environment in plan.environments)
             and all(len(queue.environments) == 1 for queue in plan.queues)
         )
 

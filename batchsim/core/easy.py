@@ -35,6 +35,7 @@ from __future__ import annotations
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Final
 
+from batchsim.core.fleet import Fleet
 from batchsim.core.grid import NEVER
 from batchsim.core.line import Line
 from batchsim.core.ordering import ANYBODY, NOBODY
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from batchsim.core.expected import ExpectedEnds, Room
-    from batchsim.core.fleet import Fleet, Instance
+    from batchsim.core.fleet import Instance
     from batchsim.core.plan import Plan
     from batchsim.core.queues import Place
 
@@ -215,7 +216,9 @@ class EasyQueue:
                 break
         if earliest is None or chosen is None:
             return None
-        return _Reservation(now, need, earliest, chosen.fleet, self._ends)
+        fleet = chosen.fleet
+        assert isinstance(fleet, Fleet)  # where each job has a machine of its own, none is waited for
+        return _Reservation(now, need, earliest, fleet, self._ends)
 
     def _must_drain(self, head_need: int) -> bool:
         """Whether the head waits for a launch that maxvCpus forbids until something is given back."""

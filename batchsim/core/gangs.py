@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from batchsim.core.plan import Plan
-    from batchsim.core.queues import Where
+    from batchsim.core.queues import AnyFleet, Where
 
 
 class Gangs:
@@ -23,7 +23,7 @@ class Gangs:
 
     __slots__ = ("_fleets", "_free", "_instances", "_plan", "nodes_of")
 
-    def __init__(self, plan: Plan, fleets: Sequence[Fleet], instances: Sequence[Instance]) -> None:
+    def __init__(self, plan: Plan, fleets: Sequence[AnyFleet], instances: Sequence[Instance]) -> None:
         """`instances` is the growing list of all."""
         self._plan = plan
         self._fleets = fleets
@@ -71,5 +71,7 @@ class Gangs:
             instance.free_vcpus = machine.usable_vcpus
             instance.free_memory = machine.memory_mib
             instance.free_gpus = machine.gpus
-            self._fleets[instance.environment].add(instance)
+            fleet = self._fleets[instance.environment]
+            assert isinstance(fleet, Fleet)
+            fleet.add(instance)
         return free

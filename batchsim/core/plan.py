@@ -97,6 +97,8 @@ class EnvironmentPlan:
     strategy     one of `allocation.STRATEGIES` [spec 3.4]
     bands        for each of `types` how much capacity its pool has, more is better; () if all are alike
     entries      for each of `types` the position of the user's list that it stems from; () if all are one
+    per_job      whether each job gets a machine of its own, of the smallest of `types` that holds it, so that
+                 jobs' vCPUs are counted against maxvCpus: FARGATE, FARGATE_SPOT [spec 3.2, 4]
     overshoots   whether the last launch may end above maxvCpus: all but BEST_FIT with On-Demand [spec 3.2]
     scale_down_delay_us   how long an instance that has run a job is kept idle; 0: as others [spec 3.8]
     """
@@ -113,6 +115,7 @@ class EnvironmentPlan:
     strategy: str = "BEST_FIT_PROGRESSIVE"
     bands: tuple[int, ...] = ()
     entries: tuple[int, ...] = ()
+    per_job: bool = False
     overshoots: bool = True
     scale_down_delay_us: int = 0
 

@@ -6,33 +6,35 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from batchsim.core.easy import EasyQueue
 from batchsim.core.fairshare import FairShareQueue
+from batchsim.core.fleet import Fleet
 from batchsim.core.ordering import GreedyQueue, Order, StrictQueue
 from batchsim.core.shares import Stake
+from batchsim.core.tasks import TaskFleet
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from batchsim.core.columns import Columns
     from batchsim.core.expected import ExpectedEnds
-    from batchsim.core.fleet import Fleet
     from batchsim.core.plan import Plan
     from batchsim.core.scaling import Scaler
 
 
 class Place(NamedTuple):
-    """One enabled environment of a queue; `scaler` is None if it is unmanaged."""
+    """One enabled environment of a queue; `scaler` is None where no instances for many jobs are launched."""
 
     environment: int
-    fleet: Fleet
+    fleet: Fleet | TaskFleet
     scaler: Scaler | None
 
 
+AnyFleet = Fleet | TaskFleet
 Places = list[Place]
-Where = tuple[int, "Fleet", "Scaler | None"]
+Where = tuple[int, AnyFleet, "Scaler | None"]
 """A place as a plain tuple, which is quicker to unpack."""
 
 
-def places_of(plan: Plan, fleets: Sequence[Fleet], scalers: Sequence[Scaler | None]) -> list[Places]:
+def places_of(plan: Plan, fleets: Sequence[AnyFleet], scalers: Sequence[Scaler | None]) -> list[Places]:
     """For each queue its enabled environments, in their order [spec 2.6]."""
     return [
         [

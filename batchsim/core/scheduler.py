@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from batchsim.core.assembly import assemble
 from batchsim.core.columns import UNBORN
-from batchsim.core.fleet import BOOTING, GONE, READY, Instance
+from batchsim.core.fleet import BOOTING, GONE, READY, Fleet, Instance
 from batchsim.core.grid import NEVER, next_multiple
 from batchsim.core.jobs import CANCELLED, TERMINATED, Jobs
 from batchsim.core.states import FAILED, RUNNABLE, RUNNING, STARTING, STATE_NAMES, SUBMITTED, SUCCEEDED
@@ -99,7 +99,7 @@ class Scheduler:
         self.status_reason, self.requested = self._jobs.status_reason, self._jobs.requested
         self._need_of = columns.need
         self._classes = [plan.classes[index] for index in plan.class_of]
-        self._scales = any(environment.managed for environment in plan.environments)
+        self._scales = any(scaler is not None for scaler in self.capacity.scalers)
         self._spills = any(len(queue.environments) > 1 for queue in plan.queues)
         self._queues_with_limits = [q for q, queue in enumerate(plan.queues) if queue.time_limits]
         self._pass_interval = plan.policy.scheduling_interval_us
@@ -409,7 +409,9 @@ class Scheduler:
 
     def _make_ready(self, now: int, instance: Instance) -> None:
         instance.state = READY
-        self.fleets[instance.environment].add(instance)
+        fleet = self.fleets[instance.environment]
+        assert isinstance(fleet, Fleet)  # others have no instances that come by themselves
+        fleet.add(instance)
         if self.dispatch.queued:
             self._want_pass(now)
 

@@ -1,0 +1,74 @@
+"""Environments where each job has a machine of its own."""
+
+from __future__ import annotations
+
+from batchsim.core.plan import EnvironmentPlan, Need, QueuePlan
+from batchsim.core.states import RUNNABLE, SUCCEEDED
+from batchsim.core.waits import AT_MAX
+from tests.harness import Checked, PlanBuilder, machine
+
+SIZES = [machine(1, 2048, name="1-2"), machine(2, 4096, name="2-4"), machine(4, 8192, name="4-8")]
+
+
+def fargate(max_vcpus: int, *needs: Need, **more: object) -> Checked:
+    environment = EnvironmentPlan("f", (0, 1, 2), managed=True, max_vcpus=max_vcpus, per_job=True)
+    builder = PlanBuilder(SIZES, [environment])
+    for need in needs:
+        builder.job(0, 1, need, **more)
+    core = Checked(builder.plan())
+    for job in range(len(needs)):
+        core.tell("job_submitted", 0, job)
+    return core
+
+
+def test_each_job_gets_the_smallest_machine_that_holds_it_and_takes_it_along():
+    core = fargate(10, Need(1, 2048, 0), Need(2, 3000, 0))
+    assert core.decide(0) == [
+        "Launch(instance=0, environment=0, type=0)",
+        "Start(job=0, instance=0)",
+        "Launch(instance=1, environment=0, type=1)",
+        "Start(job=1, instance=1)",
+    ]
+    core.tell("attempt_started", 0, 0)
+    core.tell("attempt_exited", 5, 0, 0)
+    assert core.state[0] == SUCCEEDED
+    assert core.fleets[0].used_vcpus == 2
+    assert core.decide(5) == []
+
+
+def test_the_vcpus_of_jobs_never_exceed_the_maximum():
+    core = fargate(3, *[Need(2, 4096, 0)] * 3)
+    assert len(core.decide(0)) == 2
+    assert list(core.waits.reason) == [AT_MAX]
+    core.tell("attempt_started", 0, 0)
+    core.tell("attempt_exited", 9, 0, 0)
+    assert core.decide(9)[-1] == "Start(job=1, instance=1)"
+
+
+def test_a_machine_that_is_lost_frees_its_vcpus_and_its_job_is_retried_on_another():
+    core = fargate(2, Need(2, 4096, 0), attempts=2)
+    core.decide(0)
+    assert core.tell("instance_lost", 4, 0, "Your Spot Task was interrupted.") == [0]
+    assert core.state[0] == RUNNABLE
+    assert core.decide(4)[-1] == "Start(job=0, instance=1)"
+
+
+def test_jobs_too_large_for_fargate_spill_nowhere_and_say_why():
+    core = fargate(64, Need(8, 16384, 0))
+    assert core.decide(0) == []
+    assert "JOB_RESOURCE_REQUIREMENT" in core.waiting_reasons()[0]
+
+
+def test_jobs_spill_to_the_next_environment_when_the_first_is_at_its_maximum():
+    first, second = (
+        EnvironmentPlan(name, (0, 1, 2), managed=True, max_vcpus=size, per_job=True)
+        for name, size in (("spot", 2), ("on-demand", 8))
+    )
+    builder = PlanBuilder(SIZES, [first, second], [QueuePlan("q", 1, (0, 1))])
+    for _ in range(3):
+        builder.job(0, 1, Need(1, 2048, 0))
+    core = Checked(builder.plan())
+    for job in range(3):
+        core.tell("job_submitted", 0, job)
+    core.decide(0)
+    assert [instance.environment for instance in core.instances] == [0, 0, 1]
