@@ -209,7 +209,7 @@ def test_equal_images_are_one_and_each_node_has_its_own(prepared):
     assert world.images == [(0,), (1,), (0,)]
     assert world.node_images == [(), ((0,), (0,), (1,), (0,)), ()]
     ideal = prepared(scenario(("wide", "mpi")), "assumptions.imagePullRate=0").world
-    assert (ideal.images, ideal.node_images) == ([()], [()])
+    assert (ideal.images, ideal.node_images) == ([()], [((), (), (), ())])
 
 
 EKS = """
