@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 
 from batchsim.core.plan import TimeLimit
 from batchsim.core.services.plan import ServiceEnvironmentPlan, ServiceQueuePlan
+from batchsim.core.services.quotas import Quotas
 from batchsim.core.services.reasons import (
     ABOVE_BORROW_LIMIT,
     ABOVE_BORROWABLE,
@@ -18,6 +21,7 @@ from batchsim.core.services.reasons import (
     never_runs,
 )
 from batchsim.core.services.states import FAILED, RUNNABLE, RUNNING, SCHEDULED
+from batchsim.core.services.victims import Claim, Holder, Holders, choose
 from tests.service_worlds import SECOND, ServiceBuilder, quota
 
 BORROWS = "LEND_AND_BORROW"
@@ -467,6 +471,77 @@ def test_room_of_a_job_that_stops_anyway_is_waited_for():
     assert core.scheduled(7) == [2]
 
 
+def test_a_job_that_is_being_preempted_does_not_time_out():
+    builder = ServiceBuilder.of_shares(
+        quota("a", 1, strategy="LEND"), quota("b", 0, strategy=BORROWS), limits=(1,)
+    )
+    builder.job(1, 1, timeout_us=60)
+    builder.job(1, 0)
+    core = begin(builder, 1)
+    core.submit(50)
+    assert core.decide(50) == [f"Preempt(job=0, {CROSS})"]
+    assert core.next_wakeup() is None
+    assert core.decide(60) == []
+    assert core.exit(70, 0) == RUNNABLE
+
+
+def test_a_job_that_began_to_stop_when_its_time_was_up_is_stopped_once():
+    builder = ServiceBuilder.of_shares(
+        quota("a", 1, strategy="LEND"), quota("b", 0, strategy=BORROWS), limits=(1,)
+    )
+    builder.job(1, 1, timeout_us=60)
+    builder.job(1, 0)
+    core = begin(builder, 1)
+    core.submit(50)
+    core.decide(50)
+    core.tell("job_terminated", 55, 0, "enough")
+    assert core.decide(60) == []
+    assert core.exit(70, 0) == FAILED
+    assert core.status_reason[0] == "enough"
+
+
+# ------------------------------------------------------------------------------------- whom is needed
+
+
+def victims_of(claim, shares, holders, limit):
+    """The jobs that `choose` takes of holders (share, instances, priority), numbered in their order."""
+    quotas = Quotas(shares, (limit,))
+    standing = Holders(1, len(shares))
+    for job, (share, instances, priority) in enumerate(holders):
+        quotas.take(share, 0, instances)
+        standing.add(0, share, Holder(priority, 0, -job, instances))
+    before = copy.deepcopy(quotas.used)
+    chosen = choose(claim, quotas, standing)
+    if not chosen:
+        assert quotas.used == before
+    return [-victim.holder.job for victim in chosen]
+
+
+def test_of_victims_that_are_not_needed_the_last_chosen_are_spared():
+    shares = (quota("a", 6, strategy="LEND"), quota("b", 0, strategy=BORROWS))
+    # in order of priority 1, 2 and 3 instances are freed; three are needed
+    holders = [(1, 1, 0), (1, 2, 1), (1, 3, 2)]
+    assert victims_of(Claim(0, 0, 3, 0, in_share=False), shares, holders, 6) == [0, 1]
+    # four: the third must go, and with it the second may stay
+    assert victims_of(Claim(0, 0, 4, 0, in_share=False), shares, holders, 6) == [0, 2]
+
+
+def test_nobody_of_the_own_share_is_spared_if_the_job_then_would_borrow_what_was_taken_back():
+    shares = (
+        quota("a", 2, strategy=BORROWS, in_share=True),
+        quota("b", 0, strategy=BORROWS),
+        quota("c", 3, strategy="LEND"),
+    )
+    # job 0 of the own share must go before anything may be taken back; then 1 instance of b is
+    holders = [(0, 1, 0), (1, 4, 5)]
+    assert victims_of(Claim(0, 0, 2, 9, in_share=True), shares, holders, 5) == [0, 1]
+
+
+def test_what_cannot_be_made_to_fit_is_left_alone():
+    shares = (quota("a", 2, in_share=True), quota("b", 2))
+    assert victims_of(Claim(0, 0, 2, 5, in_share=True), shares, [(0, 1, 9), (0, 1, 0)], 4) == []
+
+
 # ---------------------------------------------------------------------------------- in-share preemption
 
 
@@ -501,6 +576,18 @@ def test_nobody_is_preempted_in_vain():
     core = begin(builder, 2)
     core.submit(1)
     assert core.decide(1) == []
+
+
+def test_who_is_stopped_anyway_lets_others_be_preempted_at_once():
+    builder = ServiceBuilder.of_shares(quota("a", 3, in_share=True), limits=(3,))
+    builder.job(2, 0, priority=9)
+    builder.job(1, 0, priority=0)
+    builder.job(3, 0, priority=5)
+    core = begin(builder, 2)
+    core.submit(1)
+    assert core.decide(1) == []  # job 0 may not be preempted, and job 1 alone is not enough
+    core.tell("job_terminated", 5, 0, "enough")
+    assert core.decide(5) == ["Stop(job=0, status_reason='enough')", f"Preempt(job=1, {INSIDE})"]
 
 
 def test_lent_capacity_is_taken_back_before_a_job_of_the_own_share_is_preempted():
