@@ -46,6 +46,7 @@ def test_there_are_scenarios_of_each_kind():
         "gpu-fragmentation",
         "own-machines",
         "philly-2017",
+        "training-shares",
         STUCK,
     }
 
@@ -68,7 +69,7 @@ class TestEveryScenario:
         assert result.audit() == []
         assert time.perf_counter() - begun < SECONDS
         assert result.summary["outcome"] == ("stalled" if path.stem == STUCK else "finished")
-        assert result.manifest["not_modelled"] == []
+        assert bool(result.manifest["not_modelled"]) == (result.service_jobs is not None)
 
     def test_the_commands_of_its_header_work(self, path, tmp_path):
         for command in commands(path):
@@ -143,6 +144,19 @@ def test_the_cloud_takes_what_the_lab_cannot():
         "computeEnvironments.lab.instances.0.count=6",
     )
     assert told["waiting_p95_s"] < larger["waiting_p95_s"] < alone["waiting_p95_s"]
+
+
+def test_who_reserves_doubles_the_waits_of_others_and_gains_nothing():
+    lent, kept = (
+        summary("training-shares", f"quotaShares.vision.resourceSharingConfiguration.strategy={strategy}")
+        for strategy in ("LEND", "RESERVE")
+    )
+    one, two = (told["services"]["queues"]["training"]["quotaShares"] for told in (lent, kept))
+    assert two["research"]["preemptions"] < one["research"]["preemptions"]
+    assert 1.7 < two["research"]["waiting_mean_s"] / one["research"]["waiting_mean_s"] < 2.3
+    assert two["vision"]["waiting_mean_s"] == pytest.approx(one["vision"]["waiting_mean_s"], rel=0.05)
+    assert one["vision"]["preemptions"] > 0
+    assert one["speech"]["capacity_retries"] > 0
 
 
 def test_the_stuck_job_holds_up_those_behind_it():
