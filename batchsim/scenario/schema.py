@@ -79,9 +79,17 @@ def _simplified(schema: Any, impossible: set[str]) -> Any:
         plain["anyOf"] = real
     if plain.get("default", ...) is None:
         del plain["default"]
-    if empty := plain.pop("x-empty", None):
-        plain["patternProperties"] = {f"^({'|'.join(empty)})$": {"$ref": f"{_DEFINITION}Empty"}}
-    return _with_nulls(plain)
+    return _with_nulls(_closed(plain))
+
+
+def _closed(mapping: dict[str, Any]) -> dict[str, Any]:
+    """Without keys that fit no pattern, where the user chooses them; and with those that may say nothing."""
+    if "patternProperties" in mapping:
+        return {"additionalProperties": False, **mapping}
+    if "x-empty" not in mapping:
+        return mapping
+    pattern = f"^({'|'.join(mapping.pop('x-empty'))})$"
+    return {**mapping, "patternProperties": {pattern: {"$ref": f"{_DEFINITION}Empty"}}}
 
 
 def _with_nulls(model: dict[str, Any]) -> dict[str, Any]:
