@@ -196,7 +196,7 @@ def on_terminal(columns: int, *arguments: str, **environment: str) -> str:
     process = subprocess.Popen(
         [sys.executable, "-m", "batchsim", *arguments],
         stdout=theirs,
-        stderr=theirs,
+        stderr=subprocess.DEVNULL,  # what is told of the progress overwrites itself
         env={**os.environ, "TERM": "xterm-256color", "COLUMNS": str(columns), **environment},
     )
     os.close(theirs)
