@@ -49,8 +49,6 @@ BROKEN = [
         f"{ENV}.lab.computeResources={{type: EC2, maxvCpus: 1}}",
         "computeResources does not belong to UNMANAGED",
     ),
-    (f"{ENV}.lab.eksConfiguration={{eksClusterArn: x}}", "this is not modelled by this version of batchsim"),
-    (f"{ENV}.lab.containerOrchestrationType=EKS", "EKS is not modelled by this version of batchsim"),
     (
         f"{CLOUD}.type=SPOT",
         "type: SPOT is not modelled by this version of batchsim: expected 'EC2', found 'SPOT'",
@@ -109,20 +107,13 @@ BROKEN = [
         "jobQueues.bulk.computeEnvironmentOrder.cloud.computeEnvironment=clout",
         "expected the name of a compute environment, found 'clout'; did you mean cloud?",
     ),
-    ("jobQueues.bulk.schedulingPolicyArn=arn:aws:x", "this is not modelled by this version of batchsim"),
-    (
-        "jobQueues.bulk.jobStateTimeLimitActions=[{action: CANCEL}]",
-        "this is not modelled by this version of batchsim",
-    ),
     (
         "jobQueues.bulk.jobQueueType=SAGEMAKER_TRAINING",
         "does not belong to a queue of type SAGEMAKER_TRAINING",
     ),
     ("jobQueues.0.jobQueueName=bulk", "this name is already taken; give each jobQueueName once"),
     # job definitions
-    (f"{ALIGN}.type=multinode", "multinode is not modelled by this version of batchsim"),
     (f"{ALIGN}.platformCapabilities=[FARGATE]", "FARGATE is not modelled by this version of batchsim"),
-    (f"{ALIGN}.nodeProperties={{numNodes: 2}}", "this is not modelled by this version of batchsim"),
     (f"{ALIGN}.revision=0", "revision: expected a value of at least 1"),
     (f"{CONTAINER}.image=", "image: the key 'image' has no value"),
     (f"{CONTAINER}.resourceRequirements=[{{type: VCPU, value: '1'}}]", "expected a MEMORY requirement"),
@@ -257,14 +248,10 @@ BROKEN = [
     (f"{SAMPLES}.failure.rate=1.01", "rate: expected a value of at most 1"),
     (f"{SAMPLES}.failure.exitCode=0", "exitCode: expected a value of at least 1, found 0"),
     (f"{SAMPLES}.failure.exitCode=256", "exitCode: expected a value of at most 255, found 256"),
-    (
-        f"{SAMPLES}.arrayProperties.size=2",
-        "arrayProperties: this is not modelled by this version of batchsim",
-    ),
-    (f"{SAMPLES}.dependsOn=[{{jobId: x}}]", "dependsOn: this is not modelled by this version of batchsim"),
-    (f"{SAMPLES}.shareIdentifier=a", "shareIdentifier: this is not modelled by this version of batchsim"),
+    (f"{SAMPLES}.dependsOn=[{{jobId: x}}]", "dependsOn.0.jobId: unknown key; choose from group, type"),
+    (f"{SAMPLES}.dependOn=[]", "dependOn: unknown key; did you mean dependsOn?"),
     (f"{SAMPLES}.name=history", "this name is already taken; give each name once"),
-    (f"{TRACE}.format=csv", "format: expected 'swf', found 'csv'"),
+    (f"{TRACE}.format=csv", "format: expected 'swf' or 'wfformat', found 'csv'"),
     (f"{TRACE}.path=''", "path: expected at least 1 characters, found ''"),
     (f"{TRACE}.scaleArrivals=0", "scaleArrivals: expected a value above 0"),
     (f"{TRACE}.limit=0", "limit: expected a value of at least 1, found 0"),
@@ -272,8 +259,7 @@ BROKEN = [
     ("workload.history.runtime=5m", "runtime: unknown key"),
     # assumptions
     ("assumptions.preset=idle", "preset: expected 'aws' or 'ideal', found 'idle'; did you mean ideal?"),
-    ("assumptions.backfill=all", "backfill: expected 'none' or 'greedy', found 'all'"),
-    ("assumptions.backfill=easy", "backfill: easy is not modelled by this version of batchsim"),
+    ("assumptions.backfill=all", "backfill: expected 'none', 'greedy' or 'easy', found 'all'"),
     ("assumptions.imagePullRate=-1", "imagePullRate: expected a value of at least 0, found -1"),
     (
         "assumptions.instanceLaunch={lognormal: {median: 20s}}",

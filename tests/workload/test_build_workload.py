@@ -202,7 +202,9 @@ def test_equal_jobs_share_a_class(scenario_of):
 
 
 def test_a_trace_gives_its_own_needs_and_takes_the_rest_from_the_definition(scenario_of, log):
-    workload = build_workload(scenario_of({**log, "jobDefinition": "large"}))
+    workload = build_workload(
+        scenario_of({**log, "jobDefinition": "large"}, assumptions={"submitJobRate": 0})
+    )
     assert [(each.vcpus, each.memory_mib, each.gpus) for each in workload.classes] == [(4, 16, 0), (2, 4, 0)]
     assert workload.job_class.tolist() == [0, 1, 0]
     assert {(each.attempts, each.timeout_us, each.image) for each in workload.classes} == {
@@ -241,7 +243,7 @@ def test_options_of_a_trace(scenario_of, log):
 def test_notes_say_where_each_entry_comes_from(scenario_of, log, tmp_path):
     (tmp_path / "s.csv").write_text("1\n2\n")
     sampled = {**STEADY, "runtime": {"empirical": {"path": "s.csv"}}}
-    notes = build_workload(scenario_of(sampled, RANDOM, log)).notes
+    notes = build_workload(scenario_of(sampled, RANDOM, log, assumptions={"submitJobRate": 0})).notes
     assert list(notes) == ["steady", "random", "log"]
     assert notes["random"] == {"source": "generated", "jobs": 2000}
     assert list(notes["steady"]["runtime_files"]) == ["s.csv"]
