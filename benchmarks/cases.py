@@ -4,8 +4,9 @@ Each is to be called in a process of its own (see `measure`). CPU time counts fr
 to the simulator's answer: for batchsim to the result's frames and summary, for the others to a list of
 starts. Making the columns and importing are not counted; memory counts everything.
 
-batchsim runs the fixed fleets with AWS's delays off, since the yardstick has none, and the managed shapes
-with AWS's cadence: a pass each second, a scaling decision each 30 s, 90 s to boot, 120 s of idleness.
+The graph and the arrays of a shape are columns, too. batchsim runs the fixed fleets with AWS's delays off,
+since the yardstick has none, and the managed shapes with AWS's cadence: a pass each second, a scaling
+decision each 30 s, 90 s to boot, 120 s of idleness.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from batchsim import run
+from batchsim.core.dependencies import Graph
 from batchsim.core.plan import ClassPlan, EnvironmentPlan, MachineType, Need, Plan, Policy, QueuePlan
+from batchsim.core.shares import FairSharePolicy
 from batchsim.core.waits import REASON_NAMES
 from batchsim.drivers.simulated import simulate
 from batchsim.drivers.world import Boot, Machines, Outcome, World
@@ -28,6 +31,7 @@ from batchsim.results.build import build_result
 from batchsim.results.context import EnvironmentRow, InstanceTypeRow, RunContext
 from batchsim.results.recording import Recorder
 from batchsim.scenario import parse_scenario
+from batchsim.workload.table import Arrays
 from benchmarks import shapes
 from benchmarks.measure import peak_mib
 from benchmarks.rivals.accasim_shim import run_accasim
@@ -43,6 +47,7 @@ from benchmarks.rivals.textbook_simpy import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from batchsim.workload.edges import Edges
     from benchmarks.shapes import Shape
 
 DELAYS = Delays()
@@ -170,10 +175,14 @@ class JobRow(NamedTuple):
 
 def prepare(shape: Shape) -> tuple[Plan, World, RunContext]:
     """What `prepare` and `describe` make of a scenario, made of a shape."""
-    columns = np.stack([shape.queue, shape.vcpus, shape.memory_mib, shape.gpus])
-    distinct, class_of = _intern(columns)
+    share = 0 * shape.queue if shape.share is None else shape.share
+    distinct, class_of = _intern(np.stack([shape.queue, share, shape.vcpus, shape.memory_mib, shape.gpus]))
+    policy = None if shape.share is None else FairSharePolicy()
     needs: dict[Need, int] = {}
-    classes = [ClassPlan(queue, needs.setdefault(Need(*need), len(needs))) for queue, *need in distinct]
+    classes = [
+        ClassPlan(queue, needs.setdefault(Need(*need), len(needs)), share=share if policy else -1)
+        for queue, share, *need in distinct
+    ]
     managed = bool(shape.max_vcpus)
     plan = Plan(
         types=[
@@ -184,12 +193,15 @@ def prepare(shape: Shape) -> tuple[Plan, World, RunContext]:
             EnvironmentPlan("ce", tuple(range(len(shape.kinds))), managed=managed, max_vcpus=shape.max_vcpus)
         ],
         queues=[
-            QueuePlan(f"q{index}", priority, (0,)) for index, priority in enumerate(shape.queue_priorities)
+            QueuePlan(f"q{index}", priority, (0,), fair_share=policy)
+            for index, priority in enumerate(shape.queue_priorities)
         ],
         needs=list(needs),
         classes=classes,
         class_of=array("i", class_of.tobytes()),
         policy=_cadence() if managed else Policy(),
+        shares=[f"share{number}" for number in range(shapes.SHARES)] if policy else (),
+        graph=_graph(shape.edges),
     )
     world = World(
         submit_us=shape.submit_us.tolist(),
@@ -212,6 +224,18 @@ def _cadence() -> Policy:
     )
 
 
+def _graph(edges: Edges | None) -> Graph:
+    if edges is None:
+        return Graph()
+    return Graph(
+        len(edges.waits_for) - len(edges.patient),
+        edges.successor_start.tolist(),
+        edges.successors.tolist(),
+        edges.waits_for.tolist(),
+        edges.patient.tolist(),
+    )
+
+
 def _intern(
     columns: np.ndarray[tuple[int, int], np.dtype[np.int64]],
 ) -> tuple[list[list[int]], np.ndarray[tuple[int], np.dtype[np.int32]]]:
@@ -225,9 +249,17 @@ def _intern(
 
 def _context(shape: Shape, plan: Plan, class_of: np.ndarray[tuple[int], np.dtype[np.int32]]) -> RunContext:
     classes = [
-        JobRow(f"jobs{number}", f"q{each.queue}", None, *plan.needs[each.need], each.attempts)
+        JobRow(
+            f"jobs{number}",
+            f"q{each.queue}",
+            None,
+            *plan.needs[each.need],
+            each.attempts,
+            None if each.share < 0 else plan.shares[each.share],
+        )
         for number, each in enumerate(plan.classes)
     ]
+    children = np.arange(len(shape), dtype=np.int32) % max(shape.children, 1)
     return RunContext(
         name="benchmark",
         region="us-east-1",
@@ -248,5 +280,7 @@ def _context(shape: Shape, plan: Plan, class_of: np.ndarray[tuple[int], np.dtype
             InstanceTypeRow(each.name, each.vcpus, each.memory_mib, each.gpus, each.uusd_per_hour)
             for each in plan.types
         ],
+        arrays=Arrays.of(children) if shape.children else None,
+        edges=shape.edges,
         version="benchmark",
     )

@@ -7,7 +7,12 @@ A shape is made from a seed alone, so that a child process can make its own inst
     fleet            mixed needs on 10,000 instances, 70 % of their vCPUs busy once the fleet has filled
     managed_steady   three queues, mixed needs, an environment of at most 4,096 vCPUs that scales
     managed_burst    the same jobs, all submitted at once
+    shares           the jobs of `steady`, over 200 share identifiers of a queue with a fair-share policy
+    workflow         the jobs of `burst` as one DAG: layers of 1,000 that fan out and in, every tenth gathered
+    arrays           the jobs of `burst` as arrays of 10,000 children, in chains of ten, child by child
     backlogged       one-vCPU jobs in whole seconds that arrive faster than they are served
+
+`PLAIN` says which shape has the very same jobs without fair shares or dependencies.
 """
 
 from __future__ import annotations
@@ -18,11 +23,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from batchsim.scenario import Dependency
+from batchsim.workload.edges import Rows, build_edges
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from batchsim.workload.edges import Edges
 
 US_PER_S = 1_000_000
 MEAN_RUNTIME_S = 600.0
@@ -64,6 +74,10 @@ _QUEUE_SHARES = (0.2, 0.3, 0.5)
 _VCPU_SHARES = {1: 0.25, 2: 0.22, 3: 0.10, 4: 0.18, 6: 0.08, 8: 0.10, 12: 0.04, 16: 0.03}
 _MIB_PER_VCPU_SHARES = {1700: 0.4, 3400: 0.35, 7000: 0.25}
 
+SHARES = 200
+LAYER, LAYERS_UNTIL_GATHERED, MOST_PARENTS = 1_000, 10, 4
+CHILDREN, ARRAYS_IN_CHAIN = 10_000, 10
+
 
 @dataclass(frozen=True, slots=True)
 class Shape:
@@ -73,6 +87,9 @@ class Shape:
     vcpus, memory_mib, gpus, queue   int64; `queue` counts in `queue_priorities`
     kinds       instance types; each with its number where the fleet is fixed
     max_vcpus   0 where the fleet is fixed, else where the environment stops growing
+    share       int64 share identifiers, 0..SHARES-1, where the queue has a fair-share policy; else None
+    edges       who waits for whom; None: nobody
+    children    where all jobs are children of arrays, one array after another: how many each has; else 0
     """
 
     submit_us: NDArray[np.int64]
@@ -84,6 +101,9 @@ class Shape:
     queue_priorities: tuple[int, ...]
     kinds: tuple[InstanceKind, ...]
     max_vcpus: int = 0
+    share: NDArray[np.int64] | None = None
+    edges: Edges | None = None
+    children: int = 0
 
     def __len__(self) -> int:
         return len(self.submit_us)
@@ -119,6 +139,47 @@ def managed_burst(jobs: int, seed: int = 1) -> Shape:
     return _at_once(managed_steady(jobs, seed))
 
 
+def shares(jobs: int, seed: int = 1) -> Shape:
+    drawn = np.random.default_rng([seed, SHARES]).integers(SHARES, size=jobs)
+    return replace(steady(jobs, seed), share=drawn)
+
+
+def workflow(jobs: int, seed: int = 1) -> Shape:
+    """Each task waits for one to four of the layer before; the first of every tenth layer waits for all of it
+    and is waited for by all others of its own layer.
+    """
+    rng = np.random.default_rng([seed, LAYER])
+    task = np.arange(LAYER, jobs)
+    layer, place = np.divmod(task, LAYER)
+    gathered = layer % LAYERS_UNTIL_GATHERED == 0
+    parents = np.where(gathered, 0, rng.integers(1, MOST_PARENTS + 1, len(task)))
+    children = np.repeat(task, parents)
+    # Parents that follow each other, from a random one on, so that no edge is there twice.
+    first = np.repeat(rng.integers(LAYER, size=len(task)), parents)
+    nth = np.arange(len(children)) - np.repeat(np.cumsum(parents) - parents, parents)
+    before = (children // LAYER - 1) * LAYER + (first + nth) % LAYER
+    gatherers = task[gathered & (place == 0)]
+    others = task[gathered & (place > 0)]
+    sources = [before, (gatherers[:, None] - LAYER + np.arange(LAYER)).ravel(), others - others % LAYER]
+    targets = [children, np.repeat(gatherers, LAYER), others]
+    own = (np.concatenate(sources), np.concatenate(targets))
+    return replace(burst(jobs, seed), edges=build_edges({"tasks": Rows(np.arange(jobs), own=own)}, jobs))
+
+
+def arrays(jobs: int, seed: int = 1) -> Shape:
+    """With fewer than 100,000 jobs, ten arrays with fewer children."""
+    children = min(CHILDREN, jobs // ARRAYS_IN_CHAIN)
+    rows = np.arange(jobs).reshape(-1, 1, children)
+    groups = {
+        f"a{number}": Rows(
+            each,
+            [Dependency(type="N_TO_N", group=f"a{number - 1}")] if number % ARRAYS_IN_CHAIN else [],
+        )
+        for number, each in enumerate(rows)
+    }
+    return replace(burst(jobs, seed), edges=build_edges(groups, jobs), children=children)
+
+
 def backlogged(jobs: int = 10_000, seed: int = 1, slots: int = 1024) -> Shape:
     shape = _slot_jobs(jobs, seed, slots, BACKLOG_LOAD)
     whole_s = {name: -(-getattr(shape, name) // US_PER_S) * US_PER_S for name in ("submit_us", "runtime_us")}
@@ -131,7 +192,11 @@ SHAPES: dict[str, Callable[[int], Shape]] = {
     "fleet": fleet,
     "managed_steady": managed_steady,
     "managed_burst": managed_burst,
+    "shares": shares,
+    "workflow": workflow,
+    "arrays": arrays,
 }
+PLAIN = {"shares": "steady", "workflow": "burst", "arrays": "burst"}
 
 
 def write_swf(shape: Shape, path: Path) -> None:

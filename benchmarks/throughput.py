@@ -7,7 +7,8 @@
     python -m benchmarks.throughput --json
 
 `x heapq` is the time over that of the bare heapq loop on the same jobs; the loop knows neither fleets nor
-needs, so that the other shapes are set against its time for as many jobs of the steady one. batchsim's time
+needs, so that the other shapes are set against its time for as many jobs of the steady one. The shapes with
+fair shares or dependencies are set against batchsim's own time for their jobs without. batchsim's time
 includes the result's frames and summary; see `cases` for what else is counted.
 
 The program ends with 1 when a figure breaks a limit of `limits.yaml`.
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks import cases
 from benchmarks.report import Case, as_json, cheapest, judge, show
-from benchmarks.shapes import SHAPES
+from benchmarks.shapes import PLAIN, SHAPES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,6 +34,8 @@ BATCHSIM, HEAPQ = "batchsim", "heapq loop"
 SIZES = {"k": 1_000, "M": 1_000_000}
 DEFAULT_SIZES, ALL_SIZES = (10_000, 100_000), (10_000, 100_000, 1_000_000)
 LIMITED_SIZE, ACCASIM_JOBS = 1_000_000, 10_000
+OVER_PLAIN = {"shares": 1_000_000, "workflow": 100_000, "arrays": 1_000_000}
+"""The number of jobs with which a shape is set against its plain one."""
 
 # The most jobs on which a rival ends within a minute or so; where it is not named it cannot do the shape.
 SUITABLE = {
@@ -48,9 +51,9 @@ def plan(shape_names: Sequence[str], sizes: Sequence[int], accasim: str | None) 
     """What is to be measured; the yardstick comes with every size."""
     planned: list[Case] = []
     for jobs in sizes:
-        if not {"steady", "burst"} & set(shape_names):
+        if not {"steady", "burst"} & set(_with_plain(shape_names)):
             planned.append(_rival(HEAPQ, "steady", jobs))
-        for shape in shape_names:
+        for shape in _with_plain(shape_names):
             planned.append(Case(shape, jobs, BATCHSIM, cases.batchsim, (shape, jobs)))
             planned += [
                 _rival(name, shape, jobs) for name, most in SUITABLE.items() if jobs <= most.get(shape, 0)
@@ -61,6 +64,16 @@ def plan(shape_names: Sequence[str], sizes: Sequence[int], accasim: str | None) 
             Case("log", ACCASIM_JOBS, "AccaSim", cases.accasim, (accasim, ACCASIM_JOBS)),
         ]
     return planned
+
+
+def _with_plain(shape_names: Sequence[str]) -> list[str]:
+    """The shapes, and before the first that needs it what it is set against."""
+    names: list[str] = []
+    for shape in shape_names:
+        plain = PLAIN.get(shape, shape)
+        names += [plain] * (plain not in shape_names and plain not in names)
+        names.append(shape)
+    return names
 
 
 def _rival(name: str, shape: str, jobs: int) -> Case:
@@ -95,6 +108,10 @@ def figures(costs: Costs) -> dict[str, float]:
         "burst_over_steady": costs.ratio(burst, steady),
         "managed_steady_over_steady": costs.ratio(costs.get("managed_steady", jobs), steady),
         "managed_burst_over_steady": costs.ratio(costs.get("managed_burst", jobs), steady),
+        **{
+            f"{shape}_over_plain": costs.ratio(costs.get(shape, number), costs.get(PLAIN[shape], number))
+            for shape, number in OVER_PLAIN.items()
+        },
         "container_over_managed": costs.ratio(costs.get("managed_steady", 10_000, "SimPy Container"), small),
         "filter_store_over_managed": costs.ratio(
             costs.get("managed_steady", 10_000, "SimPy FilterStore"), small

@@ -41,6 +41,32 @@ def test_the_throughput_table(capsys):
     assert {float(line.split()[-1]) for line in lines if " batchsim " in line} == {1.0}
 
 
+def test_a_shape_comes_with_what_it_is_set_against():
+    names = [case.shape for case in throughput.plan(["arrays", "shares"], [300], None)]
+    assert list(dict.fromkeys(names)) == ["burst", "arrays", "steady", "shares"]
+    assert list(dict.fromkeys(case.shape for case in throughput.plan(["shares", "steady"], [300], None))) == [
+        "shares",
+        "steady",
+    ]
+
+
+def test_fair_shares_and_arrays_are_in_what_the_scheduler_is_told_and_in_the_result():
+    plan, _, context = cases.prepare(cases.shapes.shares(2000))
+    assert len(plan.shares) == len(plan.classes) == len(context.classes) == 200
+    assert context.classes[plan.class_of[7]].share == f"share{cases.shapes.shares(2000).share[7]}"
+    assert plan.queues[0].fair_share is not None
+    plan, _, context = cases.prepare(cases.shapes.arrays(2000))
+    assert plan.graph.jobs == 2000
+    assert list(plan.graph.waits_for) == [0] * 200 + [1] * 1800
+    assert context.arrays.size.tolist() == [200] * 10
+
+
+@pytest.mark.parametrize("shape", cases.shapes.PLAIN)
+def test_whoever_waits_for_others_or_for_a_share_waits_no_less_on_average(shape):
+    plain = cases.batchsim(cases.shapes.PLAIN[shape], 2000).mean_wait_s
+    assert cases.batchsim(shape, 2000).mean_wait_s >= 0.99 * plain
+
+
 def test_the_throughput_as_json(capsys):
     throughput.main(["--sizes", "200", "--shapes", "fleet", "--repeats", "2", "--json"])
     runs = json.loads(capsys.readouterr().out)["runs"]

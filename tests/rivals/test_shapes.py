@@ -23,6 +23,48 @@ def test_columns_are_complete_sorted_and_reproducible(name):
     assert set(shape.queue.tolist()) == set(range(len(shape.queue_priorities)))
 
 
+@pytest.mark.parametrize("name", shapes.PLAIN)
+def test_shares_and_dependencies_are_all_that_sets_a_shape_apart_from_its_plain_one(name):
+    shape, plain = shapes.SHAPES[name](2000), shapes.SHAPES[shapes.PLAIN[name]](2000)
+    for column in COLUMNS:
+        assert np.array_equal(getattr(shape, column), getattr(plain, column)), column
+    assert (shape.kinds, shape.max_vcpus) == (plain.kinds, plain.max_vcpus)
+    assert (plain.share, plain.edges, plain.children) == (None, None, 0)
+    assert (shape.share is None) == (name != "shares")
+    assert (shape.edges is None) == (name == "shares")
+
+
+def test_there_are_200_shares_of_about_equal_size():
+    counts = np.bincount(shapes.shares(100_000).share)
+    assert len(counts) == 200
+    assert counts.min() > 350
+    assert counts.max() < 650
+
+
+def test_a_workflow_fans_out_and_in_from_layer_to_layer():
+    edges = shapes.workflow(25_000).edges
+    before, after = edges.pairs()
+    assert len(edges.waits_for) == 25_000
+    assert len(set(zip(before.tolist(), after.tolist(), strict=True))) == len(before)
+    layer, layer_before = after // 1000, before // 1000
+    plain = layer % 10 > 0
+    assert np.array_equal(layer_before[plain], layer[plain] - 1)
+    assert set(np.bincount(after[plain])[1000:10_000].tolist()) == {1, 2, 3, 4}
+    assert np.bincount(before[plain]).max() > 5
+    for gatherer in (10_000, 20_000):
+        assert before[after == gatherer].tolist() == list(range(gatherer - 1000, gatherer))
+        assert after[before == gatherer].tolist()[:999] == list(range(gatherer + 1, gatherer + 1000))
+    assert np.flatnonzero(edges.waits_for == 0).tolist() == list(range(1000))
+
+
+def test_arrays_wait_child_by_child_in_chains_of_ten():
+    shape = shapes.arrays(200_000)
+    before, after = shape.edges.pairs()
+    assert shape.children == 10_000
+    assert np.array_equal(after, before + 10_000)
+    assert np.array_equal(before, np.concatenate([np.arange(90_000), np.arange(100_000, 190_000)]))
+
+
 def test_another_seed_gives_other_jobs():
     assert not np.array_equal(shapes.steady(100, seed=1).submit_us, shapes.steady(100, seed=2).submit_us)
 
