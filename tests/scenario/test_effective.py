@@ -16,8 +16,6 @@ from batchsim.scenario import (
     substituted,
 )
 
-pytestmark = pytest.mark.usefixtures("all_built")
-
 
 @pytest.fixture
 def scenario(everything) -> Scenario:

@@ -17,9 +17,8 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def load(monkeypatch) -> Callable[..., Scenario]:
-    """The scenario of the data; features that other parts of the simulator lack yet are let through."""
-    monkeypatch.setattr("batchsim.scenario.unbuilt.UNBUILT", {})
+def load() -> Callable[..., Scenario]:
+    """The scenario of the data."""
     return lambda data: parse_scenario(json.dumps(data))
 
 

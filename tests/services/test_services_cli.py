@@ -14,9 +14,8 @@ from tests.services.scenarios import divided, jobs, share, training
 
 
 @pytest.fixture
-def invoke(monkeypatch, tmp_path):
+def invoke(tmp_path):
     """Run a verb on a scenario's data in this process."""
-    monkeypatch.setattr("batchsim.scenario.unbuilt.UNBUILT", {})
 
     def call(verb, data, *more):
         path = tmp_path / "s.json"

@@ -196,17 +196,8 @@ def test_claims_name_tests_that_exist():
 NOT_MODELLED = {
     "Spot": "computeEnvironments.genomics.computeResources.type=SPOT",
     "Fargate": "computeEnvironments.genomics.computeResources.type=FARGATE",
-    "EKS": "computeEnvironments.genomics.eksConfiguration={eksClusterArn: a}",
     "managed instances": "computeEnvironments.genomics.computeResources.type=ECS_MANAGED_INSTANCES",
     "allocation strategies": "computeEnvironments.genomics.computeResources.allocationStrategy=BEST_FIT",
-    "array jobs": "workload.cohort.arrayProperties={size: 10}",
-    "dependencies": "workload.cohort.dependsOn=[{jobId: a}]",
-    "multi-node": "jobDefinitions.align.nodeProperties={numNodes: 2}",
-    "several containers": "jobDefinitions.align.ecsProperties={taskProperties: [{}, {}, {a: 1}]}",
-    "fair-share": "jobQueues.research.schedulingPolicyArn=arn:aws:batch:us-east-1:1:scheduling-policy/p",
-    "share identifiers": "workload.cohort.shareIdentifier=team",
-    "consumable resources": "jobDefinitions.align.consumableResourceProperties={a: 1}",
-    "limits on the time in RUNNABLE": "jobQueues.research.jobStateTimeLimitActions=[{maxTimeSeconds: 600}]",
     "minScaleDownDelayMinutes": "computeEnvironments.genomics.computeResources.scalingPolicy="
     "{minScaleDownDelayMinutes: 20}",
 }
