@@ -10,8 +10,9 @@ from tests.studies.scenarios import definition, jobs, unmanaged, world
 
 
 @pytest.fixture
-def wide(write, tmp_path) -> str:
+def wide(write, tmp_path, monkeypatch) -> str:
     """Tasks with 20, 21 and 22 parents; a group that waits for 21 jobs, and one for 20 arrays."""
+    monkeypatch.setattr("batchsim.scenario.unbuilt.UNBUILT", {})
     many = [f"t{number}" for number in range(21)]
     parents = {**{name: [] for name in many}, "twenty": many[1:], "more": many, "most": [*many, "twenty"]}
     flow = {

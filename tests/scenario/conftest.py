@@ -41,6 +41,12 @@ def everything_text(everything) -> str:
     return json.dumps(read_tree(everything.read_text(), "f").data)
 
 
+@pytest.fixture
+def all_built(monkeypatch) -> None:
+    """As if the simulator honoured every feature that has a model."""
+    monkeypatch.setattr("batchsim.scenario.unbuilt.UNBUILT", {})
+
+
 @pytest.fixture(scope="session")
 def problems_of() -> Callable[..., list[str]]:
     """The lines that a scenario's text gives as errors; empty if it is a scenario."""

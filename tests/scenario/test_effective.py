@@ -16,6 +16,8 @@ from batchsim.scenario import (
     substituted,
 )
 
+pytestmark = pytest.mark.usefixtures("all_built")
+
 
 @pytest.fixture
 def scenario(everything) -> Scenario:

@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("all_built")
+
 PREPARE, ANALYSE, SIMULATE = "workload.prepare", "workload.analyse", "workload.simulate"
 ALIGN, PAIR, POD, MPI = (f"jobDefinitions.{name}" for name in ("align", "pair", "pod", "mpi"))
 MAIN, FAIR, KUBE, TRAIN, GPUS = (f"jobQueues.{name}" for name in ("main", "fair", "kube", "train", "gpus"))

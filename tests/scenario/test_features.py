@@ -16,6 +16,7 @@ from batchsim.scenario import (
     parse_target,
 )
 
+pytestmark = pytest.mark.usefixtures("all_built")
 SECOND = 10**6
 
 

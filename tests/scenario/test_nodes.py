@@ -10,6 +10,8 @@ from batchsim.scenario import NodeGroup, NodeOverrides, NodeProperties, Resource
 from batchsim.scenario.noderanges import NodeRange, parse_node_range, range_of_each_node, the_first_clash
 from batchsim.scenario.values import MismatchError
 
+pytestmark = pytest.mark.usefixtures("all_built")
+
 
 def job(nodes: int, *ranges: str, main: int = 0) -> NodeProperties:
     """Nodes of a range ask for as many vCPUs as its position, from 1 on."""

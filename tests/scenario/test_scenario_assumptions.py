@@ -116,7 +116,7 @@ def test_the_table_has_every_assumption_with_unit_source_and_sentence():
 
 
 @pytest.mark.parametrize("preset", ["aws", "ideal"])
-def test_the_table_says_what_the_presets_hold(preset):
+def test_the_table_says_what_the_presets_hold(all_built, preset):
     written = {row.name: getattr(row, preset) for row in assumption_table()}
     assert Assumptions.model_validate(written) == Assumptions.model_validate({"preset": preset}).model_copy(
         update={"preset": "aws"}

@@ -291,6 +291,7 @@ CASES: dict[str, tuple[dict[str, str], dict[str, str], str, str]] = {
 @pytest.fixture
 def error_of(tmp_path: Path, monkeypatch) -> Callable[..., InputError]:
     """The error of a scenario whose parts are as given, beside the given files."""
+    monkeypatch.setattr("batchsim.scenario.unbuilt.UNBUILT", {})
     monkeypatch.chdir(tmp_path)
 
     def error(

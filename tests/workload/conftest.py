@@ -94,7 +94,13 @@ DEFINITIONS = [
 
 
 @pytest.fixture
-def jobs_of(tmp_path: Path) -> Callable[..., Scenario]:
+def all_built(monkeypatch) -> None:
+    """As if the simulator honoured every feature that has a model."""
+    monkeypatch.setattr("batchsim.scenario.unbuilt.UNBUILT", {})
+
+
+@pytest.fixture
+def jobs_of(all_built, tmp_path: Path) -> Callable[..., Scenario]:
     """An ideal scenario of everything about jobs: queue `q` is FIFO, `fair` shares, `kube` takes pods.
 
     There are the definitions `one`, `task` (containers app and log), `mpi` (3 nodes), and the given ones.

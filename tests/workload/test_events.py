@@ -75,7 +75,7 @@ def test_a_job_that_can_never_be_is_a_mistake_and_one_that_is_not_by_chance_is_n
     assert rows_of(jobs_of(chance, {"at": "1h", "cancel": "a-2"})) == [()]
 
 
-def test_a_mistake_is_found_in_the_file():
+def test_a_mistake_is_found_in_the_file(all_built):
     text = """
 batchsim: 1
 computeEnvironments:

@@ -14,7 +14,7 @@ S = 1_000_000
 EVERYTHING = Path(__file__).resolve().parents[1] / "scenario" / "everything.yaml"
 
 
-def test_a_scenario_of_everything(tmp_path):
+def test_a_scenario_of_everything(all_built, tmp_path):
     flow = {
         "specification": {"tasks": [{"id": "a", "parents": []}, {"id": "b", "parents": ["a"]}]},
         "execution": {"tasks": [{"id": name, "runtimeInSeconds": 60} for name in "ab"]},

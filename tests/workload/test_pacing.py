@@ -38,7 +38,7 @@ def test_calls_leave_in_order_at_least_an_interval_apart(wanted, interval):
         (0, 0),
     ],
 )
-def test_the_interval_is_rounded_up_to_whole_microseconds(rate, interval):
+def test_the_interval_is_rounded_up_to_whole_microseconds(all_built, rate, interval):
     assert call_interval_us(Assumptions.model_validate({"submitJobRate": rate})) == interval
 
 
