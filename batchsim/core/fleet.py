@@ -9,6 +9,7 @@ Two devices keep the cost of an event independent of the width of the fleet:
 
 * Instances stand in sorted lists, one for each pair (free GPUs, free vCPUs), numbered in that order, with
   a bit mask of the lists that are not empty; inside a list, `memory << 32 | index` is searched by bisection.
+  Those with less free than any need asks for are not listed.
 * `_closed` marks the needs that are known to fit on no *listed* instance. At most one instance is
   `_out`: its free capacity has changed and its listing has not. An exit puts its instance out; a
   waiting job of equal need takes it from there, and the lists are not touched at all.
@@ -84,6 +85,8 @@ class Fleet:
         "_closed",
         "_grew",
         "_instances",
+        "_least_memory",
+        "_least_vcpus",
         "_lists",
         "_needs",
         "_occupied",
@@ -116,6 +119,9 @@ class Fleet:
             for vcpus, gpus in {(vcpus, gpus) for vcpus, _, gpus in needs.amounts}
         }
         self._suited = [suited[vcpus, gpus] for vcpus, _, gpus in needs.amounts]
+        # With less than this nobody can do anything, so that full instances need not be listed.
+        self._least_vcpus = min((vcpus for vcpus, _, _ in needs.amounts), default=0)
+        self._least_memory = min((memory_mib for _, memory_mib, _ in needs.amounts), default=0)
         self._closed = needs.everything
         self._out: Instance | None = None
         self._grew = False  # whether the instance that is out may have more free than as listed
@@ -137,20 +143,22 @@ class Fleet:
         self.free_vcpus -= instance.free_vcpus
         if self.empties is not None:
             self._no_longer_empty(instance)
-        self._unlist(instance)
+        if instance.key >= 0:
+            self._unlist(instance)
         if self._out is instance:
             self._out = None
 
     def reserve(self, instance: Instance, need: int) -> None:
         """Hold `need` for a job, which is not among the instance's `jobs` yet."""
         vcpus, memory_mib, gpus = self._amounts[need]
-        instance.free_vcpus -= vcpus
-        instance.free_memory -= memory_mib
-        instance.free_gpus -= gpus
+        instance.free_vcpus = free_vcpus = instance.free_vcpus - vcpus
+        instance.free_memory = free_memory = instance.free_memory - memory_mib
         self.free_vcpus -= vcpus
-        assert instance.free_vcpus >= 0  # law L3
-        assert instance.free_memory >= 0
-        assert instance.free_gpus >= 0
+        assert free_vcpus >= 0  # law L3
+        assert free_memory >= 0
+        if gpus:
+            instance.free_gpus -= gpus
+            assert instance.free_gpus >= 0
         if self.empties is not None and not instance.jobs:
             self._no_longer_empty(instance)
         out = self._out
@@ -163,11 +171,12 @@ class Fleet:
     def release(self, instance: Instance, need: int) -> None:
         """Give back what was held for a job, which is not among the instance's `jobs` any more."""
         vcpus, memory_mib, gpus = self._amounts[need]
-        instance.free_vcpus += vcpus
+        instance.free_vcpus = free_vcpus = instance.free_vcpus + vcpus
         instance.free_memory += memory_mib
-        instance.free_gpus += gpus
+        if gpus:
+            instance.free_gpus += gpus
         self.free_vcpus += vcpus
-        assert instance.free_vcpus <= instance.vcpus  # law L3
+        assert free_vcpus <= instance.vcpus  # law L3
         if self.empties is not None and not instance.jobs:
             insort(self.empties.setdefault(instance.type, []), instance.index)
         out = self._out
@@ -256,11 +265,17 @@ class Fleet:
 
     def _list(self, instance: Instance) -> None:
         """Bring the listing of `instance`, which is out, up to date."""
-        number = instance.free_gpus * self._width + instance.free_vcpus
-        key = instance.free_memory << _INDEX_BITS | instance.index
-        if instance.key == key and instance.listed_in == number:
+        free_vcpus, free_memory = instance.free_vcpus, instance.free_memory
+        if free_vcpus < self._least_vcpus or free_memory < self._least_memory:
+            if instance.key >= 0:
+                self._unlist(instance)
             return
-        self._unlist(instance)
+        number = instance.free_gpus * self._width + free_vcpus
+        key = free_memory << _INDEX_BITS | instance.index
+        if instance.key >= 0:
+            if instance.key == key and instance.listed_in == number:
+                return
+            self._unlist(instance)
         instance.key = key
         instance.listed_in = number
         listed = self._lists[number]
@@ -270,11 +285,9 @@ class Fleet:
             listed.append(key)
             self._occupied |= 1 << number
         if self._grew and self._closed:
-            self._closed &= ~self._needs.within(instance.free_vcpus, instance.free_memory, instance.free_gpus)
+            self._closed &= ~self._needs.within(free_vcpus, free_memory, instance.free_gpus)
 
     def _unlist(self, instance: Instance) -> None:
-        if instance.key < 0:
-            return
         listed = self._lists[instance.listed_in]
         if len(listed) == 1:
             listed.clear()
