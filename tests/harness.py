@@ -191,7 +191,7 @@ class Checked:
     def _no_head_fits(self, now: int) -> None:
         core = self.core
         interval = core.plan.policy.scheduling_interval_us
-        if interval and (now % interval or core.next_wakeup() == now + interval):
+        if interval and (now % interval or core._pass_due == now + interval):
             return  # between passes, or after scaling decisions that the next pass looks at
         for queue, order in enumerate(core.orders):
             for job in order.jobs()[:1]:
@@ -204,7 +204,9 @@ class Checked:
                     if core.plan.environments[index].enabled:
                         found = self._fitting(index, row, gang)
                         assert not found, f"law L9: head {job} of queue {queue} fits in environment {index}"
-                    if scaler is not None and gang is None and scaler.can_grow(now, row):
+                    if scaler is not None and (
+                        scaler.can_grow(now, row) if gang is None else scaler.can_gather(row)
+                    ):
                         break
 
     def _fitting(self, environment: int, row: int, gang: object) -> bool:
@@ -212,6 +214,8 @@ class Checked:
         core = self.core
         plan = core.plan.environments[environment]
         need = core.plan.needs[row]
+        if plan.per_job:
+            return gang is None and bool(core.fleets[environment].open_needs() >> row & 1)
         ready = [each for each in core.instances if each.environment == environment and each.state == 1]
         if gang is None:
             return (not plan.managed or need.vcpus <= plan.max_vcpus) and any(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hypothesis import strategies as st
 
+from batchsim.core.allocation import STRATEGIES
 from batchsim.core.consumables import ConsumablePlan
 from batchsim.core.dependencies import Graph
 from batchsim.core.plan import ClassPlan, ExitRule, Gang, Need, Plan, Policy, QueuePlan, TimeLimit
@@ -26,9 +27,12 @@ FEATURES = frozenset(
         "gangs",
         "gpus",
         "greedy",
+        "machine per job",
         "requests",
         "rules",
+        "scale-down delay",
         "start failures",
+        "strategies",
         "time limits",
         "timeouts",
     }
@@ -59,10 +63,8 @@ def plans(draw: st.DrawFn, features: frozenset[str]) -> Plan:
     def on(feature: str) -> bool:
         return feature in features and draw(st.booleans())
 
-    places = [
-        replace(place, gangs=place.managed and on("gangs"))
-        for place in draw(st.lists(environments(), min_size=1, max_size=3))
-    ]
+    drawn = draw(st.lists(environments(), min_size=1, max_size=3))
+    places = [_place(draw, place, features) if place.managed else place for place in drawn]
     queues = [_queue(draw, name, places, features) for name in draw(st.sampled_from(["q", "pq", "pqr"]))]
     consumables = _consumables(draw) if on("consumables") else ()
     wants = [_wants(draw, len(consumables), features) for _ in range(draw(st.integers(1, 4)))]
@@ -91,6 +93,26 @@ def plans(draw: st.DrawFn, features: frozenset[str]) -> Plan:
         estimate_us=draw(st.lists(st.integers(0, 9), min_size=len(class_of), max_size=len(class_of)))
         if policy.backfill == "easy"
         else (),
+    )
+
+
+def _place(draw: st.DrawFn, place: EnvironmentPlan, features: frozenset[str]) -> EnvironmentPlan:
+    """A managed environment, with what is not the same in all."""
+    if "machine per job" in features and draw(st.integers(0, 4)) == 0:
+        return replace(place, per_job=True, min_vcpus=0, desired_vcpus=0)
+    if "strategies" in features:
+        numbers = st.lists(st.integers(0, 2), min_size=len(place.types), max_size=len(place.types))
+        place = replace(
+            place,
+            strategy=draw(st.sampled_from(sorted(STRATEGIES))),
+            bands=tuple(draw(numbers)),
+            entries=tuple(sorted(draw(numbers))),
+            overshoots=draw(st.booleans()),
+        )
+    return replace(
+        place,
+        gangs="gangs" in features and draw(st.booleans()),
+        scale_down_delay_us=draw(st.sampled_from([0, 7])) if "scale-down delay" in features else 0,
     )
 
 
