@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from batchsim.core.plan import Plan
 
-BUILT: Final = FEATURES - {"consumables", "easy"}
+BUILT: Final = FEATURES
 """The features of the scheduler that the machine uses; the others are in `random_plans.FEATURES`."""
 
 # The order in which a driver tells what happened at one instant.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.spec.scenarios import definition, each_job, scenario, submit
+import pytest
+
+from tests.spec.scenarios import definition, each_job, lab, managed, queue, scenario, submit
 
 
 def limited(count: int, quantity: int, **resource: Any) -> dict[str, Any]:
@@ -24,7 +26,10 @@ def test_spec_25_no_more_jobs_run_together_than_the_resource_allows(run):
     assert result.summary["makespan_s"] == 120
 
 
-def test_spec_26_what_is_not_replenishable_is_used_up(run):
-    result = run(limited(4, quantity=2, totalQuantity=5, resourceType="NON_REPLENISHABLE"))
+@pytest.mark.parametrize("place", [lab(1000), managed("cloud", 8, "c6i.large")])
+def test_spec_26_what_is_not_replenishable_is_used_up(run, place):
+    jobs = limited(4, quantity=2, totalQuantity=5, resourceType="NON_REPLENISHABLE")
+    name = place["computeEnvironmentName"]
+    result = run({**jobs, "computeEnvironments": [place], "jobQueues": [queue("q", name)]})
     assert list(each_job(result, "state").values()) == ["SUCCEEDED"] * 2 + ["RUNNABLE"] * 2
     assert result.summary["outcome"] == "stalled"
