@@ -130,6 +130,12 @@ class Catalog:
 
     def resolve(self, entries: Sequence[str], path: str = "instanceTypes") -> list[InstanceType]:
         """The types of one managed compute environment: `expand`, and all of one architecture [spec 3.3]."""
+        return [instance_type for _, instance_type in self.resolve_each(entries, path)]
+
+    def resolve_each(
+        self, entries: Sequence[str], path: str = "instanceTypes"
+    ) -> list[tuple[int, InstanceType]]:
+        """As `resolve`, each type with the position in `entries` that it stems from."""
         found = self._expand(entries, path)
         architecture = found[0][1].architecture
         for index, other in found:
@@ -140,7 +146,7 @@ class Catalog:
                     path=f"{path}.{index}",
                     hint="split the list over two compute environments",
                 )
-        return [instance_type for _, instance_type in found]
+        return found
 
     def expand(self, entries: Sequence[str], path: str = "instanceTypes") -> list[InstanceType]:
         """The types that a list of types, families and bundles stands for, each once, in list order.

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from batchsim.workload import Edges, Workload
 
 
+_US_PER_MINUTE: Final = 60 * US_PER_S
 MOST_FREE_START_FAILURES: Final = 0.8
 """Of ten million jobs at this rate one fails 100 times in a row in two runs of a thousand."""
 
@@ -126,16 +127,20 @@ def _managed(environment: ComputeEnvironment, types: MachineTypes, path: str) ->
     resources = environment.computeResources
     assert resources is not None
     name = environment.computeEnvironmentName
-    found = types.catalog.resolve(resources.instanceTypes, f"{path}.computeResources.instanceTypes")
+    found = types.catalog.resolve_each(resources.instanceTypes, f"{path}.computeResources.instanceTypes")
     return EnvironmentPlan(
         name,
-        tuple(types.from_catalog(each.name, platform=environment.platform) for each in found),
+        tuple(types.from_catalog(each.name, platform=environment.platform) for _, each in found),
         managed=True,
         enabled=environment.state == "ENABLED",
         min_vcpus=types.vcpu_parts * resources.minvCpus,
         max_vcpus=types.vcpu_parts * resources.maxvCpus,
         desired_vcpus=types.vcpu_parts * (resources.desiredvCpus or 0),
         gangs=resources.type == "EC2",
+        strategy=resources.allocationStrategy,
+        entries=tuple(entry for entry, _ in found),
+        overshoots=resources.allocationStrategy != "BEST_FIT",
+        scale_down_delay_us=resources.scalingPolicy.minScaleDownDelayMinutes * _US_PER_MINUTE,
     )
 
 

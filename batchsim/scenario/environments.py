@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from .metadata import Access, Identity, MachineImage, Network, SpotSettings, Unbuilt, Updates
+from .metadata import Access, Identity, MachineImage, Network, SpotSettings, Updates
 from .values import (
     InstanceTypeName,
     Many,
@@ -50,11 +50,32 @@ class Machine(Model):
         return self
 
 
+_SHORTEST_DELAY_MINUTES = 20
+
+
+class ScalingPolicy(Model):
+    """How long an instance that has run jobs is kept when it is idle."""
+
+    minScaleDownDelayMinutes: Annotated[int, Field(ge=0, le=10_080), integral] = Field(
+        0, description="20 to 10080, from the end of its last job; 0: assumptions.idleScaleIn, as for others."
+    )
+
+    @model_validator(mode="after")
+    def _not_too_short(self) -> Self:
+        if 0 < self.minScaleDownDelayMinutes < _SHORTEST_DELAY_MINUTES:
+            raise MismatchError(
+                f"{_SHORTEST_DELAY_MINUTES} or more, or 0 for no delay", place=("minScaleDownDelayMinutes",)
+            )
+        return self
+
+
 class ComputeResources(Model):
     """What AWS Batch may launch for a managed environment."""
 
     type: Literal["EC2"]
-    allocationStrategy: Literal["BEST_FIT_PROGRESSIVE"] = "BEST_FIT_PROGRESSIVE"
+    allocationStrategy: Literal["BEST_FIT", "BEST_FIT_PROGRESSIVE", "BEST_FIT_PROGRESSIVE_ORDERED"] = Field(
+        "BEST_FIT", description="Which instance types are launched; absent: BEST_FIT, as in AWS's API."
+    )
     minvCpus: Annotated[int, Field(ge=0, le=100_000_000), integral] = 0
     maxvCpus: Annotated[int, Field(ge=0, le=100_000_000), integral]
     desiredvCpus: Annotated[int, Field(ge=0, le=100_000_000), integral] | None = Field(
@@ -73,7 +94,7 @@ class ComputeResources(Model):
     spotIamFleetRole: SpotSettings = None
     bidPercentage: SpotSettings = None
     tags: Identity = None
-    scalingPolicy: Unbuilt = None
+    scalingPolicy: ScalingPolicy = ScalingPolicy()
 
     @model_validator(mode="after")
     def _vcpus_in_order(self) -> Self:
@@ -153,6 +174,12 @@ class ComputeEnvironment(Model):
                 "an allocationStrategy in an EKS environment",
                 place=("computeResources", "allocationStrategy"),
                 missing=True,
+            )
+        if self.computeResources and self.computeResources.allocationStrategy == "BEST_FIT":
+            raise MismatchError(
+                message="an EKS environment cannot use BEST_FIT",
+                hint="use BEST_FIT_PROGRESSIVE",
+                place=("computeResources", "allocationStrategy"),
             )
         return self
 

@@ -11,8 +11,6 @@ UNBUILT: dict[str, str] = {}
 """By place, the feature; empty while everything that the models know is honoured."""
 
 FOREIGN_VALUES = {
-    "BEST_FIT",
-    "BEST_FIT_PROGRESSIVE_ORDERED",
     "ECS_FARGATE",
     "ECS_MANAGED_INSTANCES",
     "FARGATE",

@@ -253,6 +253,10 @@ BROKEN = [
         "computeEnvironments.pods.computeResources.allocationStrategy=",
         "expected an allocationStrategy in an EKS environment",
     ),
+    (
+        "computeEnvironments.pods.computeResources.allocationStrategy=BEST_FIT",
+        "allocationStrategy: an EKS environment cannot use BEST_FIT; use BEST_FIT_PROGRESSIVE",
+    ),
     ("computeEnvironments.pods.containerOrchestrationType=ECS", "eksConfiguration does not belong to ECS"),
     ("computeEnvironments.lab.containerOrchestrationType=EKS", "type: an EKS environment is MANAGED"),
     (pod("containers", 11), "containers: expected at most 10 entries, found a list of 11"),

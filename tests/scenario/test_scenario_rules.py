@@ -46,7 +46,7 @@ BROKEN = [
     (f"{ENV}.cloud.computeResources=", "expected computeResources in a MANAGED environment, found nothing"),
     (f"{ENV}.cloud.instances=[{{instanceType: c5}}]", "instances does not belong to MANAGED environments"),
     (
-        f"{ENV}.lab.computeResources={{type: EC2, maxvCpus: 1}}",
+        f"{ENV}.lab.computeResources={{type: EC2, allocationStrategy: BEST_FIT_PROGRESSIVE, maxvCpus: 1}}",
         "computeResources does not belong to UNMANAGED",
     ),
     (
@@ -55,7 +55,10 @@ BROKEN = [
     ),
     (f"{CLOUD}.type=FARGATE", "FARGATE is not modelled by this version of batchsim"),
     (f"{CLOUD}.type=ec2", "expected 'EC2', found 'ec2'; did you mean EC2?"),
-    (f"{CLOUD}.allocationStrategy=BEST_FIT", "BEST_FIT is not modelled by this version of batchsim"),
+    (
+        f"{CLOUD}.allocationStrategy=BEST",
+        "allocationStrategy: expected 'BEST_FIT', 'BEST_FIT_PROGRESSIVE' or 'BEST_FIT_PROGRESSIVE_ORDERED'",
+    ),
     (f"{CLOUD}.minvCpus=513", "minvCpus: expected at most maxvCpus = 512, found 513"),
     (f"{CLOUD}.minvCpus=-1", "minvCpus: expected a value of at least 0, found -1"),
     (f"{CLOUD}.minvCpus=1.5", "minvCpus: expected a whole number, found 1.5"),
@@ -68,8 +71,8 @@ BROKEN = [
     (f"{CLOUD}.instanceTypes=[]", "instanceTypes: expected at least 1 entries"),
     (f"{CLOUD}.instanceTypes=[C6I]", "instanceTypes.0: expected an instance type, a family or a bundle"),
     (
-        f"{CLOUD}.scalingPolicy.minScaleDownDelayMinutes=20",
-        "this is not modelled by this version of batchsim",
+        f"{CLOUD}.scalingPolicy.minScaleDownDelayMinutes=19",
+        "minScaleDownDelayMinutes: expected 20 or more, or 0 for no delay, found 19",
     ),
     (f"{LAB}.1.memory=3MiB", "memory: expected 4 MiB to 95.37 TiB, found '3MiB'"),
     (f"{LAB}.1.memory=", "this machine is not described: expected instanceType, or vcpus and memory"),

@@ -197,9 +197,6 @@ NOT_MODELLED = {
     "Spot": "computeEnvironments.genomics.computeResources.type=SPOT",
     "Fargate": "computeEnvironments.genomics.computeResources.type=FARGATE",
     "managed instances": "computeEnvironments.genomics.computeResources.type=ECS_MANAGED_INSTANCES",
-    "allocation strategies": "computeEnvironments.genomics.computeResources.allocationStrategy=BEST_FIT",
-    "minScaleDownDelayMinutes": "computeEnvironments.genomics.computeResources.scalingPolicy="
-    "{minScaleDownDelayMinutes: 20}",
 }
 
 

@@ -9,7 +9,12 @@ if TYPE_CHECKING:
 
 
 def managed(name: str, max_vcpus: int, *types: str, state: str = "ENABLED") -> dict[str, Any]:
-    resources = {"type": "EC2", "maxvCpus": max_vcpus, "instanceTypes": list(types)}
+    resources = {
+        "type": "EC2",
+        "allocationStrategy": "BEST_FIT_PROGRESSIVE",
+        "maxvCpus": max_vcpus,
+        "instanceTypes": list(types),
+    }
     return {
         "computeEnvironmentName": name,
         "type": "MANAGED",
