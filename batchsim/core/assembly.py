@@ -58,6 +58,8 @@ def assemble(plan: Plan, instances: list[Instance], new_instance: Callable[[int,
     claims = None
     if has_gangs or ends or plan.asks or any(shares) or any(need.gpus for need in plan.needs):
         claims = Claims(plan, columns.queue, shares, ends)
+    if claims is not None and plan.asks:
+        capacity.consumables = claims.consumables
     gangs = Gangs(plan, fleets, instances) if has_gangs else None
     attempts = Attempts(plan, columns, fleets, instances, claims=claims, gangs=gangs)
     dispatch = Dispatch(

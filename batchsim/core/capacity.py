@@ -37,6 +37,7 @@ from batchsim.core.waits import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from batchsim.core.consumables import Consumables
     from batchsim.core.ordering import Order
     from batchsim.core.plan import Plan
     from batchsim.core.waits import Reason
@@ -45,7 +46,10 @@ _HOPELESS = {None: NOTHING, RESOURCE_REQUIREMENT: TOO_LARGE, MAX_RESOURCE: OVER_
 
 
 class Capacity:
-    """The scalers of all managed environments; `scalers[e]` is None for an unmanaged one."""
+    """The scalers of all managed environments; `scalers[e]` is None for an unmanaged one.
+
+    consumables   what jobs lock beside room; None where none of them asks for any
+    """
 
     __slots__ = (
         "_begun",
@@ -59,6 +63,7 @@ class Capacity:
         "_plan",
         "_reasons",
         "_reservable",
+        "consumables",
         "scalers",
     )
 
@@ -81,6 +86,7 @@ class Capacity:
         ]
         self._managed = [(index, scaler) for index, scaler in enumerate(self.scalers) if scaler is not None]
         # minvCpus and desiredvCpus are there from the beginning.
+        self.consumables: Consumables | None = None
         self._begun = False
         self._grow_due = 0 if self._managed else NEVER
 
@@ -190,15 +196,15 @@ class Capacity:
         """What waits, as [queue, need, jobs]: first the head of each queue, then all the others.
 
         The heads come first because nobody behind a head can start before it: capacity for the others
-        alone would come and go for ever. For the same reason a queue whose head can never start has no
-        demand. What a fair-share reservation keeps from a queue is not demanded either.
+        alone would come and go for ever. For the same reason a queue has no demand whose head can never start,
+        or lacks a consumable resource. What a fair-share reservation keeps from it is not demanded either.
         """
         heads: list[list[int]] = []
         others: list[list[int]] = []
         for queue in queues:
             order = orders[queue]
             head = order.blocking_need()
-            if head == NOBODY or (head != ANYBODY and self._never_starts(queue, head)):
+            if head == NOBODY or (head != ANYBODY and (self._never_starts(queue, head) or self._lacks(head))):
                 continue
             left = self._left_by_reservation(now, queue, order)
             if head != ANYBODY:
@@ -207,7 +213,7 @@ class Capacity:
                     continue
                 heads.append([queue, head, 1])
             for need, waiting in order.waiting.items():
-                jobs = waiting - (need == head)
+                jobs = 0 if self._lacks(need) else waiting - (need == head)
                 vcpus = self._plan.needs[need].vcpus
                 if jobs * vcpus > left:
                     jobs = left // vcpus
@@ -215,6 +221,10 @@ class Capacity:
                     left -= jobs * vcpus
                     others.append([queue, need, jobs])
         return heads + others
+
+    def _lacks(self, need: int) -> bool:
+        """Whether a consumable resource is missing, so that no capacity would help."""
+        return self.consumables is not None and self.consumables.missing(self._plan.asks[need]) >= 0
 
     def _left_by_reservation(self, now: int, queue: int, order: Order) -> int:
         total = self._reservable[queue]

@@ -56,9 +56,15 @@ _SHORTEST_DELAY_MINUTES = 20
 class ScalingPolicy(Model):
     """How long an instance that has run jobs is kept when it is idle."""
 
-    minScaleDownDelayMinutes: Annotated[int, Field(ge=0, le=10_080), integral] = Field(
-        0, description="20 to 10080, from the end of its last job; 0: assumptions.idleScaleIn, as for others."
-    )
+    minScaleDownDelayMinutes: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=10_080,
+            description="20 to 10080, from the end of its last job; 0: assumptions.idleScaleIn, as others.",
+        ),
+        integral,
+    ] = 0
 
     @model_validator(mode="after")
     def _not_too_short(self) -> Self:

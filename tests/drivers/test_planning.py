@@ -16,7 +16,11 @@ computeEnvironments:
   - {computeEnvironmentName: lab, type: UNMANAGED, unmanagedvCpus: 12, instances: [{vcpus: 8, memory: 32GiB}]}
   - computeEnvironmentName: cloud
     type: MANAGED
-    computeResources: {type: EC2, allocationStrategy: BEST_FIT_PROGRESSIVE, maxvCpus: 64, instanceTypes: [m5.large, c5.xlarge]}
+    computeResources:
+      type: EC2
+      allocationStrategy: BEST_FIT_PROGRESSIVE
+      maxvCpus: 64
+      instanceTypes: [m5.large, c5.xlarge]
 schedulingPolicies:
   - name: fair
     fairsharePolicy:

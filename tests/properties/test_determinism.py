@@ -19,7 +19,12 @@ name: night
 computeEnvironments:
   - computeEnvironmentName: od
     type: MANAGED
-    computeResources: {type: EC2, allocationStrategy: BEST_FIT_PROGRESSIVE, minvCpus: 4, maxvCpus: 64, instanceTypes: [c6i, m6i, r6i]}
+    computeResources:
+      type: EC2
+      allocationStrategy: BEST_FIT_PROGRESSIVE
+      minvCpus: 4
+      maxvCpus: 64
+      instanceTypes: [c6i, m6i, r6i]
   - {computeEnvironmentName: own, type: UNMANAGED, instances: [{vcpus: 8, memory: 32GiB, count: 2}]}
 jobQueues:
   - jobQueueName: high
