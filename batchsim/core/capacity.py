@@ -196,15 +196,15 @@ class Capacity:
         """What waits, as [queue, need, jobs]: first the head of each queue, then all the others.
 
         The heads come first because nobody behind a head can start before it: capacity for the others
-        alone would come and go for ever. For the same reason a queue has no demand whose head can never start,
-        or lacks a consumable resource. What a fair-share reservation keeps from it is not demanded either.
+        alone would come and go for ever. For the same reason a queue whose head no capacity would help now has
+        no demand. What a fair-share reservation keeps from a queue is not demanded either.
         """
         heads: list[list[int]] = []
         others: list[list[int]] = []
         for queue in queues:
             order = orders[queue]
             head = order.blocking_need()
-            if head == NOBODY or (head != ANYBODY and (self._never_starts(queue, head) or self._lacks(head))):
+            if head == NOBODY or (head != ANYBODY and self._no_capacity_helps(queue, head)):
                 continue
             left = self._left_by_reservation(now, queue, order)
             if head != ANYBODY:
@@ -221,6 +221,15 @@ class Capacity:
                     left -= jobs * vcpus
                     others.append([queue, need, jobs])
         return heads + others
+
+    def _no_capacity_helps(self, queue: int, need: int) -> bool:
+        """Whether a job could not start now, or in a while, even if capacity were launched for it."""
+        if self._never_starts(queue, need) or self._lacks(need):
+            return True
+        if not self._plan.gangs or self._plan.gangs[need] is None:
+            return False
+        scalers = [self.scalers[index] for index in self._plan.queues[queue].environments]
+        return not any(scaler is not None and scaler.can_gather(need) for scaler in scalers)
 
     def _lacks(self, need: int) -> bool:
         """Whether a consumable resource is missing, so that no capacity would help."""

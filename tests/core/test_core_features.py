@@ -354,3 +354,24 @@ def test_spec_37_a_501st_active_share_is_refused():
         core.core.job_submitted(0, job)
     assert core.decide(0)[0].startswith("Fail(job=500, status_reason='SubmitJob was refused")
     assert core.state[500] == FAILED
+
+
+def test_nothing_is_launched_behind_a_gang_for_which_there_is_no_room():
+    """It would idle, be given back, and be launched again."""
+    plan = gang(16, nodes=4).plan()
+    plan = replace(
+        plan,
+        needs=[plan.needs[0], Need(4, 4, 0)],
+        gangs=(plan.gangs[0], Gang((1, 1))),
+        classes=[plan.classes[0], replace(plan.classes[0], need=1)],
+        class_of=[1, 0, 1],
+    )
+    core = Checked(plan)
+    core.tell("job_submitted", 0, 0)
+    assert len(core.decide(0)) == 2
+    for instance in (0, 1):
+        core.tell("instance_ready", 0, instance)
+    assert core.decide(0) == ["StartNodes(job=0, instances=(0, 1))"]
+    for job in (1, 2):
+        core.tell("job_submitted", 1, job)
+    assert core.decide(1) == []
