@@ -196,8 +196,8 @@ class Capacity:
         """What waits, as [queue, need, jobs]: first the head of each queue, then all the others.
 
         The heads come first because nobody behind a head can start before it: capacity for the others
-        alone would come and go for ever. For the same reason a queue whose head no capacity would help now has
-        no demand. What a fair-share reservation keeps from a queue is not demanded either.
+        alone would come and go for ever. For the same reason a queue whose head no capacity would help now
+        has no demand. What a fair-share reservation keeps from a queue is not demanded either.
         """
         heads: list[list[int]] = []
         others: list[list[int]] = []
