@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 ESSENTIAL_CONTAINER_EXITED = "Essential container in task exited"
 TIMED_OUT = "Job attempt duration exceeded timeout"
 DEPENDENT_JOB_FAILED = "Dependent Job failed"
+ARRAY_CHILD_FAILED = "Array Child Job failed"
 
 HOST_RULES = {
     "attempts": 5,
@@ -67,6 +68,14 @@ def each_job(result: Result, column: str) -> dict[str, Any]:
     return {job: None if pd.isna(value) else value for job, value in values}
 
 
+def each_array(result: Result, *columns: str) -> dict[str, tuple[Any, ...]]:
+    """Columns of the arrays frame by array job."""
+    frame = result.arrays
+    assert frame is not None
+    values = zip(*(frame[name] for name in columns), strict=True)
+    return dict(zip(frame["job"], values, strict=True))
+
+
 def each_attempt(result: Result, column: str, job: str | None = None) -> list[Any]:
     """A column of the attempts frame, of one job or of all; None where a value is missing.
 
@@ -78,11 +87,13 @@ def each_attempt(result: Result, column: str, job: str | None = None) -> list[An
 
 
 __all__ = [
+    "ARRAY_CHILD_FAILED",
     "DEPENDENT_JOB_FAILED",
     "ESSENTIAL_CONTAINER_EXITED",
     "HOST_RULES",
     "TIMED_OUT",
     "definition",
+    "each_array",
     "each_attempt",
     "each_job",
     "lab",

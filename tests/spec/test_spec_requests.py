@@ -25,6 +25,7 @@ def test_spec_12_a_running_job_is_not_cancelled(run):
     result = run(scenario(submit("a", "60s"), {"at": "10s", "cancel": "a", "reason": "too late"}))
     assert each_job(result, "state") == {"a-0": "SUCCEEDED"}
     assert each_job(result, "end_s") == {"a-0": 60}
+    assert each_job(result, "is_cancelled") == {"a-0": False}
     assert each_job(result, "status_reason") == {"a-0": ESSENTIAL_CONTAINER_EXITED}
 
 
@@ -46,6 +47,7 @@ def test_spec_13_a_runnable_job_is_cancelled_at_once_and_never_retried(run):
     assert each_job(result, "end_s") == {"a-0": 60, "b-0": 30, "c-0": 120}
     assert each_job(result, "start_s") == {"a-0": 0, "b-0": None, "c-0": 60}
     assert each_job(result, "attempts") == {"a-0": 1, "b-0": 0, "c-0": 1}
+    assert each_job(result, "is_cancelled") == {"a-0": False, "b-0": True, "c-0": False}
     assert each_job(result, "status_reason")["b-0"] == "not needed"
 
 
@@ -64,6 +66,7 @@ def test_a_pending_job_that_was_cancelled_fails_when_its_dependencies_have_compl
     result = run(scenario(first, second, {"at": "10s", "cancel": "b-0", "reason": "not needed"}))
     assert each_job(result, "state") == {"a-0": "SUCCEEDED", "b-0": "FAILED"}
     assert each_job(result, "end_s") == {"a-0": 60, "b-0": 60}
+    assert each_job(result, "is_cancelled") == {"a-0": False, "b-0": True}
     assert each_job(result, "status_reason")["b-0"] == "not needed"
 
 
@@ -75,4 +78,5 @@ def test_a_running_job_that_is_terminated_ends_and_is_not_retried(run):
     assert each_job(result, "end_s") == {"a-0": 40}
     assert each_job(result, "attempts") == {"a-0": 1}
     assert each_job(result, "exit_code") == {"a-0": 137}
+    assert each_job(result, "is_terminated") == {"a-0": True}
     assert each_job(result, "status_reason") == {"a-0": "too dear"}
