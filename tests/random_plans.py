@@ -71,7 +71,8 @@ def plans(draw: st.DrawFn, features: frozenset[str]) -> Plan:
     node_need = len(wants)  # an extra need, which is that of each node of a multi-node job
     classes = draw(st.lists(_classes(queues, len(wants), features), min_size=1, max_size=4))
     class_of = draw(st.lists(st.integers(0, len(classes) - 1), min_size=1, max_size=8))
-    policy = _policy(draw, features)
+    beyond_easy = consumables or any(each.gang for each in wants)
+    policy = _policy(draw, features - {"easy"} if beyond_easy else features)
     return Plan(
         types=TYPES,
         environments=places,

@@ -86,7 +86,12 @@ STRATEGIES: Final[dict[str, Callable[[Types, EnvironmentPlan, Need], Tiers]]] = 
 
 
 def _fitting(types: Types, environment: EnvironmentPlan, need: Need) -> list[int]:
-    return [index for index in environment.types if types[index].holds(need)]
+    return [
+        index
+        for index in environment.types
+        if types[index].holds(need)
+        and (environment.overshoots or types[index].vcpus <= environment.max_vcpus)
+    ]
 
 
 def _in_list(environment: EnvironmentPlan) -> dict[int, int]:

@@ -9,6 +9,7 @@ from batchsim.core.attempts import Attempts
 from batchsim.core.capacity import Capacity
 from batchsim.core.claims import Claims
 from batchsim.core.columns import Columns
+from batchsim.core.consumables import Consumables
 from batchsim.core.dispatch import Dispatch
 from batchsim.core.expected import ExpectedEnds
 from batchsim.core.fleet import Fleet, Instance
@@ -16,6 +17,7 @@ from batchsim.core.gangs import Gangs
 from batchsim.core.needs import Needs
 from batchsim.core.queues import AnyFleet, orders_of, places_of, shares_of
 from batchsim.core.tasks import TaskFleet
+from batchsim.errors import ContractError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,18 +50,19 @@ def assemble(plan: Plan, instances: list[Instance], new_instance: Callable[[int,
         )
         for index, environment in enumerate(plan.environments)
     ]
-    capacity = Capacity(plan, fleets, new_instance)
+    consumables = Consumables(plan.consumables)
+    capacity = Capacity(plan, fleets, new_instance, consumables)
     ends = None
     if plan.policy.backfill == "easy":
+        if has_gangs or plan.asks:
+            raise ContractError("EASY backfilling reserves room on one instance, and nothing else")
         ends = ExpectedEnds(needs, plan.estimate_us, instances, len(plan.environments))
     places = places_of(plan, fleets, capacity.scalers)
     orders = orders_of(plan, columns, places, ends)
     shares = shares_of(orders)
     claims = None
     if has_gangs or ends or plan.asks or any(shares) or any(need.gpus for need in plan.needs):
-        claims = Claims(plan, columns.queue, shares, ends)
-    if claims is not None and plan.asks:
-        capacity.consumables = claims.consumables
+        claims = Claims(plan, columns.queue, consumables, shares, ends)
     gangs = Gangs(plan, fleets, instances) if has_gangs else None
     attempts = Attempts(plan, columns, fleets, instances, claims=claims, gangs=gangs)
     dispatch = Dispatch(

@@ -147,7 +147,9 @@ class Attempts:
 
     def limit_due_us(self) -> int:
         """When the next time limit is reached; NEVER if none runs."""
-        limits = self.limits
-        while limits and self._columns.attempt[limits[0][1]] != limits[0][2]:
-            heappop(limits)  # of an attempt that was followed by another
+        limits, columns = self.limits, self._columns
+        while limits and (
+            columns.state[limits[0][1]] != RUNNING or columns.attempt[limits[0][1]] != limits[0][2]
+        ):
+            heappop(limits)  # of an attempt that is over
         return limits[0][0] if limits else NEVER

@@ -19,7 +19,7 @@ from batchsim.core.feasibility import DISABLED, MAX_RESOURCE, RESOURCE_REQUIREME
 from batchsim.core.fleet import GONE, Fleet, Instance
 from batchsim.core.grid import NEVER, next_multiple
 from batchsim.core.ordering import ANYBODY, NOBODY
-from batchsim.core.queues import AnyFleet, reservable_vcpus
+from batchsim.core.queues import AnyFleet, held_vcpus, reservable_vcpus
 from batchsim.core.scaling import Scaler
 from batchsim.core.waits import (
     ALL_DISABLED,
@@ -46,15 +46,14 @@ _HOPELESS = {None: NOTHING, RESOURCE_REQUIREMENT: TOO_LARGE, MAX_RESOURCE: OVER_
 
 
 class Capacity:
-    """The scalers of all managed environments; `scalers[e]` is None for an unmanaged one.
-
-    consumables   what jobs lock beside room; None where none of them asks for any
-    """
+    """The scalers of all managed environments; `scalers[e]` is None for an unmanaged one."""
 
     __slots__ = (
         "_begun",
+        "_consumables",
         "_fleets",
         "_grow_due",
+        "_held_vcpus",
         "_hopeless",
         "_interval",
         "_managed",
@@ -63,14 +62,19 @@ class Capacity:
         "_plan",
         "_reasons",
         "_reservable",
-        "consumables",
         "scalers",
     )
 
     def __init__(
-        self, plan: Plan, fleets: Sequence[AnyFleet], new_instance: Callable[[int, int], Instance]
+        self,
+        plan: Plan,
+        fleets: Sequence[AnyFleet],
+        new_instance: Callable[[int, int], Instance],
+        consumables: Consumables,
     ) -> None:
         self._plan = plan
+        self._consumables = consumables
+        self._held_vcpus = [held_vcpus(plan, need) for need in range(len(plan.needs))]
         self._fleets = fleets
         self._new_instance = new_instance
         self._interval = plan.policy.scaling_interval_us
@@ -86,7 +90,6 @@ class Capacity:
         ]
         self._managed = [(index, scaler) for index, scaler in enumerate(self.scalers) if scaler is not None]
         # minvCpus and desiredvCpus are there from the beginning.
-        self.consumables: Consumables | None = None
         self._begun = False
         self._grow_due = 0 if self._managed else NEVER
 
@@ -119,7 +122,7 @@ class Capacity:
         """
         commands: list[Command] = []
         if self._plan.gangs:
-            self._keep_for_gangs(queues, orders)
+            self._keep_for_gangs(now, queues, orders)
         for index, scaler in self._managed:
             for instance in scaler.scale_in(now):
                 self._fleets[index].remove(instance)
@@ -154,6 +157,8 @@ class Capacity:
                 else max(environment.min_vcpus, environment.desired_vcpus)
             )
             self._launch(index, scaler.keep_minimum(now, wanted), commands)
+            if scaler.provisioned < wanted:
+                self._try_again(now, scaler)
         self._begun = True
 
     def _reason(self, now: int, queue: int, need: int) -> Reason:
@@ -161,17 +166,11 @@ class Capacity:
         if hopeless:
             return hopeless, need
         gang = self._plan.gangs[need] if self._plan.gangs else None
-        suited = [
-            scaler
-            for index in self._plan.queues[queue].environments
-            if (scaler := self.scalers[index]) is not None
-            and self._plan.environments[index].enabled
-            and (scaler.suits(need) if gang is None else scaler.gang_types(need))
-        ]
+        suited = self._serving(queue, need)
         if any(scaler.launching(need) for scaler in suited):
             return LAUNCHING, -1
         if gang is not None:
-            return GATHERING, -1
+            return (NO_CAPACITY if suited and suited[0].gang_cools(now, need) else GATHERING), -1
         if any(scaler.can_grow(now, need) for scaler in suited):
             return DECISION, -1
         if suited and all(scaler.all_cooling(now, need) for scaler in suited):
@@ -181,40 +180,48 @@ class Capacity:
         )
         return (AT_MAX if counted else BUSY), -1
 
-    def _keep_for_gangs(self, queues: Sequence[int], orders: Sequence[Order]) -> None:
+    def _keep_for_gangs(self, now: int, queues: Sequence[int], orders: Sequence[Order]) -> None:
+        """Multi-node jobs that are next, and lack nothing but instances that boot."""
         for _, scaler in self._managed:
             scaler.kept.clear()
         for queue in queues:
-            head = orders[queue].blocking_need()
-            if head >= 0 and self._plan.gangs[head] is not None:
-                for index in self._plan.queues[queue].environments:
-                    here = self.scalers[index]
-                    if here is not None:
-                        here.keep_for(head)
+            order = orders[queue]
+            head = order.blocking_need()
+            left = self._left_by_reservation(now, queue, order)
+            for need in order.waiting if head == ANYBODY else (head,):
+                if need < 0 or self._plan.gangs[need] is None or not self._possible(need, 1):
+                    continue
+                if self._held_vcpus[need] <= left:
+                    for scaler in self._serving(queue, need):
+                        scaler.keep_for(need)
 
     def _demand(self, now: int, queues: Sequence[int], orders: Sequence[Order]) -> list[list[int]]:
         """What waits, as [queue, need, jobs]: first the head of each queue, then all the others.
 
         The heads come first because nobody behind a head can start before it: capacity for the others
-        alone would come and go for ever. For the same reason a queue whose head no capacity would help now
-        has no demand. What a fair-share reservation keeps from a queue is not demanded either.
+        alone would come and go for ever. For the same reason a queue has no demand if its head can never
+        start or lacks something beside room, and nobody but the head has if that cannot be met now. What a
+        fair-share reservation keeps from a queue is not demanded either, and nothing for more jobs than can
+        have the consumable resources that they ask for.
         """
         heads: list[list[int]] = []
         others: list[list[int]] = []
         for queue in queues:
             order = orders[queue]
             head = order.blocking_need()
-            if head == NOBODY or (head != ANYBODY and self._no_capacity_helps(queue, head)):
+            if head == NOBODY or (head != ANYBODY and self._never_starts(queue, head)):
                 continue
             left = self._left_by_reservation(now, queue, order)
             if head != ANYBODY:
-                left -= self._plan.needs[head].vcpus
-                if left < 0:
+                left -= self._held_vcpus[head]
+                if left < 0 or not self._possible(head, 1):
                     continue
                 heads.append([queue, head, 1])
+                if not self._can_be_met(now, queue, head):
+                    continue
             for need, waiting in order.waiting.items():
-                jobs = 0 if self._lacks(need) else waiting - (need == head)
-                vcpus = self._plan.needs[need].vcpus
+                jobs = self._possible(need, waiting - (need == head))
+                vcpus = self._held_vcpus[need]
                 if jobs * vcpus > left:
                     jobs = left // vcpus
                 if jobs:
@@ -222,18 +229,29 @@ class Capacity:
                     others.append([queue, need, jobs])
         return heads + others
 
-    def _no_capacity_helps(self, queue: int, need: int) -> bool:
-        """Whether a job could not start now, or in a while, even if capacity were launched for it."""
-        if self._never_starts(queue, need) or self._lacks(need):
-            return True
-        if not self._plan.gangs or self._plan.gangs[need] is None:
-            return False
-        scalers = [self.scalers[index] for index in self._plan.queues[queue].environments]
-        return not any(scaler is not None and scaler.can_gather(need) for scaler in scalers)
+    def _possible(self, need: int, jobs: int) -> int:
+        """For how many of so many jobs of `need` there are consumable resources."""
+        asks = self._plan.asks[need] if self._plan.asks else ()
+        return min(jobs, self._consumables.possible(asks)) if asks else jobs
 
-    def _lacks(self, need: int) -> bool:
-        """Whether a consumable resource is missing, so that no capacity would help."""
-        return self.consumables is not None and self.consumables.missing(self._plan.asks[need]) >= 0
+    def _can_be_met(self, now: int, queue: int, need: int) -> bool:
+        """Whether something is launching for the head of a queue, or may be now."""
+        gang = self._plan.gangs[need] if self._plan.gangs else None
+        return any(
+            scaler.may_gather(now, need)
+            if gang is not None
+            else scaler.launching(need) or scaler.can_grow(now, need)
+            for scaler in self._serving(queue, need)
+        )
+
+    def _serving(self, queue: int, need: int) -> list[Scaler]:
+        """The managed environments of a queue in which jobs of `need` can run, in order."""
+        gang = self._plan.gangs[need] if self._plan.gangs else None
+        return [
+            scaler
+            for index in self._plan.queues[queue].environments
+            if (scaler := self.scalers[index]) is not None and scaler.serves(need, gang)
+        ]
 
     def _left_by_reservation(self, now: int, queue: int, order: Order) -> int:
         total = self._reservable[queue]
@@ -255,24 +273,38 @@ class Capacity:
         for _, scaler in self._managed:
             scaler.begin()
         for position in range(self._most_environments):
-            unmet: dict[int, list[list[int]]] = {}
+            wanted: dict[int, list[list[int]]] = {}
             for entry in demand:
                 environments = self._plan.queues[entry[0]].environments
-                if not entry[2] or position >= len(environments):
-                    continue
-                here = self.scalers[environments[position]]
-                if here is None:
-                    continue
-                if self._plan.gangs and self._plan.gangs[entry[1]] is not None:
-                    launches, entry[2] = here.gather(now, entry[1], entry[2])
-                    self._launch(environments[position], launches, commands)
-                    self._try_again(now, here)
-                    continue
-                entry[2] = here.absorb(entry[1], entry[2])
+                if entry[2] and position < len(environments):
+                    wanted.setdefault(environments[position], []).append(entry)
+            for index in sorted(wanted):
+                self._meet(now, index, wanted[index], commands)
+
+    def _meet(self, now: int, index: int, wanted: list[list[int]], commands: list[Command]) -> None:
+        """Launch in one environment for what waits, in order; what it cannot meet remains in the entries."""
+        scaler = self.scalers[index]
+        if scaler is None:
+            return
+        unmet: list[list[int]] = []
+        for entry in wanted:
+            _, need, jobs = entry
+            gang = self._plan.gangs[need] if self._plan.gangs else None
+            if not scaler.serves(need, gang):
+                continue
+            if gang is None:
+                entry[2] = scaler.absorb(need, jobs)
                 if entry[2]:
-                    unmet.setdefault(environments[position], []).append(entry)
-            for index in sorted(unmet):
-                self._grow(now, index, unmet[index], commands)
+                    unmet.append(entry)
+                continue
+            self._grow(now, index, unmet, commands)  # those before it have first claim on what is left
+            unmet = []
+            launches, entry[2] = scaler.gather(now, need, jobs)
+            self._launch(index, launches, commands)
+            if scaler.gang_cools(now, need):
+                entry[2] = 0  # it waits here all the same [spec 1.11]
+        self._grow(now, index, unmet, commands)
+        self._try_again(now, scaler)
 
     def _grow(self, now: int, index: int, unmet: list[list[int]], commands: list[Command]) -> None:
         scaler = self.scalers[index]
@@ -281,7 +313,6 @@ class Capacity:
         for entry, left in zip(unmet, remaining, strict=True):
             entry[2] = left
         self._launch(index, launches, commands)
-        self._try_again(now, scaler)
 
     def _try_again(self, now: int, scaler: Scaler) -> None:
         """Types that could not be launched are tried again after a while."""

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from batchsim.core.consumables import Consumables
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from batchsim.core.consumables import Consumables
     from batchsim.core.expected import ExpectedEnds
     from batchsim.core.fairshare import FairShareQueue
     from batchsim.core.fleet import Instance
@@ -33,6 +32,7 @@ class Claims:
         self,
         plan: Plan,
         queue_of: Sequence[int],
+        consumables: Consumables,
         shares: Sequence[FairShareQueue | None],
         ends: ExpectedEnds | None,
     ) -> None:
@@ -42,7 +42,7 @@ class Claims:
         self._gpus = [need.gpus for need in plan.needs]
         self._shares = shares if any(shares) else ()
         self._ends = ends
-        self.consumables = Consumables(plan.consumables)
+        self.consumables = consumables
         self.gpus_of: dict[int, int] = {}
 
     def begin(self, now: int, job: int, need: int, instance: Instance) -> None:

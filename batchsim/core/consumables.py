@@ -46,6 +46,10 @@ class Consumables:
                 return resource
         return -1
 
+    def possible(self, asks: Asks) -> int:
+        """How many jobs that ask for this could lock it now; `asks` must not be empty."""
+        return max(min((self.total[each] - self.in_use[each]) // quantity for each, quantity in asks), 0)
+
     def lock(self, asks: Asks) -> None:
         """An attempt takes what it asks for; it must not be missing."""
         for resource, quantity in asks:
@@ -58,7 +62,7 @@ class Consumables:
             self.in_use[resource] -= quantity
             assert self.in_use[resource] >= 0
             if not self._replenishable[resource]:
-                self.total[resource] -= quantity
+                self.total[resource] = max(self.total[resource] - quantity, 0)
 
     def update(self, resource: int, operation: str, quantity: int) -> None:
         """UpdateConsumableResource: SET, ADD or REMOVE; a total never falls below 0."""

@@ -160,6 +160,12 @@ class Dispatch:
         if self._cycle.rotates and len(commands) > begun:
             self._cycle.rotate()
 
+    def look_at_heads(self, now: int) -> None:
+        """Instances come or go since the last pass: who waits for room may wait for something else now."""
+        for queue, head in enumerate(self.waits.head):
+            if head != NOBODY and self.waits.lacks_room(queue):
+                self.waits.blocked(now, queue, head, self._capacity.why(now, queue, self._need_of[head]))
+
     def withdraw(self, now: int, job: int) -> None:
         """A RUNNABLE job waits no more."""
         fresh = len(self.arrived) + len(self.retried)
@@ -277,6 +283,9 @@ class Dispatch:
             if not order.skip(job):
                 break
         order.end_pass()
+        if order.size and not head_is_known:  # nobody was worth a try
+            job = order.first(-1)
+            self._blocked(now, queue, job, self._missing(now, queue, job) or _NO_PLACE)
 
     def _serve_easy(self, now: int, queue: int, order: EasyQueue, commands: list[Command]) -> None:
         for job, instance in order.placements(now):

@@ -111,15 +111,17 @@ class FairShareQueue:
         index = self._stakes[self._class_of[job]][1]
         return index in self._shares or len(self._shares) < MOST_ACTIVE_SHARES
 
-    def submitted(self, now: int, job: int) -> None:
-        """The job is SUBMITTED: its share is active."""
+    def submitted(self, now: int, job: int) -> bool:
+        """The job is SUBMITTED: its share is active; tells whether it was not before."""
         if self._idle and self._idle[0][0] <= now:
             self._retire(now)
         index = self._stakes[self._class_of[job]][1]
         share = self._shares.get(index)
+        is_new = share is None
         if share is None:
             share = self._activate(index)
         share.live += 1
+        return is_new
 
     def finished(self, now: int, job: int) -> None:
         """The job is SUCCEEDED or FAILED; if no other of its share is live, the share is active for D yet."""

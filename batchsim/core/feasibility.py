@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from batchsim.core.allocation import tiers_of
+
 if TYPE_CHECKING:
     from batchsim.core.plan import EnvironmentPlan, Gang, Need, Plan
 
@@ -60,6 +62,6 @@ def _within_max(plan: Plan, environment: EnvironmentPlan, need: Need, gang: Gang
     if not environment.managed:
         return True
     if gang is None:
-        return need.vcpus <= environment.max_vcpus
+        return need.vcpus <= environment.max_vcpus and bool(tiers_of(plan.types, environment, need))
     smallest = min(plan.types[index].vcpus for index in _types(plan, environment, need, gang))
     return smallest * len(gang.nodes) <= environment.max_vcpus

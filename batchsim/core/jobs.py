@@ -91,7 +91,8 @@ class Jobs:
         if share is None:
             return True
         if share.accepts(now, job):
-            share.submitted(now, job)
+            if share.submitted(now, job) and share.size:
+                self._wants_pass(now)  # less is reserved, and a wildcard's weight is divided anew
             return True
         self._fail(now, job, TOO_MANY_SHARES)
         for failed in self._pass_on(now, job, succeeded=False):

@@ -95,7 +95,7 @@ def _order(plan: Plan, columns: Columns, queue: int, places: Places, ends: Expec
     policy = plan.queues[queue].fair_share
     if policy is not None:
         stakes = [
-            Stake(each.need, each.share, _held_vcpus(plan, each.need), each.priority) for each in plan.classes
+            Stake(each.need, each.share, held_vcpus(plan, each.need), each.priority) for each in plan.classes
         ]
         return FairShareQueue(policy, plan.shares, stakes, plan.class_of, columns.runnable_us)
     if ends is not None:
@@ -103,7 +103,7 @@ def _order(plan: Plan, columns: Columns, queue: int, places: Places, ends: Expec
     return GreedyQueue(columns.need) if plan.policy.backfill == "greedy" else StrictQueue(columns.need)
 
 
-def _held_vcpus(plan: Plan, need: int) -> int:
+def held_vcpus(plan: Plan, need: int) -> int:
     """What a job of that need holds, on all its nodes together."""
     gang = plan.gangs[need] if plan.gangs else None
     if gang is None:

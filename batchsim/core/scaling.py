@@ -15,7 +15,7 @@ from collections import deque
 
 from batchsim.core.allocation import gang_types, pick_size, tiers_of
 from batchsim.core.fleet import READY, Fleet, Instance
-from batchsim.core.plan import EnvironmentPlan, MachineType, Need, Plan
+from batchsim.core.plan import EnvironmentPlan, Gang, MachineType, Need, Plan
 
 
 class Scaler:
@@ -77,6 +77,10 @@ class Scaler:
         """Whether a launch could ever serve `need`: some type holds it, and maxvCpus is not below it."""
         return self._needs[need].vcpus <= self._plan.max_vcpus and bool(self._tiers_for(need))
 
+    def serves(self, need: int, gang: Gang | None) -> bool:
+        """Whether jobs of `need` are ever placed here."""
+        return self._plan.enabled and bool(self.suits(need) if gang is None else self.gang_types(need))
+
     def can_grow(self, now: int, need: int) -> bool:
         """Whether a launch that serves `need` is allowed now."""
         return self.below_max() and self.suits(need) and self._choose(now, need, self._plan.max_vcpus) >= 0
@@ -109,6 +113,15 @@ class Scaler:
             missing = max(self._nodes(need) - self._present(type_index), 0)
             return self._plan.enabled and self._has_room_for(missing, type_index)
         return False
+
+    def gang_cools(self, now: int, need: int) -> bool:
+        """Whether the type on which a multi-node job would run could not be launched lately."""
+        return any(self._cooling.get(each, -1) > now for each in self.gang_types(need)[:1])
+
+    def may_gather(self, now: int, need: int) -> bool:
+        """As `can_gather`, and what is missing may be launched now."""
+        present = self._present(self.gang_types(need)[0])
+        return present >= self._nodes(need) or (self.can_gather(need) and not self.gang_cools(now, need))
 
     def keep_for(self, need: int) -> None:
         """A multi-node job that is next waits for its last instances to boot: do not give back the others."""

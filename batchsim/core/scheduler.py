@@ -231,6 +231,8 @@ class Scheduler:
         jobs, freed = self._attempts.lost(now, instance)
         for each in freed:
             self._freed(now, each)
+        if jobs and self.dispatch.queued:
+            self._want_pass(now)  # what they held beside room on it is there for others
         for job in jobs:
             self._failed(now, job, None, status_reason)
         return jobs
@@ -392,6 +394,7 @@ class Scheduler:
 
     def _scale(self, now: int, commands: list[Command]) -> None:
         """Scaling decisions; a head that waited for an environment which can grow no more may go on."""
+        begun = len(commands)
         while True:
             scaled = self.capacity.decide(now, self.dispatch.queues(), self.orders)
             commands += scaled
@@ -401,6 +404,8 @@ class Scheduler:
                 self._want_pass(now + 1)
                 break
             self._run_pass(now, commands)
+        if len(commands) > begun and self.dispatch.queued:
+            self.dispatch.look_at_heads(now)
 
     def _new_instance(self, environment: int, type_index: int) -> Instance:
         instance = Instance(len(self.instances), environment, type_index, self.plan.types[type_index])

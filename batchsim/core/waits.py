@@ -59,6 +59,9 @@ _VOCABULARY: Final = {
     NO_CAPACITY: INSUFFICIENT_CAPACITY,
 }
 
+# A head that waits for one of these, and then for another, has waited for capacity all the time.
+_MAY_FAIL_AGAIN: Final = {NO_CAPACITY, LAUNCHING, DECISION}
+
 Reason = tuple[int, int]  # one of the above, and its detail or -1
 
 
@@ -68,10 +71,21 @@ class Waits:
     queue, at_us, reason, detail   the log, in order of time: from `at_us` on the head of `queue` waits for
                                    `reason`, until the next entry of that queue
     head, since_us                 for each queue its blocked head, or NOBODY, and since when it has waited
-                                   for what it waits for now
+                                   for what it waits for now; attempts to launch that fail again do not
+                                   begin a new wait
     """
 
-    __slots__ = ("_limits", "_now_for", "at_us", "detail", "head", "queue", "reason", "since_us")
+    __slots__ = (
+        "_limits",
+        "_now_for",
+        "_short_since_us",
+        "at_us",
+        "detail",
+        "head",
+        "queue",
+        "reason",
+        "since_us",
+    )
 
     def __init__(self, queues: Sequence[QueuePlan]) -> None:
         self.queue = array("i")
@@ -80,6 +94,7 @@ class Waits:
         self.detail = array("i")
         self.head = [NOBODY] * len(queues)
         self.since_us = [0] * len(queues)
+        self._short_since_us = [NEVER] * len(queues)  # since when launches for the head fail again and again
         self._now_for: list[Reason] = [(NOTHING, -1)] * len(queues)
         self._limits = [{limit.reason: limit.max_us for limit in queue.time_limits} for queue in queues]
 
@@ -89,8 +104,17 @@ class Waits:
             self._note(now, queue, reason)
         elif self.head[queue] == head:
             return
+        if self.head[queue] != head or reason[0] not in _MAY_FAIL_AGAIN:
+            self._short_since_us[queue] = NEVER
         self.head[queue] = head
         self.since_us[queue] = now
+        if reason[0] == NO_CAPACITY:
+            self._short_since_us[queue] = min(self._short_since_us[queue], now)
+            self.since_us[queue] = self._short_since_us[queue]
+
+    def lacks_room(self, queue: int) -> bool:
+        """Whether it is for want of room that the head waits."""
+        return self._now_for[queue][0] not in {RESERVATION, CONSUMABLE}
 
     def free(self, now: int, queue: int) -> None:
         """A pass left nobody waiting in the queue."""

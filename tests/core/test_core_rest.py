@@ -9,7 +9,9 @@ import pytest
 from batchsim.core.commands import LAUNCH, START
 from batchsim.core.consumables import ConsumablePlan
 from batchsim.core.plan import EnvironmentPlan, Gang, Need, Plan, Policy, QueuePlan
-from batchsim.core.states import RUNNABLE, STARTING
+from batchsim.core.scheduler import Scheduler
+from batchsim.core.states import RUNNABLE
+from batchsim.errors import ContractError
 from tests.harness import Checked, PlanBuilder, machine, managed
 
 ONE = Need(1, 1, 0)
@@ -36,11 +38,10 @@ def licensed(builder: PlanBuilder, total: int, quantity: int, *, replenishable: 
         builder.plan(),
         asks=[((0, quantity),)],
         consumables=[resource],
-        estimate_us=[10] * len(builder.submit_us),
     )
 
 
-@pytest.mark.parametrize("backfill", ["none", "greedy", "easy"])
+@pytest.mark.parametrize("backfill", ["none", "greedy"])
 def test_a_job_that_lacks_a_consumable_resource_for_ever_needs_no_instance_after_instance(backfill):
     builder = PlanBuilder([machine(2)], [managed([0], max_vcpus=4)], policy=Policy(backfill=backfill))
     for _ in range(2):
@@ -85,21 +86,14 @@ def test_a_consumable_resource_that_a_lost_instance_frees_goes_to_the_next_job()
     assert core.decide(5) == ["Start(job=1, instance=1)"]
 
 
-def test_easy_backfilling_gives_a_multi_node_job_instances_of_its_own():
-    builder = PlanBuilder([machine(2)], [managed([0], max_vcpus=4, gangs=True)])
-    builder.job(0, 10, ONE)
-    plan = replace(
-        builder.plan(),
-        policy=Policy(backfill="easy"),
-        needs=[ONE, ONE],
-        gangs=[Gang(nodes=(1, 1)), None],
-        estimate_us=[10],
+def test_easy_backfilling_knows_neither_nodes_nor_consumable_resources():
+    builder = PlanBuilder(
+        [machine(2)], [managed([0], max_vcpus=4, gangs=True)], policy=Policy(backfill="easy")
     )
-    core = Checked(plan)
-    core.tell("job_submitted", 0, 0)
-    assert len(core.decide(0)) == 2
-    for index in range(2):
-        core.tell("instance_ready", 0, index)
-    (command,) = core.decide(0)
-    assert command.startswith("StartNodes(job=0, ")
-    assert core.state[0] == STARTING
+    builder.job(0, 10, ONE)
+    for plan in (
+        replace(builder.plan(), gangs=[Gang(nodes=(0, 0))], estimate_us=[10]),
+        licensed(builder, total=1, quantity=1),
+    ):
+        with pytest.raises(ContractError, match="EASY backfilling"):
+            Scheduler(plan)
