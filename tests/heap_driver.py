@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from batchsim.core import invariants
 from batchsim.core.commands import FAIL, LAUNCH, START, START_NODES, STOP, TERMINATE
+from batchsim.core.grid import NEVER
 from batchsim.core.scheduler import Scheduler
 from batchsim.core.states import FAILED, RUNNABLE, RUNNING, STARTING, SUCCEEDED
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from batchsim.results.recording import Recorder
 
 # What happens at one instant, in this order. Nodes are not the scheduler's business and come first.
-NODE_STARTED, NODE_EXIT, EXIT, READY, STARTED, SUBMIT, REQUEST, WAKE = range(8)
+NODE_STARTED, NODE_EXIT, EXIT, LOST, READY, LAUNCH_FAILED, STARTED, SUBMIT, REQUEST, WAKE = range(10)
 
 
 def heap_simulate(plan: Plan, world: World, recorder: Recorder, horizon_us: int | None = None) -> Scheduler:
@@ -60,7 +61,9 @@ class _Driver:
         self.plan, self.world, self.recorder = plan, world, recorder
         self.heap: list[tuple[int, int, int, int]] = []
         self.things: list[object] = []  # what the entries of the heap are about, where a number does not do
+        self.batch: list[tuple[int, int, int, int]] = []
         self.attempts: dict[int, _Attempt] = {}
+        self.lost: set[int] = set()
         self.image_at: dict[tuple[int, int], int] = {}
 
     def at(self, instant: int, kind: int, index: int, thing: object = None) -> None:
@@ -81,10 +84,11 @@ class _Driver:
             self.at(request.at_us, REQUEST, index)
         while heap and (horizon_us is None or heap[0][0] < horizon_us):
             now = heap[0][0]
-            batch = []  # a consequence without delay belongs to the next round, so the batch comes first
+            self.batch = []  # a consequence without delay belongs to the next round, so the batch comes first
             while heap and heap[0][0] == now:
-                batch.append(heapq.heappop(heap))
-            for _, kind, index, thing in batch:
+                self.batch.append(heapq.heappop(heap))
+            while self.batch:
+                _, kind, index, thing = self.batch.pop(0)
                 self.happen(now, kind, index, self.things[thing])
             commands = core.decide(now)
             invariants.check(core)
@@ -103,7 +107,14 @@ class _Driver:
         if kind == SUBMIT:
             core.job_submitted(now, index)
         elif kind == READY:
-            core.instance_ready(now, index)
+            if index not in self.lost:
+                core.instance_ready(now, index)
+        elif kind == LAUNCH_FAILED:
+            core.launch_failed(now, index)
+            self.recorder.i_ended_us[index] = now
+            self.recorder.i_end_reason[index] = "InsufficientInstanceCapacity"
+        elif kind == LOST:
+            self.instance_lost(now, index)
         elif kind == REQUEST:
             self.request(now, index)
         elif kind == STARTED:
@@ -117,6 +128,26 @@ class _Driver:
         elif kind in {NODE_STARTED, NODE_EXIT}:
             assert isinstance(thing, _Node)
             self.node(now, kind, thing)
+
+    def instance_lost(self, now: int, index: int) -> None:
+        if self.recorder.i_ended_us[index] >= 0 or not self.goes_on():
+            return
+        self.lost.add(index)
+        text = f"Host EC2 (instance i-{index:017x}) terminated."
+        self.recorder.i_ended_us[index] = now
+        self.recorder.i_end_reason[index] = "interrupted: Spot"
+        starting = [job for job, state in enumerate(self.core.state) if state == STARTING]
+        for job in self.core.instance_lost(now, index, text):
+            if job in starting:
+                self.recorder.started_us[job] = -1
+            attempt = self.attempts[job]
+            attempt.over = True
+            self.recorder.attempts[job] = attempt.number
+            self.recorder.ended_us[job] = now
+            self.recorder.exit_code[job] = -1
+            self.recorder.status_reason[job] = text
+            if self.core.state[job] == RUNNABLE:
+                self.recorder.keep_attempt(job)
 
     def started(self, now: int, attempt: _Attempt) -> None:
         self.core.attempt_started(now, attempt.job)
@@ -204,7 +235,15 @@ class _Driver:
         elif kind == LAUNCH:
             index, environment, type_index = arguments
             assert recorder.add_instance(environment, type_index, now) == index
-            running, ready = self.world.boot.draw(self.world.seed, self.world.replication, index)
+            draw = (self.world.seed, self.world.replication, index)
+            if self.world.capacity.refuses(*draw, type_index):
+                self.at(now + self.world.boot.draw_reaction(*draw), LAUNCH_FAILED, index)
+                return
+            running, ready = self.world.boot.draw(*draw)
+            if self.world.interruptions is not None:
+                lost = self.world.interruptions.lost_at(*draw, type_index, now + running)
+                if lost != NEVER:
+                    self.at(lost, LOST, index)
             recorder.i_running_us[index] = now + running
             recorder.i_ready_us[index] = now + running + ready
             self.at(now + running + ready, READY, index)
@@ -298,10 +337,14 @@ class _Driver:
 
     def goes_on(self) -> bool:
         """Whether anything that is to come matters to the scheduler."""
-        if self.core.next_wakeup() is not None:
+        if self.core.next_wakeup() is not None or self.world.goes_on:
             return True
-        for _, kind, _, thing in self.heap:
+        for _, kind, index, thing in [*self.heap, *self.batch]:
             attempt = self.things[thing]
-            if kind in {READY, REQUEST} or (kind in {STARTED, EXIT} and not attempt.over):
+            if kind == READY and index in self.lost:
+                continue
+            if kind in {READY, LAUNCH_FAILED, REQUEST, SUBMIT} or (
+                kind in {STARTED, EXIT} and not attempt.over
+            ):
                 return True
         return False

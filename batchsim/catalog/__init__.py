@@ -14,10 +14,12 @@ from batchsim.catalog.instance_types import ARCHITECTURES, Architecture, BatchAl
 from batchsim.catalog.memory import MEMORY_MODELS, MemoryModel
 from batchsim.catalog.prices import Price, PriceMethod
 from batchsim.catalog.query import SORT_KEYS, InstanceQuery, RankedInstance, rank_instances
+from batchsim.catalog.spot import INTERRUPTION_BANDS, SpotPool
 
 __all__ = [
     "ARCHITECTURES",
     "BUNDLES",
+    "INTERRUPTION_BANDS",
     "MEMORY_MODELS",
     "SORT_KEYS",
     "Architecture",
@@ -29,5 +31,6 @@ __all__ = [
     "Price",
     "PriceMethod",
     "RankedInstance",
+    "SpotPool",
     "rank_instances",
 ]

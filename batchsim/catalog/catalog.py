@@ -10,6 +10,7 @@ from batchsim.catalog.families import BUNDLES
 from batchsim.catalog.instance_types import InstanceType, builtin_types
 from batchsim.catalog.memory import MemoryModel, model_memory_mib
 from batchsim.catalog.prices import Price, builtin_prices, regions, regions_selling
+from batchsim.catalog.spot import SpotPool, builtin_spot
 from batchsim.catalog.user_csv import UserCatalog, read_user_catalog
 from batchsim.errors import CatalogError
 
@@ -93,6 +94,10 @@ class Catalog:
     def price_uusd(self, name: str) -> int:
         """Micro-USD per instance-hour, On-Demand. Raises CatalogError as `price_row` does."""
         return self.price_row(name).uusd
+
+    def spot(self, name: str) -> SpotPool | None:
+        """What is known of the type on this region's Spot market; None where nothing is."""
+        return builtin_spot(self.region).get(name)
 
     def price_date(self, region: str | None = None) -> str:
         """The date of a region's price lists, by default of this catalogue with the user's rows.

@@ -130,6 +130,10 @@ class Attempts:
         exit_code, reason = self._world.exit_of(job, attempt)
         return Ending(exit_code, reason=reason)
 
+    def forget(self, job: int) -> None:
+        """The attempt ended with its instance, however it was going to end."""
+        self._endings.pop(job, None)
+
     def close(self, ended_at_us: int) -> None:
         """The run is over: child nodes that would end then or later have not ended."""
         recorder = self._recorder

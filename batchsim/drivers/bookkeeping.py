@@ -6,14 +6,16 @@ A driver owns time and the world; this is the rest of its duty. All of it writes
 from __future__ import annotations
 
 from array import array
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from batchsim.core.columns import UNBORN
-from batchsim.core.fleet import BOOTING
+from batchsim.core.fleet import BOOTING, GONE
 from batchsim.core.grid import NEVER
 from batchsim.core.scheduler import ESSENTIAL_CONTAINER_EXITED
 from batchsim.core.states import FAILED, RUNNABLE, RUNNING, STARTING, SUCCEEDED
 from batchsim.drivers.world import ResourceUpdate
+from batchsim.results.cost import INTERRUPTED
+from batchsim.results.frames import instance_id
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from batchsim.drivers.world import Machines, World
     from batchsim.results.recording import Outcome, Recorder
     from batchsim.workload import JobsEvent
+
+
+NO_CAPACITY: Final = "InsufficientInstanceCapacity"  # EC2's error code
 
 
 def join_machines(core: Scheduler, recorder: Recorder, machines: Sequence[Machines]) -> None:
@@ -37,15 +42,60 @@ def join_machines(core: Scheduler, recorder: Recorder, machines: Sequence[Machin
             recorder.i_running_us[index] = recorder.i_ready_us[index] = 0
 
 
-def launch(world: World, recorder: Recorder, now: int, command: Command) -> int:
-    """Obey LAUNCH; gives the instant at which the instance is ready."""
+class Launch(NamedTuple):
+    """What comes of a launch: at `until_us` the instance is ready, or the launch has `failed`; then at
+    `lost_us` it is taken back, if it is still there.
+    """
+
+    until_us: int
+    failed: bool = False
+    lost_us: int = NEVER
+
+
+def launch(world: World, recorder: Recorder, now: int, command: Command) -> Launch:
+    """Obey LAUNCH."""
     _, index, environment, type_index = command
     row = recorder.add_instance(environment, type_index, now)
     assert row == index
+    draw = world.seed, world.replication, index
+    if world.capacity.shortage_of and world.capacity.refuses(*draw, type_index):
+        return Launch(now + world.boot.draw_reaction(*draw), failed=True)
     to_running, to_ready = world.boot.draw(world.seed, world.replication, index)
     recorder.i_running_us[index] = now + to_running
     recorder.i_ready_us[index] = ready = now + to_running + to_ready
-    return ready
+    lost = NEVER
+    if world.interruptions is not None:
+        lost = world.interruptions.lost_at(*draw, type_index, now + to_running)
+    return Launch(ready, lost_us=lost)
+
+
+def fail_launch(core: Scheduler, recorder: Recorder, now: int, instance: int) -> None:
+    """EC2 has no capacity for an instance that was asked for."""
+    core.launch_failed(now, instance)
+    recorder.i_ended_us[instance] = now
+    recorder.i_end_reason[instance] = NO_CAPACITY
+
+
+def lose(
+    core: Scheduler, recorder: Recorder, world: World, now: int, instance: int
+) -> list[tuple[int, bool]] | None:
+    """EC2 takes an instance back; gives the jobs whose attempts ended, and whether each job did.
+
+    None, and nothing is done, if it is gone already, or if nothing else is to come in this run.
+    """
+    if core.instances[instance].state == GONE or not goes_on(core, world, now):
+        return None
+    text = f"Host EC2 (instance {instance_id(instance)}) terminated."  # [spec 1.6]
+    recorder.i_ended_us[instance] = now
+    recorder.i_end_reason[instance] = INTERRUPTED
+    for job in core.instances[instance].jobs:
+        if core.state[job] == STARTING:
+            recorder.started_us[job] = -1
+    ended = []
+    for job in core.instance_lost(now, instance, text):
+        recorder.ended_us[job] = now
+        ended.append((job, _write_end(core, recorder, job, text, core.attempt[job])))
+    return ended
 
 
 def give_back(recorder: Recorder, now: int, instance: int) -> None:
@@ -58,13 +108,18 @@ def end_attempt(core: Scheduler, recorder: Recorder, now: int, job: int, ending:
     """Tell and write down how an attempt ended, at `recorder.ended_us[job]`; gives whether the job did."""
     attempt = core.attempt[job]
     exit_code, status_reason, reason = ending
-    state = core.attempt_exited(now, job, exit_code, status_reason, reason)
+    core.attempt_exited(now, job, exit_code, status_reason, reason)
     recorder.exit_code[job] = -1 if exit_code is None else exit_code
-    if status_reason != ESSENTIAL_CONTAINER_EXITED:
-        recorder.status_reason[job] = status_reason
     if reason:
         recorder.reason[job] = reason
-    if state != RUNNABLE:
+    return _write_end(core, recorder, job, status_reason, attempt)
+
+
+def _write_end(core: Scheduler, recorder: Recorder, job: int, status_reason: str, attempt: int) -> bool:
+    """Why an attempt has ended; gives whether the job has ended with it."""
+    if status_reason != ESSENTIAL_CONTAINER_EXITED:
+        recorder.status_reason[job] = status_reason
+    if core.state[job] != RUNNABLE:
         return True
     recorder.attempts[job] = attempt
     recorder.keep_attempt(job)
@@ -100,7 +155,7 @@ def conclude(
     all_ended = core.state.count(SUCCEEDED) + core.state.count(FAILED) == len(core.state)
     ended_us = _last_happening_us(recorder, world)
     if horizon_us is not None:
-        if world.goes_on or (not all_ended and _goes_on(core, world, horizon_us)):
+        if world.goes_on or (not all_ended and goes_on(core, world, horizon_us)):
             return horizon_us, "horizon"
         ended_us = min(ended_us, horizon_us)
     if all_ended:
@@ -109,13 +164,14 @@ def conclude(
     return ended_us, "stalled"
 
 
-def _goes_on(core: Scheduler, world: World, horizon_us: int) -> bool:
-    """Whether anything would happen at the horizon or later."""
+def goes_on(core: Scheduler, world: World, now: int) -> bool:
+    """Whether anything is to happen at an instant or later, other than that Spot instances are lost."""
     return (
-        any(state in core.state for state in (UNBORN, STARTING, RUNNING))
+        world.goes_on
+        or any(state in core.state for state in (UNBORN, STARTING, RUNNING))
         or core.due_us != NEVER
         or any(instance.state == BOOTING for instance in core.instances)
-        or any(request.at_us >= horizon_us for request in world.requests)
+        or any(request.at_us >= now for request in world.requests)
     )
 
 

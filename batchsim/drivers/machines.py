@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from batchsim.catalog import Catalog
@@ -9,9 +10,10 @@ from batchsim.catalog.eks import allocatable_mib, allocatable_milli, max_pods
 from batchsim.catalog.memory import ECS_RESERVED_MIB
 from batchsim.core.plan import MachineType
 from batchsim.errors import at_path
-from batchsim.units import format_size, usd_to_uusd
+from batchsim.units import UUSD_PER_USD, format_size, usd_to_uusd
 
 if TYPE_CHECKING:
+    from batchsim.results.context import Billing
     from batchsim.scenario import Machine, Scenario
 
 
@@ -26,14 +28,21 @@ class MachineTypes:
         with at_path("catalog"):
             self.catalog = Catalog.load(scenario.region, csv)
         self.vcpu_parts = vcpu_parts
-        self._rows: dict[MachineType, int] = {}
+        self._rows: dict[tuple[MachineType, Billing], int] = {}
         self._priced = False
         self._memory_model = scenario.assumptions.memoryModel
+        self.unknown_band = scenario.assumptions.spotInterruptionBand
+        self._spot_factor = scenario.assumptions.spotPriceFactor
         self._max_pods = scenario.assumptions.eksMaxPods
 
     @property
     def rows(self) -> list[MachineType]:
-        return list(self._rows)
+        return [machine for machine, _ in self._rows]
+
+    @property
+    def billings(self) -> list[Billing]:
+        """For each of `rows` how it is billed."""
+        return [billing for _, billing in self._rows]
 
     def price_date(self) -> str:
         """Of the catalogue; "" when no price came from it."""
@@ -41,10 +50,13 @@ class MachineTypes:
 
     def rows_of(self, name: str) -> tuple[int, ...]:
         """All rows of that name; a type that no environment has gets one of its own."""
-        found = tuple(row for row, each in enumerate(self._rows) if each.name == name)
+        found = tuple(row for row, each in enumerate(self.rows) if each.name == name)
         return found or (self.from_catalog(name),)
 
     def from_catalog(self, name: str, usd_per_hour: float | None = None, platform: str = "ECS") -> int:
+        return self._intern(self._described(name, usd_per_hour, platform))
+
+    def _described(self, name: str, usd_per_hour: float | None, platform: str) -> MachineType:
         found = self.catalog.get(name)
         if usd_per_hour is None:
             self._priced = True
@@ -56,7 +68,18 @@ class MachineTypes:
         if platform == "EKS":
             reserved = vcpus - allocatable_milli(found.vcpus) * self.vcpu_parts // 1000
             memory = self._of_a_node(found.vcpus, memory)
-        return self._intern(MachineType(name, vcpus, memory, found.gpus, price, reserved))
+        return MachineType(name, vcpus, memory, found.gpus, price, reserved)
+
+    def of_spot(self, name: str, platform: str = "ECS") -> int:
+        """The type at its Spot price."""
+        on_demand = self._described(name, None, platform)
+        price = usd_to_uusd(on_demand.uusd_per_hour * self.spot_factor(name) / UUSD_PER_USD)
+        return self._intern(replace(on_demand, uusd_per_hour=price), "spot")
+
+    def spot_factor(self, name: str) -> float:
+        """The Spot price as a part of the On-Demand price."""
+        pool = self.catalog.spot(name)
+        return self._spot_factor if pool is None else pool.price_factor
 
     def of_machine(self, machine: Machine) -> int:
         """A user's machine; the memory of one that the scenario describes itself is taken as usable."""
@@ -76,5 +99,5 @@ class MachineTypes:
         pods = max_pods(vcpus) if self._max_pods == "interfaces" else self._max_pods
         return allocatable_mib(memory_mib + ECS_RESERVED_MIB, pods)
 
-    def _intern(self, row: MachineType) -> int:
-        return self._rows.setdefault(row, len(self._rows))
+    def _intern(self, row: MachineType, billing: Billing = "ec2") -> int:
+        return self._rows.setdefault((row, billing), len(self._rows))

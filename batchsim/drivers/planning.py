@@ -29,8 +29,11 @@ from batchsim.workload.table import QUARTERS
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from batchsim.catalog import InstanceType
     from batchsim.drivers.world import World
+    from batchsim.results.context import Billing
     from batchsim.scenario import Assumptions, ComputeEnvironment, JobQueue, Scenario
+    from batchsim.scenario.environments import ComputeResources
     from batchsim.workload import Edges, Workload
 
 
@@ -41,11 +44,16 @@ MOST_FREE_START_FAILURES: Final = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """A run ready to be driven; `price_date` is "" when no price came from the catalogue."""
+    """A run ready to be driven.
+
+    price_date   "" when no price came from the catalogue
+    billings     for each of the plan's types how it is billed
+    """
 
     plan: Plan
     world: World
     price_date: str
+    billings: Sequence[Billing]
 
 
 def prepare(scenario: Scenario, workload: Workload, seed: int = 0, replication: int = 0) -> Setup:
@@ -93,8 +101,8 @@ def _prepared(scenario: Scenario, workload: Workload, draw: tuple[int, int]) -> 
         graph=_graph(workload.edges),
         estimate_us=_estimates(scenario.assumptions, workload),
     )
-    world = build_world(scenario, workload, machines, draw)
-    return Setup(plan, world, types.price_date())
+    world = build_world(scenario, workload, types, machines, draw)
+    return Setup(plan, world, types.price_date(), types.billings)
 
 
 def _environments(scenario: Scenario, types: MachineTypes) -> tuple[list[EnvironmentPlan], list[Machines]]:
@@ -127,10 +135,16 @@ def _managed(environment: ComputeEnvironment, types: MachineTypes, path: str) ->
     resources = environment.computeResources
     assert resources is not None
     name = environment.computeEnvironmentName
+    spot = resources.type == "SPOT"
     found = types.catalog.resolve_each(resources.instanceTypes, f"{path}.computeResources.instanceTypes")
+    if spot:
+        found = _on_the_market(found, resources, types, f"{path}.computeResources")
+    of_catalog = types.of_spot if spot else types.from_catalog
+    pools = [types.catalog.spot(each.name) for _, each in found] if spot else []
+    unknown = types.unknown_band
     return EnvironmentPlan(
         name,
-        tuple(types.from_catalog(each.name, platform=environment.platform) for _, each in found),
+        tuple(of_catalog(each.name, platform=environment.platform) for _, each in found),
         managed=True,
         enabled=environment.state == "ENABLED",
         min_vcpus=types.vcpu_parts * resources.minvCpus,
@@ -139,9 +153,31 @@ def _managed(environment: ComputeEnvironment, types: MachineTypes, path: str) ->
         gangs=resources.type == "EC2",
         strategy=resources.allocationStrategy,
         entries=tuple(entry for entry, _ in found),
-        overshoots=resources.allocationStrategy != "BEST_FIT",
+        bands=tuple(-(unknown if pool is None else pool.interruption_band) for pool in pools),
+        overshoots=spot or resources.allocationStrategy != "BEST_FIT",
         scale_down_delay_us=resources.scalingPolicy.minScaleDownDelayMinutes * _US_PER_MINUTE,
     )
+
+
+def _on_the_market(
+    found: Sequence[tuple[int, InstanceType]], resources: ComputeResources, types: MachineTypes, path: str
+) -> list[tuple[int, InstanceType]]:
+    """The types that are sold as Spot instances, at prices below the bid [spec 3.4].
+
+    Prices do not move, so that a type above the bid is never launched.
+    """
+    bid = (resources.bidPercentage or 100) / 100
+    sold = [(entry, each) for entry, each in found if each.spot]
+    cheap = [(entry, each) for entry, each in sold if types.spot_factor(each.name) < bid]
+    if not cheap:
+        raise ScenarioError(
+            "none of these types is sold as a Spot instance"
+            if not sold
+            else f"no Spot price of these types is below {bid:.0%} of On-Demand",
+            path=f"{path}.instanceTypes",
+            hint="name other types, or use On-Demand (type: EC2)",
+        )
+    return cheap
 
 
 def _queues(scenario: Scenario, environments: Mapping[str, int]) -> list[QueuePlan]:
@@ -243,6 +279,7 @@ def _policy(assumptions: Assumptions) -> Policy:
         scaling_interval_us=assumptions.scalingInterval,
         submit_evaluation_us=assumptions.submitEvaluation,
         idle_scale_in_us=assumptions.idleScaleIn,
+        launch_cooloff_us=assumptions.launchCooloff,
         backfill=assumptions.backfill,
         size_tiebreak=assumptions.sizeTiebreak,
         start_failures_count=assumptions.startFailureConsumesAttempt,

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Final
 import simpy
 
 from batchsim.core.commands import FAIL, LAUNCH, START, START_NODES, STOP, TERMINATE, describe
+from batchsim.core.fleet import BOOTING
 from batchsim.core.grid import NEVER, next_multiple
 from batchsim.core.scheduler import Scheduler
 from batchsim.core.states import STARTING
@@ -42,7 +43,9 @@ if TYPE_CHECKING:
 _KIND_BITS: Final = 40
 _INDEX: Final = (1 << _KIND_BITS) - 1
 _EXITS_END: Final = 1 << _KIND_BITS  # an exit is the job's number itself
+_LOST: Final = 1 << _KIND_BITS
 _READY: Final = 2 << _KIND_BITS
+_LAUNCH_FAILED: Final = 3 << _KIND_BITS
 _STARTED: Final = 4 << _KIND_BITS
 _REQUEST: Final = 5 << _KIND_BITS
 _WAKE: Final = 6 << _KIND_BITS
@@ -191,8 +194,13 @@ class SimulatedDriver:
             self._request(now, entry & _INDEX)
         elif entry >= _STARTED:
             self._started(now, entry & _INDEX)
+        elif entry >= _LAUNCH_FAILED:
+            bookkeeping.fail_launch(self._core, self._recorder, now, entry & _INDEX)
+        elif entry >= _READY:
+            if self._core.instances[entry & _INDEX].state == BOOTING:  # else it was lost before
+                self._core.instance_ready(now, entry & _INDEX)
         else:
-            self._core.instance_ready(now, entry & _INDEX)
+            self._lose(now, entry & _INDEX)
 
     # --- what happens -------------------------------------------------------------------------
 
@@ -242,6 +250,14 @@ class SimulatedDriver:
         ending = self._attempts.end(now, job, self._core.attempt[job])
         self._ended_jobs += bookkeeping.end_attempt(self._core, self._recorder, now, job, ending)
 
+    def _lose(self, now: int, instance: int) -> None:
+        """EC2 takes an instance back."""
+        for job, ended in bookkeeping.lose(self._core, self._recorder, self._world, now, instance) or ():
+            self._exit_at[job] = -1
+            self._attempts.forget(job)
+            self._ended_jobs += ended
+            self._idle_rounds = 0
+
     def _request(self, now: int, index: int) -> None:
         """What a user does comes after the submissions of that instant."""
         self._submit(now + 1)
@@ -275,8 +291,10 @@ class SimulatedDriver:
     def _obey(self, now: int, command: Command) -> None:
         kind = command[0]
         if kind == LAUNCH:
-            ready = bookkeeping.launch(self._world, self._recorder, now, command)
-            self._at(ready, _READY | command[1])
+            until, failed, lost = bookkeeping.launch(self._world, self._recorder, now, command)
+            self._at(until, (_LAUNCH_FAILED if failed else _READY) | command[1])
+            if lost != NEVER:
+                self._at(lost, _LOST | command[1])
         elif kind == TERMINATE:
             bookkeeping.give_back(self._recorder, now, command[1])
         elif kind == STOP:

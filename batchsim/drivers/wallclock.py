@@ -26,7 +26,7 @@ from batchsim.drivers import bookkeeping
 from batchsim.drivers.attempts import Ending
 from batchsim.drivers.gateway import NOBODY, Key
 from batchsim.drivers.reports import Inbox, Report, What
-from batchsim.errors import StallError
+from batchsim.errors import StallError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -89,6 +89,8 @@ class WallClockDriver:
     def __init__(self, core: Scheduler, world: World, recorder: Recorder, reality: Reality) -> None:
         """Of the world only what AWS does is taken, not what becomes of attempts."""
         self._core = core
+        if world.interruptions is not None or world.capacity.shortage_of:
+            raise UsageError("real containers run on instances that are neither interrupted nor refused")
         self._world = world
         self._recorder = recorder
         self._clock = reality.clock
@@ -321,7 +323,8 @@ class WallClockDriver:
             self._open_jobs -= 1
             self._idle_rounds = 0
         elif kind == LAUNCH:
-            self._at(bookkeeping.launch(self._world, self._recorder, now, command), _READY, command[1])
+            launched = bookkeeping.launch(self._world, self._recorder, now, command)
+            self._at(launched.until_us, _READY, command[1])
         else:
             assert kind == TERMINATE, describe(command)
             bookkeeping.give_back(self._recorder, now, command[1])

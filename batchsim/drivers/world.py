@@ -7,9 +7,10 @@ the same world.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
+from batchsim.drivers.spot import Capacity
 from batchsim.errors import at_path
 from batchsim.workload.distributions import quantile
 from batchsim.workload.streams import uniform
@@ -18,6 +19,7 @@ from batchsim.workload.table import SIGTERM_EXIT
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from batchsim.drivers.spot import Interruptions
     from batchsim.workload import JobsEvent
     from batchsim.workload.distributions import Drawable
     from batchsim.workload.ragged import Ragged
@@ -44,10 +46,14 @@ class Boot:
     launch: Drawable
     registration: Drawable
 
-    def draw(self, seed: int, replication: int, instance: int) -> tuple[int, int]:
-        """(request to running, running to registered), in microseconds, of one instance."""
+    def draw_reaction(self, seed: int, replication: int, instance: int) -> int:
+        """Decision to launch request, in microseconds, of one instance."""
         with at_path("assumptions.capacityReaction"):
-            requested = quantile(self.reaction, uniform(seed, replication, "capacity", instance))
+            return quantile(self.reaction, uniform(seed, replication, "capacity", instance))
+
+    def draw(self, seed: int, replication: int, instance: int) -> tuple[int, int]:
+        """(decision to running, running to registered), in microseconds, of one instance."""
+        requested = self.draw_reaction(seed, replication, instance)
         with at_path("assumptions.instanceLaunch"):
             launched = quantile(self.launch, uniform(seed, replication, "boot", instance))
         with at_path("assumptions.instanceRegistration"):
@@ -106,6 +112,8 @@ class World:
                     containers that wait for others [spec 1.12, 1.13]
     node_us         for each job the running times of its nodes; an empty row: all take `runtime_us`
     requests        what users do to jobs and resources, in order of time
+    interruptions   when EC2 takes back Spot instances; None where there are none
+    capacity        which launches EC2 refuses
 
     pull_us         for each class: time to pull any of its images; all of an attempt are pulled at once
     dispatch_us     decision to STARTING
@@ -128,6 +136,8 @@ class World:
     container_start_us: int = 0
     stop_grace_us: int = 0
     boot: Boot
+    interruptions: Interruptions | None = None
+    capacity: Capacity = field(default_factory=Capacity)
     machines: Sequence[Machines] = ()
     goes_on: bool = False
     seed: int = 0

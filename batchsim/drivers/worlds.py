@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from batchsim.drivers.spot import Capacity, Interruptions, interruption_rate, pool_number, shortage
 from batchsim.drivers.world import PULL_ERROR, Boot, Outcome, ResourceUpdate, World
 from batchsim.workload import ResourceEvent
 from batchsim.workload.distributions import load_distribution
@@ -14,8 +15,9 @@ from batchsim.workload.distributions import load_distribution
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from batchsim.drivers.machines import MachineTypes
     from batchsim.drivers.world import Machines
-    from batchsim.scenario import Scenario
+    from batchsim.scenario import Assumptions, Scenario
     from batchsim.workload import JobsEvent
     from batchsim.workload.table import JobClass, Workload
 
@@ -27,7 +29,11 @@ _START_FAILURES: Final = {
 
 
 def build_world(
-    scenario: Scenario, workload: Workload, machines: Sequence[Machines], draw: tuple[int, int]
+    scenario: Scenario,
+    workload: Workload,
+    types: MachineTypes,
+    machines: Sequence[Machines],
+    draw: tuple[int, int],
 ) -> World:
     """What really happens in `scenario`; `draw` is the seed and the replication."""
     assumptions = scenario.assumptions
@@ -59,10 +65,31 @@ def build_world(
                 for name in ("capacityReaction", "instanceLaunch", "instanceRegistration")
             )
         ),
+        interruptions=_interruptions(assumptions, types),
+        capacity=_capacity(assumptions, types),
         machines=machines,
         seed=draw[0],
         replication=draw[1],
     )
+
+
+def _interruptions(assumptions: Assumptions, types: MachineTypes) -> Interruptions | None:
+    spot = [row for row, billing in enumerate(types.billings) if billing == "spot"]
+    names = [machine.name for machine in types.rows]
+    rates = {row: interruption_rate(assumptions, types.catalog.spot(names[row])) for row in spot}
+    if not any(rates.values()):
+        return None
+    return Interruptions(
+        {row: rate for row, rate in rates.items() if rate},
+        {row: pool_number(names[row]) for row in spot},
+        assumptions.spotCorrelation,
+        assumptions.spotNotice,
+    )
+
+
+def _capacity(assumptions: Assumptions, types: MachineTypes) -> Capacity:
+    chances = {row: shortage(assumptions, machine.name) for row, machine in enumerate(types.rows)}
+    return Capacity({row: chance for row, chance in chances.items() if chance})
 
 
 class _Images:

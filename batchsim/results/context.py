@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from batchsim.units import parse_duration
 
@@ -111,6 +111,9 @@ class EnvironmentRow(NamedTuple):
     max_vcpus: int = 0
 
 
+Billing = Literal["ec2", "spot", "fargate"]
+
+
 class InstanceTypeRow(NamedTuple):
     """What an instance offers jobs and costs; two prices of one instance type are two rows."""
 
@@ -119,6 +122,7 @@ class InstanceTypeRow(NamedTuple):
     memory_mib: int
     gpus: int
     uusd_per_hour: int
+    billing: Billing = "ec2"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

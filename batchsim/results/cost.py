@@ -2,13 +2,14 @@
 
 An instance is billed from `running` to its end, or to the run's end if it outlives the run: whole
 seconds, rounded up, at least 60, times the hourly price / 3600, rounded half up to a micro-USD
-[spec 8.1]. An instance that never ran costs nothing. Machines of an unmanaged environment are billed
+[spec 8.1]. An instance that never ran costs nothing, nor does a Spot instance that EC2 takes back within an
+hour [spec 3.8]. Machines of an unmanaged environment are billed
 alike, at the price the user gave them.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
     from batchsim.results.exact import Ints
 
 MINIMUM_BILLED_S = 60
+FREE_US: Final = S_PER_HOUR * US_PER_S
+"""A Spot instance that EC2 takes back before it has run for so long costs nothing."""
+
+INTERRUPTED: Final = "interrupted: Spot"
+"""The end reason of a Spot instance that EC2 has taken back."""
 
 
 class CostParts(NamedTuple):
@@ -39,10 +45,18 @@ class CostParts(NamedTuple):
     unused: int
 
 
-def billed_seconds(running: Ints, until: Ints) -> npt.NDArray[np.int64]:
-    """Whole seconds billed for instances that ran from `running` (-1: never) to `until`, both in us."""
+def billed_seconds(
+    running: Ints, until: Ints, interrupted: npt.NDArray[np.bool_] | None = None
+) -> npt.NDArray[np.int64]:
+    """Whole seconds billed for instances that ran from `running` (-1: never) to `until`, both in us.
+
+    `interrupted` says which of them EC2 has taken back [EC2-UG: billing-for-interrupted-spot-instances].
+    """
     seconds = -((running - until) // US_PER_S)
-    return np.where(running < 0, 0, np.maximum(seconds, MINIMUM_BILLED_S)).astype(np.int64)
+    free = running < 0
+    if interrupted is not None:
+        free = free | (interrupted & (until - running < FREE_US))
+    return np.where(free, 0, np.maximum(seconds, MINIMUM_BILLED_S)).astype(np.int64)
 
 
 def cost_uusd(billed_s: Ints, uusd_per_hour: Ints) -> npt.NDArray[np.int64]:

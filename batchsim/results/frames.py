@@ -172,6 +172,7 @@ def _instances_frame(tables: Tables, context: RunContext, names: Sequence[str]) 
         "ready_s": seconds(rows.ready),
         "ended_s": seconds(rows.ended),
         "end_reason": _text(rows.end_reason),
+        "billing": category(rows.type, [row.billing for row in types]),
         "usd_per_hour": rows.price / UUSD_PER_USD,
         "billed_s": rows.billed_s,
         "cost_usd": rows.cost / UUSD_PER_USD,

@@ -13,7 +13,7 @@ import numpy as np
 
 from batchsim.errors import ContractError
 from batchsim.results.attempts import build_attempts, with_children
-from batchsim.results.cost import billed_seconds, cost_uusd
+from batchsim.results.cost import INTERRUPTED, billed_seconds, cost_uusd
 from batchsim.results.exact import Ints, totals_by
 from batchsim.results.recorded import QUARTERS, Text, first_rows, status_reasons, texts_of, view
 from batchsim.results.recording import PENDING
@@ -176,7 +176,9 @@ def _instances(recorder: Recorder, context: RunContext, holds: Attempts, ended_a
     running, ready, ended = view(recorder.i_running_us), view(recorder.i_ready_us), view(recorder.i_ended_us)
     until = np.where(ended < 0, ended_at, ended)
     ran = running >= 0
-    billed_s = billed_seconds(running, until)
+    interrupted = np.zeros(count, dtype=np.bool_)
+    interrupted[[row for row, reason in recorder.i_end_reason.items() if reason == INTERRUPTED]] = True
+    billed_s = billed_seconds(running, until, interrupted)
     booted = np.where(ready < 0, until, ready)
     began = np.where(holds.started < 0, holds.until, holds.started)
     quarters = QUARTERS * vcpus

@@ -272,7 +272,7 @@ def _cost_so_far(tables: Tables, grid: Grid, count: int) -> npt.NDArray[np.int64
     rows = tables.instances
     size = len(grid.instants)
     billed, rate, offset = (np.zeros((count, size), dtype=object) for _ in range(3))
-    ran = np.flatnonzero(rows.running >= 0)
+    ran = np.flatnonzero(rows.billed_s > 0)
     environment = rows.environment[ran]
     begin, end = grid.bins(rows.running[ran]), grid.bins(rows.until[ran])
     price = rows.price[ran].astype(object)

@@ -11,10 +11,11 @@ from pydantic import Field
 
 from .distributions import Distribution
 from .unbuilt import is_unbuilt
-from .values import Duration, ImageSize, Model, Rate, Size, integral, sized
+from .values import Duration, ImageSize, InstanceTypeName, Model, Rate, Size, integral, sized
 
 _MARK = "x-assumption"
 
+Probability = Annotated[float, Field(ge=0, le=0.99)]
 Preset = Literal["aws", "ideal"]
 
 
@@ -81,6 +82,44 @@ class Assumptions(Model):
     )
     imageSize: ImageSize = _assumed(
         "500MB", 0, "bytes", "[spec 5.3]", "Compressed size of an image where the workload does not say."
+    )
+    launchCooloff: Duration = _assumed(
+        "180s", 0, "time", "[spec 3.4]", "Time for which a type that could not be launched is left alone."
+    )
+    insufficientCapacity: Probability | dict[InstanceTypeName, Probability] = _assumed(
+        0,
+        0,
+        "fraction",
+        "[spec 3.4]",
+        "Probability that EC2 has no capacity for a launch; or such numbers by instance type or family.",
+    )
+    spotPriceFactor: Annotated[float, Field(gt=0, le=1)] = _assumed(
+        0.36,
+        0.36,
+        "fraction",
+        "[spec 3.4]",
+        "Spot price of a type that the catalogue has no Spot price of; the median of those that it has.",
+    )
+    spotInterruptions: Literal["day", "month"] | Rate = _assumed(
+        "day",
+        0,
+        "1/s",
+        "[spec 3.8]",
+        "How often an instance is interrupted; day, month: with the probability of its Advisor band"
+        " within so long.",
+    )
+    spotInterruptionBand: Annotated[int, Field(ge=0, le=4), integral] = _assumed(
+        2, 2, "choice", "[spec 3.8]", "Advisor band of types of which none is known: 0 below 5%, 4 above 20%."
+    )
+    spotCorrelation: Annotated[float, Field(ge=0, le=1)] = _assumed(
+        0,
+        0,
+        "fraction",
+        "[spec 3.8]",
+        "Part of the interruptions that take all instances of a type at once.",
+    )
+    spotNotice: Duration = _assumed(
+        "120s", "120s", "time", "[spec 3.8, 5.3]", "Time from the interruption notice to the loss."
     )
     idleScaleIn: Duration = _assumed(
         "120s", 0, "time", "[spec 3.8, 5.3]", "Time an instance stays idle before it is terminated."

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from .metadata import Access, Identity, MachineImage, Network, SpotSettings, Updates
+from .metadata import Access, Identity, MachineImage, Network, Updates
 from .values import (
     InstanceTypeName,
     Many,
@@ -50,21 +50,30 @@ class Machine(Model):
         return self
 
 
+Strategy = Literal[
+    "BEST_FIT",
+    "BEST_FIT_PROGRESSIVE",
+    "BEST_FIT_PROGRESSIVE_ORDERED",
+    "SPOT_CAPACITY_OPTIMIZED",
+    "SPOT_CAPACITY_OPTIMIZED_PRIORITIZED",
+    "SPOT_PRICE_CAPACITY_OPTIMIZED",
+]
+_ONLY_FOR = {
+    "BEST_FIT_PROGRESSIVE_ORDERED": "EC2",
+    "SPOT_CAPACITY_OPTIMIZED": "SPOT",
+    "SPOT_CAPACITY_OPTIMIZED_PRIORITIZED": "SPOT",
+    "SPOT_PRICE_CAPACITY_OPTIMIZED": "SPOT",
+}
 _SHORTEST_DELAY_MINUTES = 20
 
 
 class ScalingPolicy(Model):
     """How long an instance that has run jobs is kept when it is idle."""
 
-    minScaleDownDelayMinutes: Annotated[
-        int,
-        Field(
-            ge=0,
-            le=10_080,
-            description="20 to 10080, from the end of its last job; 0: assumptions.idleScaleIn, as others.",
-        ),
-        integral,
-    ] = 0
+    minScaleDownDelayMinutes: Annotated[int, Field(ge=0, le=10_080), integral] = Field(
+        default=0,
+        description="20 to 10080, from the end of its last job; 0: assumptions.idleScaleIn, as for others.",
+    )
 
     @model_validator(mode="after")
     def _not_too_short(self) -> Self:
@@ -78,8 +87,8 @@ class ScalingPolicy(Model):
 class ComputeResources(Model):
     """What AWS Batch may launch for a managed environment."""
 
-    type: Literal["EC2"]
-    allocationStrategy: Literal["BEST_FIT", "BEST_FIT_PROGRESSIVE", "BEST_FIT_PROGRESSIVE_ORDERED"] = Field(
+    type: Literal["EC2", "SPOT"]
+    allocationStrategy: Strategy = Field(
         "BEST_FIT", description="Which instance types are launched; absent: BEST_FIT, as in AWS's API."
     )
     minvCpus: Annotated[int, Field(ge=0, le=100_000_000), integral] = 0
@@ -97,8 +106,12 @@ class ComputeResources(Model):
     imageId: MachineImage = None
     launchTemplate: MachineImage = None
     ec2Configuration: MachineImage = None
-    spotIamFleetRole: SpotSettings = None
-    bidPercentage: SpotSettings = None
+    spotIamFleetRole: Access = None
+    bidPercentage: Annotated[int, Field(ge=0, le=100), integral] | None = Field(
+        None,
+        description="Of SPOT: types whose Spot price is not below this part of On-Demand are left out;"
+        " absent: 100.",
+    )
     tags: Identity = None
     scalingPolicy: ScalingPolicy = ScalingPolicy()
 
@@ -111,6 +124,25 @@ class ComputeResources(Model):
                 f"a number between minvCpus = {self.minvCpus} and maxvCpus = {self.maxvCpus}",
                 place=("desiredvCpus",),
             )
+        return self
+
+    @model_validator(mode="after")
+    def _as_its_type_allows(self) -> Self:
+        only = _ONLY_FOR.get(self.allocationStrategy, self.type)
+        if only != self.type:
+            raise MismatchError(
+                message=f"{self.allocationStrategy} is for type {only}",
+                hint="use BEST_FIT_PROGRESSIVE"
+                if self.type == "EC2"
+                else "use SPOT_PRICE_CAPACITY_OPTIMIZED",
+                place=("allocationStrategy",),
+            )
+        if self.bidPercentage and self.type == "EC2":
+            raise MismatchError(
+                message="bidPercentage is for type SPOT", hint="remove it", place=("bidPercentage",)
+            )
+        if self.bidPercentage == 0 and self.type == "SPOT":
+            raise MismatchError("1 to 100", place=("bidPercentage",))
         return self
 
 

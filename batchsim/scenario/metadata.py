@@ -46,7 +46,6 @@ CONTAINER_SETTINGS = NoEffect("Container settings other than image, vCPUs, memor
 ContainerSettings = _ignored(CONTAINER_SETTINGS.sentence)
 Logging = _ignored("Log drivers are not modelled.")
 Updates = _ignored("Updates of a compute environment during a run are not modelled.")
-SpotSettings = _ignored("Spot settings have no effect on an EC2 (On-Demand) compute environment.")
 
 
 def not_modelled(model: Model) -> Iterator[str]:

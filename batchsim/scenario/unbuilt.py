@@ -16,10 +16,6 @@ FOREIGN_VALUES = {
     "FARGATE",
     "FARGATE_SPOT",
     "MANAGED_INSTANCES",
-    "SPOT",
-    "SPOT_CAPACITY_OPTIMIZED",
-    "SPOT_CAPACITY_OPTIMIZED_PRIORITIZED",
-    "SPOT_PRICE_CAPACITY_OPTIMIZED",
 }
 """Values that AWS has and no model here knows."""
 

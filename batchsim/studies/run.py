@@ -78,8 +78,10 @@ def describe(scenario: Scenario, workload: Workload, setup: Setup, not_submitted
             for each in plan.environments
         ],
         instance_types=[
-            InstanceTypeRow(each.name, each.vcpus // parts, each.memory_mib, each.gpus, each.uusd_per_hour)
-            for each in plan.types
+            InstanceTypeRow(
+                each.name, each.vcpus // parts, each.memory_mib, each.gpus, each.uusd_per_hour, billing
+            )
+            for each, billing in zip(plan.types, setup.billings, strict=True)
         ],
         version=__version__,
         seed=setup.world.seed,

@@ -35,6 +35,9 @@ Stream = Literal[
     "refusals",
     "training_pending",
     "training_download",
+    "interruptions",
+    "spot_pools",
+    "launches",
 ]
 
 # The numbers are part of every published result: add at the end, never renumber.
@@ -54,6 +57,9 @@ STREAMS: Final[Mapping[Stream, int]] = {
     "refusals": 13,
     "training_pending": 14,
     "training_download": 15,
+    "interruptions": 16,
+    "spot_pools": 17,
+    "launches": 18,
 }
 
 _MASK: Final = 2**64 - 1

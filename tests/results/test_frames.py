@@ -90,6 +90,7 @@ INSTANCES = {
     "ready_s": [40, 0, None],
     "ended_s": [100, None, 80],
     "end_reason": ["lost", None, "gave up"],
+    "billing": ["ec2", "ec2", "ec2"],
     "usd_per_hour": [0.1, 3.6, 0.1],
     "billed_s": [90, 200, 0],
     "cost_usd": [0.0025, 0.2, 0],

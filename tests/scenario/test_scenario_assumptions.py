@@ -20,6 +20,13 @@ AWS = {
     "instanceRegistration": {"lognormal": {"median": 60 * SECOND, "p95": 150 * SECOND}},
     "imagePullRate": 100.0,
     "imageSize": 500_000_000,
+    "launchCooloff": 180 * SECOND,
+    "insufficientCapacity": 0.0,
+    "spotPriceFactor": 0.36,
+    "spotInterruptions": "day",
+    "spotInterruptionBand": 2,
+    "spotCorrelation": 0.0,
+    "spotNotice": 120 * SECOND,
     "idleScaleIn": 120 * SECOND,
     "terminateDelay": 30 * SECOND,
     "sizeTiebreak": "largest_not_exceeding_demand",
@@ -40,6 +47,9 @@ AWS = {
     "stopGrace": 30 * SECOND,
 }
 KEPT_IN_IDEAL = {
+    "spotPriceFactor": 0.36,
+    "spotInterruptionBand": 2,
+    "spotNotice": 120 * SECOND,
     "sizeTiebreak": "largest_not_exceeding_demand",
     "backfill": "none",
     "estimate": "exact",
@@ -110,7 +120,7 @@ def test_the_table_has_every_assumption_with_unit_source_and_sentence():
     table = assumption_table()
     assert [row.name for row in table] == list(AWS)
     for row in table:
-        assert row.unit in {"time", "MB/s", "bytes", "MiB", "choice", "1/s", "rules", "pods"}
+        assert row.unit in {"time", "MB/s", "bytes", "MiB", "choice", "1/s", "rules", "pods", "fraction"}
         assert re.fullmatch(r"\[spec \d+\.\d+(, \d+\.\d+)*\]", row.source)
         assert row.sentence.endswith(".")
 

@@ -49,15 +49,11 @@ BROKEN = [
         f"{ENV}.lab.computeResources={{type: EC2, allocationStrategy: BEST_FIT_PROGRESSIVE, maxvCpus: 1}}",
         "computeResources does not belong to UNMANAGED",
     ),
-    (
-        f"{CLOUD}.type=SPOT",
-        "type: SPOT is not modelled by this version of batchsim: expected 'EC2', found 'SPOT'",
-    ),
     (f"{CLOUD}.type=FARGATE", "FARGATE is not modelled by this version of batchsim"),
-    (f"{CLOUD}.type=ec2", "expected 'EC2', found 'ec2'; did you mean EC2?"),
+    (f"{CLOUD}.type=ec2", "expected 'EC2' or 'SPOT', found 'ec2'; did you mean EC2?"),
     (
         f"{CLOUD}.allocationStrategy=BEST",
-        "allocationStrategy: expected 'BEST_FIT', 'BEST_FIT_PROGRESSIVE' or 'BEST_FIT_PROGRESSIVE_ORDERED'",
+        "allocationStrategy: expected 'BEST_FIT', 'BEST_FIT_PROGRESSIVE', 'BEST_FIT_PROGRESSIVE_ORDERED'",
     ),
     (f"{CLOUD}.minvCpus=513", "minvCpus: expected at most maxvCpus = 512, found 513"),
     (f"{CLOUD}.minvCpus=-1", "minvCpus: expected a value of at least 0, found -1"),

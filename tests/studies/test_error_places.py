@@ -23,7 +23,8 @@ region: {region}
 computeEnvironments:
   - computeEnvironmentName: cloud
     type: MANAGED
-    computeResources: {{type: EC2, allocationStrategy: BEST_FIT_PROGRESSIVE, maxvCpus: 64, instanceTypes: {types}}}
+    computeResources:
+      {{type: EC2, allocationStrategy: BEST_FIT_PROGRESSIVE, maxvCpus: 64, instanceTypes: {types}}}
   - computeEnvironmentName: "7"
     type: UNMANAGED
     instances:

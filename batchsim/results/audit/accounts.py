@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from batchsim.results.audit.facts import Facts
 
+_INTERRUPTED = "interrupted: Spot"
+_BILLINGS = {"SPOT": "spot", "FARGATE": "fargate", "FARGATE_SPOT": "fargate"}
 _HOUR_US = S_PER_HOUR * US_PER_S
 
 
@@ -26,9 +28,9 @@ def cost(facts: Facts) -> list[Violation]:
     frame, rows = facts.frames["instances"], facts.instances
     lasted = (np.where(rows.ended < 0, facts.ended_at, rows.ended) - rows.running).tolist()
     price = _whole(frame["usd_per_hour"], UUSD_PER_USD)
-    billed = [
-        billed_seconds(us) if ran else 0 for us, ran in zip(lasted, (rows.running >= 0).tolist(), strict=True)
-    ]
+    taken = (frame["billing"] == "spot") & (frame["end_reason"] == _INTERRUPTED)
+    free = (rows.running < 0) | (taken.to_numpy(np.bool_) & (np.array(lasted) < _HOUR_US))
+    billed = [0 if nothing else billed_seconds(us) for us, nothing in zip(lasted, free.tolist(), strict=True)]
     costs = np.array(
         [cost_uusd(seconds, uusd) for seconds, uusd in zip(billed, price.tolist(), strict=True)], np.int64
     )
@@ -39,12 +41,34 @@ def cost(facts: Facts) -> list[Violation]:
             frame["billed_s"].to_numpy() != np.array(billed, np.int64),
             "L13",
             "instances",
-            "billed_s is not the time it ran, in whole seconds, at least 60",
+            "billed_s is not the time it ran, in whole seconds, at least 60, or 0 where that is free",
+        ),
+        *rows_where(
+            (frame["end_reason"] == _INTERRUPTED).to_numpy(np.bool_) & ~taken.to_numpy(np.bool_),
+            "L13",
+            "instances",
+            "only Spot instances are interrupted",
+        ),
+        *rows_where(
+            frame["billing"].astype("str").to_numpy() != _billing(facts),
+            "L13",
+            "instances",
+            "billing is not that of the environment's type",
         ),
         *rows_where(told != costs, "L13", "instances", "cost_usd is not billed_s x usd_per_hour / 3600"),
         *_cost_sums(facts, costs),
         *_cost_so_far(facts, costs),
     ]
+
+
+def _billing(facts: Facts) -> npt.NDArray[np.object_]:
+    """How the instances of each row's environment are paid for, by what the scenario says."""
+    types = {
+        each["computeEnvironmentName"]: (each.get("computeResources") or {}).get("type")
+        for each in facts.manifest["scenario"].get("computeEnvironments", ())
+    }
+    names = facts.frames["instances"]["environment"].astype("str").tolist()
+    return np.array([_BILLINGS.get(str(types.get(name)), "ec2") for name in names], dtype=object)
 
 
 def _cost_sums(facts: Facts, costs: Ints) -> list[Violation]:

@@ -1,0 +1,70 @@
+"""Lost instances and refused launches: two drivers, written apart, record the same."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchsim.core.grid import NEVER
+from batchsim.core.plan import Need
+from batchsim.drivers.simulated import simulate
+from batchsim.drivers.spot import Capacity, Interruptions
+from batchsim.drivers.world import Boot
+from batchsim.results.recording import Recorder
+from tests.harness import PlanBuilder, machine, managed
+from tests.heap_driver import heap_simulate
+from tests.random_worlds import worlds
+
+COLUMNS = [name for name in Recorder.__slots__ if name != "jobs"]
+
+
+def record(drive, builder, world, horizon):
+    recorder = Recorder(len(builder.submit_us))
+    drive(builder.plan(), builder.world(**world), recorder, horizon_us=horizon)
+    return {name: getattr(recorder, name) for name in COLUMNS}
+
+
+@given(
+    worlds(everything=True),
+    st.sampled_from([0.001, 0.02, 0.2]),
+    st.sampled_from([0.0, 0.5, 1.0]),
+    st.sampled_from([0, 2]),
+    st.sampled_from([0.0, 0.5]),
+)
+def test_two_drivers_lose_the_same_instances(case, rate, shared, notice, refused):
+    builder, world, horizon = case
+    rows = range(len(builder.types))
+
+    def made() -> dict[str, object]:
+        pools = {row: row // 2 for row in rows}
+        losses = Interruptions(dict.fromkeys(rows, rate), pools, shared, notice)
+        return {**world, "interruptions": losses, "capacity": Capacity(dict.fromkeys(rows, refused))}
+
+    first = record(simulate, builder, made(), horizon or 10_000)
+    assert first == record(heap_simulate, builder, made(), horizon or 10_000)
+
+
+def test_an_instance_that_is_lost_while_it_boots_is_replaced():
+    builder = PlanBuilder([machine(2)], [managed([0], 2)])
+    builder.job(0, 5, Need(1, 1, 0))
+    losses = Interruptions({0: 1.0}, {0: 0})
+    lost_at = iter([3, NEVER])
+    type(losses).lost_at, kept = lambda *_: next(lost_at), type(losses).lost_at
+    try:
+        recorder = builder.run(interruptions=losses, boot=Boot(0, 0, 10))
+    finally:
+        type(losses).lost_at = kept
+    assert list(recorder.i_ready_us) == [-1, 13]
+    assert recorder.i_ended_us[0] == 3
+    assert recorder.started_us[0] == 13
+
+
+@pytest.mark.parametrize("shared", [0.0, 0.3, 1.0])
+def test_the_rate_of_one_instance_does_not_depend_on_what_pools_share(shared):
+    losses = Interruptions({0: 1e-3}, {0: 7}, shared)
+    lives = [
+        losses.lost_at(1, 0, instance, 0, begins) - begins
+        for instance, begins in enumerate(range(0, 40_000_000, 10_000))
+    ]
+    assert sum(lives) / len(lives) == pytest.approx(1000, rel=0.1)
