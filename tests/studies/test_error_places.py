@@ -40,7 +40,7 @@ workload:
   - {entry}
 assumptions: {assumptions}
 {more}
-"""  # noqa: E501 - lines are counted
+"""
 PARTS = {
     "region": "us-east-1",
     "types": "[c6i]",
