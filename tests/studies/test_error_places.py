@@ -23,8 +23,7 @@ region: {region}
 computeEnvironments:
   - computeEnvironmentName: cloud
     type: MANAGED
-    computeResources:
-      {{type: EC2, allocationStrategy: BEST_FIT_PROGRESSIVE, maxvCpus: 64, instanceTypes: {types}}}
+    computeResources: {{type: EC2, allocationStrategy: BEST_FIT_PROGRESSIVE, maxvCpus: 64, instanceTypes: {types}}}
   - computeEnvironmentName: "7"
     type: UNMANAGED
     instances:
@@ -40,7 +39,7 @@ workload:
   - {entry}
 assumptions: {assumptions}
 {more}
-"""
+"""  # noqa: E501 - its lines are counted
 PARTS = {
     "region": "us-east-1",
     "types": "[c6i]",
