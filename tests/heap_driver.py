@@ -64,6 +64,7 @@ class _Driver:
         self.batch: list[tuple[int, int, int, int]] = []
         self.attempts: dict[int, _Attempt] = {}
         self.lost: set[int] = set()
+        self.buckets: dict[str, tuple[int, int]] = {}
         self.image_at: dict[tuple[int, int], int] = {}
 
     def at(self, instant: int, kind: int, index: int, thing: object = None) -> None:
@@ -136,6 +137,9 @@ class _Driver:
         text = f"Host EC2 (instance i-{index:017x}) terminated."
         self.recorder.i_ended_us[index] = now
         self.recorder.i_end_reason[index] = "interrupted: Spot"
+        if self.plan.environments[self.recorder.i_environment[index]].per_job:
+            text = "Your Spot Task was interrupted."
+            self.recorder.i_end_reason[index] = "interrupted: Fargate Spot"
         starting = [job for job, state in enumerate(self.core.state) if state == STARTING]
         for job in self.core.instance_lost(now, index, text):
             if job in starting:
@@ -202,6 +206,10 @@ class _Driver:
             recorder.status_reason[job] = status_reason
         if reason:
             recorder.reason[job] = reason
+        machine = attempt.instances[attempt.main]
+        if self.plan.environments[recorder.i_environment[machine]].per_job:
+            recorder.i_ended_us[machine] = now
+            recorder.i_end_reason[machine] = "task stopped"
         if state == RUNNABLE:
             recorder.keep_attempt(job)
 
@@ -235,6 +243,8 @@ class _Driver:
         elif kind == LAUNCH:
             index, environment, type_index = arguments
             assert recorder.add_instance(environment, type_index, now) == index
+            if self.plan.environments[environment].per_job:
+                return
             draw = (self.world.seed, self.world.replication, index)
             if self.world.capacity.refuses(*draw, type_index):
                 self.at(now + self.world.boot.draw_reaction(*draw), LAUNCH_FAILED, index)
@@ -259,6 +269,10 @@ class _Driver:
         recorder.instance[job] = instance
         recorder.placed_us[job] = now
         recorder.starting_us[job] = starting = now + world.dispatch_us
+        if world.tasks is not None and recorder.i_environment[instance] in world.tasks.bucket_of:
+            starting = self.provisioned(now, instance)
+            recorder.placed_us[job] = recorder.starting_us[job] = starting
+            recorder.i_running_us[instance] = recorder.i_ready_us[instance] = starting
         if job in self.core.gpus_of:
             recorder.gpus[job] = self.core.gpus_of[job]
         failure = world.start_failure(job, attempt.number)
@@ -276,6 +290,22 @@ class _Driver:
         else:
             self.at(started, STARTED, job, attempt)
 
+    def provisioned(self, now: int, instance: int) -> int:
+        """When a task is there; the bucket holds time, and each launch takes an interval of it."""
+        world, tasks = self.world, self.world.tasks
+        bucket = tasks.bucket_of[self.recorder.i_environment[instance]]
+        full = tasks.burst * tasks.interval_us
+        level, since = self.buckets.get(bucket, (full, 0))
+        level = min(full, level + now - since) - tasks.interval_us
+        self.buckets[bucket] = level, now
+        there = now + max(0, -level) + tasks.provision_us(world.seed, world.replication, instance)
+        row = self.recorder.i_type[instance]
+        if world.interruptions is not None and row in world.interruptions.tasks:
+            lost = world.interruptions.lost_at(world.seed, world.replication, instance, row, there)
+            if lost != NEVER:
+                self.at(lost, LOST, instance)
+        return there
+
     def pull(self, job: int, instance: int, images: Sequence[int], starting: int, failure: str) -> int:
         done = starting + self.world.pull_us[self.world.class_of[job]]
         if failure.startswith("CannotPullContainerError"):
@@ -290,7 +320,7 @@ class _Driver:
         if self.core.state[attempt.job] == STARTING:
             attempt.exit = (None, "Essential container in task exited", "")
             self.recorder.started_us[attempt.job] = -1
-            self.will_end(attempt, now)
+            self.will_end(attempt, max(now, self.recorder.placed_us[attempt.job]))
             return
         assert self.core.state[attempt.job] == RUNNING
         after, code = self.reaction(attempt.job)
@@ -330,6 +360,10 @@ class _Driver:
         if all(state in {SUCCEEDED, FAILED} for state in core.state):
             recorder.finish(last, "finished")
         elif horizon_us is not None and self.goes_on():
+            for job, state in enumerate(core.state):
+                if state == STARTING and recorder.placed_us[job] >= horizon_us:
+                    recorder.placed_us[job] = recorder.instance[job] = -1
+                    recorder.attempts[job] -= 1
             recorder.finish(horizon_us, "horizon")
         else:
             recorder.status_reason.update(core.waiting_reasons())

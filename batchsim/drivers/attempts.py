@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from batchsim.core.scheduler import ESSENTIAL_CONTAINER_EXITED
 from batchsim.core.states import STARTING
+from batchsim.drivers.fargate import Tasks, TokenBuckets
 from batchsim.drivers.world import PULL_ERROR, SIGKILL_EXIT
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Attempts:
     """The attempts of one run. Writes the record of how they begin, and of child nodes."""
 
     __slots__ = (
+        "_buckets",
         "_children",
         "_endings",
         "_instances",
@@ -44,6 +46,7 @@ class Attempts:
         "_pulled",
         "_recorder",
         "_starts_fail",
+        "_tasks",
         "_world",
     )
 
@@ -52,6 +55,8 @@ class Attempts:
         self._recorder = recorder
         self._pulled: dict[tuple[int, int], int] = {}  # (instance, image) -> when it is there
         self._endings: dict[int, Ending] = {}  # of attempts that do not end by themselves
+        self._tasks = world.tasks or Tasks({}, 0)
+        self._buckets = TokenBuckets(self._tasks) if world.tasks else None
         self._starts_fail = any(outcome.start_failure_rate for outcome in world.outcomes)
         self._main_of = [_main_node(plan, each.need) for each in plan.classes]
         self._instances: dict[int, Sequence[int]] = {}  # of multi-node jobs, in node order
@@ -64,9 +69,12 @@ class Attempts:
         """
         world, recorder = self._world, self._recorder
         job_class = world.class_of[job]
-        recorder.placed_us[job] = now
         recorder.instance[job] = instance
-        recorder.starting_us[job] = there = now + world.dispatch_us
+        if self._buckets is not None and recorder.i_environment[instance] in self._tasks.bucket_of:
+            recorder.placed_us[job] = recorder.starting_us[job] = there = self._provision(now, instance)
+        else:
+            recorder.placed_us[job] = now
+            recorder.starting_us[job] = there = now + world.dispatch_us
         failure = world.start_failure(job, attempt) if self._starts_fail else ""
         images = world.images[job_class]
         if images:
@@ -109,12 +117,12 @@ class Attempts:
     def stop(self, now: int, job: int, state: int, exit_us: int) -> int:
         """SIGTERM [spec 1.7]. Gives the instant at which the attempt ends, `exit_us` where it would anyway.
 
-        One that is STARTING has no container yet and ends at once.
+        One that is STARTING has no container yet and ends at once; a task, once it is provisioned.
         """
         if state == STARTING:
             self._endings[job] = Ending(None)
             self._recorder.started_us[job] = -1
-            return now
+            return max(now, self._recorder.placed_us[job])
         after_us, exit_code = self._world.reaction(job)
         if now + after_us >= exit_us:
             return exit_us
@@ -141,6 +149,15 @@ class Attempts:
             for row in rows:
                 if recorder.n_ended_us[row] >= ended_at_us:
                     recorder.n_ended_us[row] = recorder.n_exit_code[row] = -1
+
+    def _provision(self, now: int, instance: int) -> int:
+        """When the images of a task are pulled, from which on it is billed: then it is there [spec 4.3]."""
+        assert self._buckets is not None
+        world, recorder = self._world, self._recorder
+        launched = self._buckets.launch_at(now, recorder.i_environment[instance])
+        there = launched + self._tasks.provision_us(world.seed, world.replication, instance)
+        recorder.i_running_us[instance] = recorder.i_ready_us[instance] = there
+        return there
 
     # --- inside -------------------------------------------------------------------------------
 
@@ -170,7 +187,8 @@ class Attempts:
 def all_begin_at_once(plan: Plan, world: World) -> bool:
     """Whether every attempt is RUNNING as soon as it is placed, and holds no GPU to be noted."""
     return not (
-        world.dispatch_us
+        world.tasks
+        or world.dispatch_us
         or world.container_start_us
         or any(world.images)
         or any(world.startup_us)
@@ -186,6 +204,7 @@ def all_end_well(plan: Plan, world: World) -> bool:
         and not any(each.timeout_us for each in plan.classes)
         and not any(plan.gangs)
         and not world.requests
+        and not world.tasks
     )
 
 

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 NO_CAPACITY: Final = "InsufficientInstanceCapacity"  # EC2's error code
 
 
+TASK_INTERRUPTED: Final = "Your Spot Task was interrupted."  # [spec 1.6, 4.2]
+
+
 def join_machines(core: Scheduler, recorder: Recorder, machines: Sequence[Machines]) -> None:
     """The machines of unmanaged environments are there from the beginning."""
     for machine in machines:
@@ -57,6 +60,8 @@ def launch(world: World, recorder: Recorder, now: int, command: Command) -> Laun
     _, index, environment, type_index = command
     row = recorder.add_instance(environment, type_index, now)
     assert row == index
+    if world.tasks is not None and environment in world.tasks.bucket_of:
+        return Launch(NEVER)  # its job's START comes right behind
     draw = world.seed, world.replication, index
     if world.capacity.shortage_of and world.capacity.refuses(*draw, type_index):
         return Launch(now + world.boot.draw_reaction(*draw), failed=True)
@@ -85,9 +90,13 @@ def lose(
     """
     if core.instances[instance].state == GONE or not goes_on(core, world, now):
         return None
+    assert world.interruptions is not None
     text = f"Host EC2 (instance {instance_id(instance)}) terminated."  # [spec 1.6]
-    recorder.i_ended_us[instance] = now
     recorder.i_end_reason[instance] = INTERRUPTED
+    if core.instances[instance].type in world.interruptions.tasks:
+        text = TASK_INTERRUPTED
+        recorder.i_end_reason[instance] = "interrupted: Fargate Spot"
+    recorder.i_ended_us[instance] = now
     for job in core.instances[instance].jobs:
         if core.state[job] == STARTING:
             recorder.started_us[job] = -1
@@ -96,6 +105,15 @@ def lose(
         recorder.ended_us[job] = now
         ended.append((job, _write_end(core, recorder, job, text, core.attempt[job])))
     return ended
+
+
+def task_lost_at(world: World, recorder: Recorder, instance: int) -> int:
+    """When a Fargate Spot task is taken back; NEVER for anything else."""
+    row = recorder.i_type[instance]
+    if world.interruptions is None or row not in world.interruptions.tasks:
+        return NEVER
+    running = recorder.i_running_us[instance]
+    return world.interruptions.lost_at(world.seed, world.replication, instance, row, running)
 
 
 def give_back(recorder: Recorder, now: int, instance: int) -> None:
@@ -112,6 +130,10 @@ def end_attempt(core: Scheduler, recorder: Recorder, now: int, job: int, ending:
     recorder.exit_code[job] = -1 if exit_code is None else exit_code
     if reason:
         recorder.reason[job] = reason
+    instance = recorder.instance[job]
+    if core.instances[instance].state == GONE and recorder.i_ended_us[instance] < 0:
+        recorder.i_ended_us[instance] = recorder.ended_us[job]
+        recorder.i_end_reason[instance] = "task stopped"
     return _write_end(core, recorder, job, status_reason, attempt)
 
 
@@ -156,12 +178,22 @@ def conclude(
     ended_us = _last_happening_us(recorder, world)
     if horizon_us is not None:
         if world.goes_on or (not all_ended and goes_on(core, world, horizon_us)):
+            if world.tasks is not None:
+                _undo_tasks(recorder, horizon_us)
             return horizon_us, "horizon"
         ended_us = min(ended_us, horizon_us)
     if all_ended:
         return ended_us, "finished"
     recorder.status_reason.update(core.waiting_reasons())
     return ended_us, "stalled"
+
+
+def _undo_tasks(recorder: Recorder, horizon_us: int) -> None:
+    """Jobs whose tasks would be provisioned at the horizon or later are RUNNABLE still."""
+    for job, placed in enumerate(recorder.placed_us):
+        if placed >= horizon_us:
+            recorder.placed_us[job] = recorder.instance[job] = -1
+            recorder.attempts[job] -= 1
 
 
 def goes_on(core: Scheduler, world: World, now: int) -> bool:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from batchsim.catalog import Catalog
 from batchsim.catalog.eks import allocatable_mib, allocatable_milli, max_pods
+from batchsim.catalog.fargate import MEMORY_MIB, TaskPrice, task_prices
 from batchsim.catalog.memory import ECS_RESERVED_MIB
 from batchsim.core.plan import MachineType
-from batchsim.errors import at_path
+from batchsim.errors import CatalogError, at_path
 from batchsim.units import UUSD_PER_USD, format_size, usd_to_uusd
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ class MachineTypes:
         self._priced = False
         self._memory_model = scenario.assumptions.memoryModel
         self.unknown_band = scenario.assumptions.spotInterruptionBand
+        self.spot_tasks: list[int] = []
+        self._fargate_spot_factor = scenario.assumptions.fargateSpotFactor
         self._spot_factor = scenario.assumptions.spotPriceFactor
         self._max_pods = scenario.assumptions.eksMaxPods
 
@@ -75,6 +78,32 @@ class MachineTypes:
         on_demand = self._described(name, None, platform)
         price = usd_to_uusd(on_demand.uusd_per_hour * self.spot_factor(name) / UUSD_PER_USD)
         return self._intern(replace(on_demand, uusd_per_hour=price), "spot")
+
+    def of_fargate(self, *, spot: bool) -> list[int]:
+        """All sizes of tasks. Raises CatalogError where the region's prices are not known."""
+        price = self.task_price()
+        factor = self._fargate_spot_factor if spot else 1.0
+        rows = []
+        for vcpus, memories in MEMORY_MIB.items():
+            for memory_mib in memories:
+                name = f"fargate{'-spot' if spot else ''}.{vcpus}x{memory_mib}"
+                uusd = price.uusd_per_hour(vcpus, memory_mib, factor)
+                size = MachineType(name, vcpus * self.vcpu_parts, memory_mib, 0, uusd)
+                rows.append(self._intern(size, "fargate"))
+        if spot:
+            self.spot_tasks = rows
+        self._priced = True
+        return rows
+
+    def task_price(self) -> TaskPrice:
+        """Of Fargate in the region. Raises CatalogError where it is not known."""
+        price = task_prices().get((self.catalog.region, "x86_64"))
+        if price is None:
+            known = ", ".join(region for region, architecture in task_prices() if architecture == "x86_64")
+            raise CatalogError(
+                f"no Fargate price in {self.catalog.region} is known", hint=f"they are known in {known}"
+            )
+        return price
 
     def spot_factor(self, name: str) -> float:
         """The Spot price as a part of the On-Demand price."""

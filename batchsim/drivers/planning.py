@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from batchsim.catalog.fargate import cheapest_size, is_task_size
 from batchsim.core.consumables import ConsumablePlan
 from batchsim.core.dependencies import Graph
 from batchsim.core.plan import EnvironmentPlan, Plan, Policy, QueuePlan, TimeLimit
@@ -23,6 +24,7 @@ from batchsim.drivers.machines import MachineTypes
 from batchsim.drivers.world import Machines
 from batchsim.drivers.worlds import build_world
 from batchsim.errors import ScenarioError, at_path
+from batchsim.scenario import TraceJobs
 from batchsim.units import US_PER_S
 from batchsim.workload.table import QUARTERS
 
@@ -74,6 +76,7 @@ def _prepared(scenario: Scenario, workload: Workload, draw: tuple[int, int]) -> 
     queues = _queues(scenario, {each.name: index for index, each in enumerate(environments)})
     _check_easy(scenario, workload, queues)
     _check_start_failures(scenario, workload)
+    _check_task_sizes(scenario, workload, types)
     consumables = [
         ConsumablePlan(each.consumableResourceName, each.totalQuantity, each.resourceType == "REPLENISHABLE")
         for each in scenario.consumableResources
@@ -135,6 +138,17 @@ def _managed(environment: ComputeEnvironment, types: MachineTypes, path: str) ->
     resources = environment.computeResources
     assert resources is not None
     name = environment.computeEnvironmentName
+    if resources.is_fargate:
+        with at_path(f"{path}.computeResources.type"):
+            sizes = types.of_fargate(spot=resources.type == "FARGATE_SPOT")
+        return EnvironmentPlan(
+            name,
+            tuple(sizes),
+            managed=True,
+            enabled=environment.state == "ENABLED",
+            max_vcpus=types.vcpu_parts * resources.maxvCpus,
+            per_job=True,
+        )
     spot = resources.type == "SPOT"
     found = types.catalog.resolve_each(resources.instanceTypes, f"{path}.computeResources.instanceTypes")
     if spot:
@@ -246,6 +260,23 @@ def _check_start_failures(scenario: Scenario, workload: Workload) -> None:
                 found=f"{each.start_failure_rate:g}",
                 path=f"workload.{each.group}.startFailures.rate",
                 hint="lower it, or let startFailureConsumesAttempt be true",
+            )
+
+
+def _check_task_sizes(scenario: Scenario, workload: Workload, types: MachineTypes) -> None:
+    """A task has one of the sizes there are; jobs of a trace get the smallest that holds them [spec 4.1]."""
+    traces = {entry.name for _, entry in scenario.submissions() if isinstance(entry, TraceJobs)}
+    for each in workload.classes:
+        if each.platform != "ECS_FARGATE" or each.group in traces:
+            continue
+        if not is_task_size(each.vcpus, each.memory_mib):
+            size = cheapest_size(each.vcpus, each.memory_mib, types.task_price())
+            raise ScenarioError(
+                f"Fargate has no tasks of {each.vcpus} vCPU and {each.memory_mib} MiB",
+                path=f"workload.{each.group}",
+                hint="use EC2"
+                if size is None
+                else f"the cheapest size that holds them is {size[0]} vCPU and {size[1]} MiB",
             )
 
 

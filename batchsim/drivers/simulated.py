@@ -268,6 +268,10 @@ class SimulatedDriver:
     def _start(self, now: int, job: int, instance: int) -> None:
         if not self._begins_at_once:
             self._begin(now, job, *self._attempts.place(now, job, self._core.attempt[job], instance))
+            if self._world.tasks is not None:
+                lost = bookkeeping.task_lost_at(self._world, self._recorder, instance)
+                if lost != NEVER:
+                    self._at(lost, _LOST | instance)
             return
         core, recorder = self._core, self._recorder
         recorder.instance[job] = instance
@@ -292,7 +296,8 @@ class SimulatedDriver:
         kind = command[0]
         if kind == LAUNCH:
             until, failed, lost = bookkeeping.launch(self._world, self._recorder, now, command)
-            self._at(until, (_LAUNCH_FAILED if failed else _READY) | command[1])
+            if until != NEVER:
+                self._at(until, (_LAUNCH_FAILED if failed else _READY) | command[1])
             if lost != NEVER:
                 self._at(lost, _LOST | command[1])
         elif kind == TERMINATE:

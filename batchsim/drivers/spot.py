@@ -39,12 +39,14 @@ class Interruptions:
     pool_of     for the same rows the number of the pool, which does not depend on the scenario
     shared      the part of the interruptions that come to whole pools
     notice_us   from being told to being lost
+    tasks       those of the rows that are Fargate tasks
     """
 
     rate_of: Mapping[int, float]
     pool_of: Mapping[int, int]
     shared: float = 0.0
     notice_us: int = 0
+    tasks: frozenset[int] = frozenset()
     _events: dict[int, list[int]] = field(default_factory=dict)
 
     def lost_at(self, seed: int, replication: int, instance: int, type_index: int, running_us: int) -> int:

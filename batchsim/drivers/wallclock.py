@@ -89,7 +89,7 @@ class WallClockDriver:
     def __init__(self, core: Scheduler, world: World, recorder: Recorder, reality: Reality) -> None:
         """Of the world only what AWS does is taken, not what becomes of attempts."""
         self._core = core
-        if world.interruptions is not None or world.capacity.shortage_of:
+        if world.interruptions is not None or world.capacity.shortage_of or world.tasks is not None:
             raise UsageError("real containers run on instances that are neither interrupted nor refused")
         self._world = world
         self._recorder = recorder

@@ -19,6 +19,7 @@ from batchsim.workload.table import SIGTERM_EXIT
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from batchsim.drivers.fargate import Tasks
     from batchsim.drivers.spot import Interruptions
     from batchsim.workload import JobsEvent
     from batchsim.workload.distributions import Drawable
@@ -114,6 +115,7 @@ class World:
     requests        what users do to jobs and resources, in order of time
     interruptions   when EC2 takes back Spot instances; None where there are none
     capacity        which launches EC2 refuses
+    tasks           how Fargate tasks come; None where no environment has any
 
     pull_us         for each class: time to pull any of its images; all of an attempt are pulled at once
     dispatch_us     decision to STARTING
@@ -137,6 +139,7 @@ class World:
     stop_grace_us: int = 0
     boot: Boot
     interruptions: Interruptions | None = None
+    tasks: Tasks | None = None
     capacity: Capacity = field(default_factory=Capacity)
     machines: Sequence[Machines] = ()
     goes_on: bool = False

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from batchsim.drivers.fargate import Tasks, launch_interval_us
 from batchsim.drivers.spot import Capacity, Interruptions, interruption_rate, pool_number, shortage
 from batchsim.drivers.world import PULL_ERROR, Boot, Outcome, ResourceUpdate, World
 from batchsim.workload import ResourceEvent
@@ -38,8 +39,11 @@ def build_world(
     """What really happens in `scenario`; `draw` is the seed and the replication."""
     assumptions = scenario.assumptions
     classes = workload.classes
-    rate = assumptions.imagePullRate
-    pull_us = [round(each.image_bytes / rate) if rate else 0 for each in classes]
+    rates = {"ECS_FARGATE": assumptions.fargatePullRate}
+    pull_us = [
+        round(each.image_bytes / rate) if (rate := rates.get(each.platform, assumptions.imagePullRate)) else 0
+        for each in classes
+    ]
     images = _Images()
     return World(
         submit_us=workload.submit_us.tolist(),
@@ -67,6 +71,7 @@ def build_world(
         ),
         interruptions=_interruptions(assumptions, types),
         capacity=_capacity(assumptions, types),
+        tasks=_tasks(scenario),
         machines=machines,
         seed=draw[0],
         replication=draw[1],
@@ -75,6 +80,7 @@ def build_world(
 
 def _interruptions(assumptions: Assumptions, types: MachineTypes) -> Interruptions | None:
     spot = [row for row, billing in enumerate(types.billings) if billing == "spot"]
+    spot += types.spot_tasks
     names = [machine.name for machine in types.rows]
     rates = {row: interruption_rate(assumptions, types.catalog.spot(names[row])) for row in spot}
     if not any(rates.values()):
@@ -84,11 +90,34 @@ def _interruptions(assumptions: Assumptions, types: MachineTypes) -> Interruptio
         {row: pool_number(names[row]) for row in spot},
         assumptions.spotCorrelation,
         assumptions.spotNotice,
+        frozenset(types.spot_tasks),
+    )
+
+
+def _tasks(scenario: Scenario) -> Tasks | None:
+    kinds = {
+        index: each.computeResources.type
+        for index, each in enumerate(scenario.computeEnvironments)
+        if each.computeResources is not None and each.computeResources.is_fargate
+    }
+    if not kinds:
+        return None
+    assumptions = scenario.assumptions
+    path = "assumptions.fargateProvisioning"
+    return Tasks(
+        kinds,
+        load_distribution(assumptions.fargateProvisioning, scenario.base_dir, path),
+        launch_interval_us(assumptions.fargateLaunchRate),
+        assumptions.fargateLaunchBurst,
     )
 
 
 def _capacity(assumptions: Assumptions, types: MachineTypes) -> Capacity:
-    chances = {row: shortage(assumptions, machine.name) for row, machine in enumerate(types.rows)}
+    chances = {
+        row: shortage(assumptions, machine.name)
+        for row, (machine, billing) in enumerate(zip(types.rows, types.billings, strict=True))
+        if billing != "fargate"
+    }
     return Capacity({row: chance for row, chance in chances.items() if chance})
 
 

@@ -118,6 +118,29 @@ class Assumptions(Model):
         "[spec 3.8]",
         "Part of the interruptions that take all instances of a type at once.",
     )
+    fargateProvisioning: Distribution = _assumed(
+        {"lognormal": {"median": "20s", "p95": "45s"}},
+        0,
+        "time",
+        "[spec 5.1, 5.3]",
+        "Time from a task's launch to its image being pulled, when billing starts.",
+    )
+    fargatePullRate: Annotated[float, Field(ge=0, le=1e9)] = _assumed(
+        60, 0, "MB/s", "[spec 5.3]", "As imagePullRate, of tasks, each of which pulls its images anew."
+    )
+    fargateLaunchRate: Rate = _assumed(
+        "20/s",
+        0,
+        "1/s",
+        "[spec 4.3]",
+        "Tasks launched for good, On-Demand and Spot each; 0 means any number.",
+    )
+    fargateLaunchBurst: Annotated[int, Field(ge=1, le=1_000_000), integral] = _assumed(
+        100, 100, "tasks", "[spec 4.3]", "Tasks that may be launched at once before that rate holds."
+    )
+    fargateSpotFactor: Annotated[float, Field(gt=0, le=1)] = _assumed(
+        0.3, 0.3, "fraction", "[spec 4.4]", "Price of a Fargate Spot task as a part of the usual price."
+    )
     spotNotice: Duration = _assumed(
         "120s", "120s", "time", "[spec 3.8, 5.3]", "Time from the interruption notice to the loss."
     )

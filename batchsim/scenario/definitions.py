@@ -49,7 +49,7 @@ class JobDefinition(Model):
     schedulingPriority: Priority = Field(0, description="Counts inside one share of a fair-share queue.")
     parameters: Parameters = Field({}, description="Values of Ref::name in commands; a submission's win.")
     consumableResourceProperties: ConsumableResourceProperties = ConsumableResourceProperties()
-    platformCapabilities: Annotated[Many[Literal["EC2"]], Field(max_length=1)] = ("EC2",)
+    platformCapabilities: Annotated[Many[Literal["EC2", "FARGATE"]], Field(max_length=1)] = ("EC2",)
     containerOrchestrationType: Literal["ECS", "EKS"] | None = None
 
     jobDefinitionArn: Identity = None
@@ -84,8 +84,17 @@ class JobDefinition(Model):
 
     @model_validator(mode="after")
     def _platform_agrees(self) -> Self:
-        if self.containerOrchestrationType not in (None, self.platform):
-            raise MismatchError(f"{self.platform!r} or nothing", place=("containerOrchestrationType",))
+        orchestration = "EKS" if self.platform == "EKS" else "ECS"
+        if self.containerOrchestrationType not in (None, orchestration):
+            raise MismatchError(f"{orchestration!r} or nothing", place=("containerOrchestrationType",))
+        if "FARGATE" in self.platformCapabilities and self.kind not in {"container", "ecs"}:
+            raise MismatchError(
+                message=f"Fargate runs no {'multi-node jobs' if self.kind == 'multinode' else 'pods'}",
+                hint="remove FARGATE",
+                place=("platformCapabilities",),
+            )
+        if self.platform == "ECS_FARGATE":
+            self._check_fargate()
         if self.containerProperties is not None and self.containerProperties.instanceType is not None:
             raise MismatchError(
                 message="instanceType is for multi-node jobs only",
@@ -100,14 +109,36 @@ class JobDefinition(Model):
             )
         return self
 
+    def _check_fargate(self) -> None:
+        """What Fargate does not have [UG: fargate]."""
+        if self.resources().gpus:
+            raise MismatchError(
+                message="Fargate has no GPUs", hint="remove FARGATE", place=("platformCapabilities",)
+            )
+        own = self.containerProperties
+        if own is None:
+            return
+        if own.privileged:
+            raise MismatchError("false on Fargate", place=("containerProperties", "privileged"))
+        system = own.runtimePlatform if isinstance(own.runtimePlatform, dict) else {}
+        for key, only in (("cpuArchitecture", "X86_64"), ("operatingSystemFamily", "LINUX")):
+            if system.get(key) not in (None, only):
+                raise MismatchError(
+                    f"{only} or nothing",
+                    message="only Linux tasks on X86_64 are modelled",
+                    place=("containerProperties", "runtimePlatform", key),
+                )
+
     @property
     def kind(self) -> Kind:
         """Which of its four forms the definition has."""
         return next(kind for part, kind in _PARTS.items() if getattr(self, part) is not None)
 
     @property
-    def platform(self) -> Literal["ECS", "EKS"]:
+    def platform(self) -> Literal["ECS", "ECS_FARGATE", "EKS"]:
         """Where jobs of the definition run."""
+        if "FARGATE" in self.platformCapabilities:
+            return "ECS_FARGATE"
         in_pods = self.kind == "eks" or (self.nodeProperties and self.nodeProperties.platform == "EKS")
         return "EKS" if in_pods else "ECS"
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from .metadata import Access, Identity, MachineImage, Network, Updates
+from .unbuilt import is_empty
 from .values import (
     InstanceTypeName,
     Many,
@@ -64,6 +65,22 @@ _ONLY_FOR = {
     "SPOT_CAPACITY_OPTIMIZED_PRIORITIZED": "SPOT",
     "SPOT_PRICE_CAPACITY_OPTIMIZED": "SPOT",
 }
+_NOT_OF_FARGATE = (
+    "minvCpus",
+    "desiredvCpus",
+    "instanceTypes",
+    "allocationStrategy",
+    "bidPercentage",
+    "scalingPolicy",
+    "imageId",
+    "launchTemplate",
+    "ec2KeyPair",
+    "ec2Configuration",
+    "instanceRole",
+    "placementGroup",
+    "spotIamFleetRole",
+    "tags",
+)
 _SHORTEST_DELAY_MINUTES = 20
 
 
@@ -87,7 +104,7 @@ class ScalingPolicy(Model):
 class ComputeResources(Model):
     """What AWS Batch may launch for a managed environment."""
 
-    type: Literal["EC2", "SPOT"]
+    type: Literal["EC2", "SPOT", "FARGATE", "FARGATE_SPOT"]
     allocationStrategy: Strategy = Field(
         "BEST_FIT", description="Which instance types are launched; absent: BEST_FIT, as in AWS's API."
     )
@@ -128,6 +145,15 @@ class ComputeResources(Model):
 
     @model_validator(mode="after")
     def _as_its_type_allows(self) -> Self:
+        if self.is_fargate:
+            foreign = [name for name in _NOT_OF_FARGATE if name in self.model_fields_set]
+            if foreign and not is_empty(getattr(self, foreign[0])):
+                raise MismatchError(
+                    message=f"{foreign[0]} does not belong to Fargate",
+                    hint="remove it, or use type EC2 or SPOT",
+                    place=(foreign[0],),
+                )
+            return self
         only = _ONLY_FOR.get(self.allocationStrategy, self.type)
         if only != self.type:
             raise MismatchError(
@@ -144,6 +170,11 @@ class ComputeResources(Model):
         if self.bidPercentage == 0 and self.type == "SPOT":
             raise MismatchError("1 to 100", place=("bidPercentage",))
         return self
+
+    @property
+    def is_fargate(self) -> bool:
+        """Whether each job gets a task of its own, and there are no instances."""
+        return self.type in {"FARGATE", "FARGATE_SPOT"}
 
 
 class EksConfiguration(Model):
@@ -201,8 +232,12 @@ class ComputeEnvironment(Model):
             raise MismatchError(
                 message="eksConfiguration does not belong to ECS environments", place=("eksConfiguration",)
             )
-        if self.platform == "ECS":
+        if self.platform != "EKS":
             return self
+        if self.computeResources and self.computeResources.is_fargate:
+            raise MismatchError(
+                message="an EKS environment is of type EC2 or SPOT", place=("computeResources", "type")
+            )
         if self.type == "UNMANAGED":
             raise MismatchError(
                 message="an EKS environment is MANAGED", hint="change its type", place=("type",)
@@ -222,6 +257,8 @@ class ComputeEnvironment(Model):
         return self
 
     @property
-    def platform(self) -> Literal["ECS", "EKS"]:
-        """Where its jobs run."""
+    def platform(self) -> Literal["ECS", "ECS_FARGATE", "EKS"]:
+        """Where its jobs run, as a `jobQueueType` says it."""
+        if self.computeResources and self.computeResources.is_fargate and not self.eksConfiguration:
+            return "ECS_FARGATE"
         return "EKS" if self.eksConfiguration or self.containerOrchestrationType == "EKS" else "ECS"

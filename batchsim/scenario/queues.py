@@ -64,7 +64,7 @@ class JobQueue(Model):
     priority: Annotated[int, Field(ge=0, le=9999), integral] = 1
     computeEnvironmentOrder: Annotated[Many[ComputeEnvironmentOrder], Field(max_length=3)] = ()
     serviceEnvironmentOrder: Annotated[Many[ServiceEnvironmentOrder], Field(max_length=1)] = ()
-    jobQueueType: Literal["ECS", "EKS", "SAGEMAKER_TRAINING"] | None = None
+    jobQueueType: Literal["ECS", "ECS_FARGATE", "EKS", "SAGEMAKER_TRAINING"] | None = None
     schedulingPolicyArn: AwsName | None = Field(
         None, description="Name or ARN of a scheduling policy; absent: FIFO."
     )

@@ -11,10 +11,7 @@ UNBUILT: dict[str, str] = {}
 """By place, the feature; empty while everything that the models know is honoured."""
 
 FOREIGN_VALUES = {
-    "ECS_FARGATE",
     "ECS_MANAGED_INSTANCES",
-    "FARGATE",
-    "FARGATE_SPOT",
     "MANAGED_INSTANCES",
 }
 """Values that AWS has and no model here knows."""

@@ -111,6 +111,8 @@ class Offers:
             return offer if holds else self._with_machine(offer, index, need)
         if holds:
             return self._with_max_vcpus(offer, index, need)
+        if environment.per_job:
+            return None  # the sizes of tasks are what they are
         like = draft.plan.types[environment.types[0]].name
         found = self._cheapest(like, need)
         if found is None:

@@ -38,6 +38,7 @@ Stream = Literal[
     "interruptions",
     "spot_pools",
     "launches",
+    "provisioning",
 ]
 
 # The numbers are part of every published result: add at the end, never renumber.
@@ -60,6 +61,7 @@ STREAMS: Final[Mapping[Stream, int]] = {
     "interruptions": 16,
     "spot_pools": 17,
     "launches": 18,
+    "provisioning": 19,
 }
 
 _MASK: Final = 2**64 - 1

@@ -91,7 +91,7 @@ class JobClass:
     failure_rate: float
     failure_exit_code: int
     vcpu_quarters: int = 0  # as many as `vcpus` say
-    platform: Literal["ECS", "EKS"] = "ECS"
+    platform: Literal["ECS", "ECS_FARGATE", "EKS"] = "ECS"
     share: str | None = None
     priority: int = 0
     consumables: tuple[tuple[str, int], ...] = ()

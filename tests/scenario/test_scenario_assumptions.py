@@ -26,6 +26,11 @@ AWS = {
     "spotInterruptions": "day",
     "spotInterruptionBand": 2,
     "spotCorrelation": 0.0,
+    "fargateProvisioning": {"lognormal": {"median": 20 * SECOND, "p95": 45 * SECOND}},
+    "fargatePullRate": 60.0,
+    "fargateLaunchRate": 20.0,
+    "fargateLaunchBurst": 100,
+    "fargateSpotFactor": 0.3,
     "spotNotice": 120 * SECOND,
     "idleScaleIn": 120 * SECOND,
     "terminateDelay": 30 * SECOND,
@@ -47,6 +52,8 @@ AWS = {
     "stopGrace": 30 * SECOND,
 }
 KEPT_IN_IDEAL = {
+    "fargateLaunchBurst": 100,
+    "fargateSpotFactor": 0.3,
     "spotPriceFactor": 0.36,
     "spotInterruptionBand": 2,
     "spotNotice": 120 * SECOND,
@@ -66,6 +73,7 @@ DISTRIBUTIONS = (
     "capacityReaction",
     "instanceLaunch",
     "instanceRegistration",
+    "fargateProvisioning",
     "trainingPending",
     "trainingDownload",
 )
@@ -120,7 +128,18 @@ def test_the_table_has_every_assumption_with_unit_source_and_sentence():
     table = assumption_table()
     assert [row.name for row in table] == list(AWS)
     for row in table:
-        assert row.unit in {"time", "MB/s", "bytes", "MiB", "choice", "1/s", "rules", "pods", "fraction"}
+        assert row.unit in {
+            "time",
+            "MB/s",
+            "bytes",
+            "MiB",
+            "choice",
+            "1/s",
+            "rules",
+            "pods",
+            "fraction",
+            "tasks",
+        }
         assert re.fullmatch(r"\[spec \d+\.\d+(, \d+\.\d+)*\]", row.source)
         assert row.sentence.endswith(".")
 

@@ -49,8 +49,15 @@ BROKEN = [
         f"{ENV}.lab.computeResources={{type: EC2, allocationStrategy: BEST_FIT_PROGRESSIVE, maxvCpus: 1}}",
         "computeResources does not belong to UNMANAGED",
     ),
-    (f"{CLOUD}.type=FARGATE", "FARGATE is not modelled by this version of batchsim"),
-    (f"{CLOUD}.type=ec2", "expected 'EC2' or 'SPOT', found 'ec2'; did you mean EC2?"),
+    (f"{CLOUD}.type=FARGATE", "this one is for ECS, and bulk runs ECS_FARGATE jobs"),
+    (
+        f"{CLOUD}.type=ECS_MANAGED_INSTANCES",
+        "ECS_MANAGED_INSTANCES is not modelled by this version of batchsim",
+    ),
+    (
+        f"{CLOUD}.type=ec2",
+        "expected 'EC2', 'SPOT', 'FARGATE' or 'FARGATE_SPOT', found 'ec2'; did you mean EC2?",
+    ),
     (
         f"{CLOUD}.allocationStrategy=BEST",
         "allocationStrategy: expected 'BEST_FIT', 'BEST_FIT_PROGRESSIVE', 'BEST_FIT_PROGRESSIVE_ORDERED'",
@@ -112,7 +119,7 @@ BROKEN = [
     ),
     ("jobQueues.0.jobQueueName=bulk", "this name is already taken; give each jobQueueName once"),
     # job definitions
-    (f"{ALIGN}.platformCapabilities=[FARGATE]", "FARGATE is not modelled by this version of batchsim"),
+    (f"{ALIGN}.platformCapabilities=[FARGATE]", "this one is for ECS_FARGATE, and bulk runs ECS jobs"),
     (f"{ALIGN}.revision=0", "revision: expected a value of at least 1"),
     (f"{CONTAINER}.image=", "image: the key 'image' has no value"),
     (f"{CONTAINER}.resourceRequirements=[{{type: VCPU, value: '1'}}]", "expected a MEMORY requirement"),

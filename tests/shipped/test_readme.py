@@ -194,7 +194,6 @@ def test_claims_name_tests_that_exist():
 # ------------------------------------------------------------------------------------------- not modelled
 
 NOT_MODELLED = {
-    "Fargate": "computeEnvironments.genomics.computeResources.type=FARGATE",
     "managed instances": "computeEnvironments.genomics.computeResources.type=ECS_MANAGED_INSTANCES",
 }
 

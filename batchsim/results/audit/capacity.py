@@ -97,7 +97,7 @@ def holding(facts: Facts) -> list[Violation]:
             holds.row,
         )
         found += rows_where(
-            known & (gone >= 0) & (holds.placed >= gone),
+            known & (gone >= 0) & ((holds.placed > gone) | ((holds.placed == gone) & (holds.until > gone))),
             "L4",
             "attempts",
             "placed on an instance that was gone",

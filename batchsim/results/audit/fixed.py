@@ -116,7 +116,10 @@ def _submitted(scenario: Mapping[str, Any], group: str, definition: str) -> _Sub
 
 
 def _dispatch(facts: Facts) -> list[Violation]:
-    """STARTING comes `dispatchDelay` after the placement; of a node, after its main node is RUNNING."""
+    """STARTING comes `dispatchDelay` after the placement; of a node, after its main node is RUNNING.
+
+    A Fargate task is placed when it is provisioned, and its images are pulled from then on.
+    """
     holds = facts.holds
     delay = fixed_delay(facts, "dispatchDelay")
     if delay is None:
@@ -125,7 +128,9 @@ def _dispatch(facts: Facts) -> list[Violation]:
         ~np.isin(holds.row, facts.attempts.row) if holds is not facts.attempts else np.zeros_like(holds.row)
     )
     main_started = np.append(facts.attempts.started, -1)[holds.attempt]
-    due = np.where(child, np.maximum(holds.placed, main_started), holds.placed) + delay
+    of_tasks = np.append((facts.frames["instances"]["billing"] == "fargate").to_numpy(np.bool_), False)
+    due = np.where(child, np.maximum(holds.placed, main_started), holds.placed)
+    due = due + np.where(of_tasks[holds.instance], 0, delay)
     wrong = (holds.starting >= 0) & (holds.starting != due)
     late = (holds.starting < 0) & (holds.placed >= 0) & (due < holds.until)
     text = "starting_s is not dispatchDelay after placed_s"

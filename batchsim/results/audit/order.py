@@ -1,4 +1,5 @@
-"""L8 strict FIFO, when the manifest's assumptions say `backfill: none`; not of queues divided into shares.
+"""L8 strict FIFO, when the manifest's assumptions say `backfill: none`; not of queues divided into shares,
+nor of those of Fargate.
 
 Each attempt, made or not, is a wait: from the instant its job became RUNNABLE (again) until it was placed,
 until the job ended without it, or for ever. In a queue, waits for a retry stand in front, among
@@ -44,7 +45,7 @@ def fifo(facts: Facts) -> list[Violation]:
         each["jobQueueName"]
         for each in facts.manifest["scenario"].get("jobQueues", ())
         if each.get("schedulingPolicyArn")
-    }
+    } | _queues_of_tasks(facts)
     for queue in np.unique(facts.jobs.queue).tolist():
         if names[queue] in divided:
             continue
@@ -54,6 +55,21 @@ def fifo(facts: Facts) -> list[Violation]:
         guilty[mine.job[_passed_older(mine, rounds) | _passed_any(mine, retries)]] = True
         guilty[retries.job[_passed_lower(retries)]] = True
     return rows_where(guilty, "L8", "jobs", "placed while an older job of its queue went on waiting")
+
+
+def _queues_of_tasks(facts: Facts) -> set[str]:
+    """The queues whose jobs get tasks: their placement is the end of provisioning, which takes its time."""
+    scenario = facts.manifest["scenario"]
+    tasks = {
+        each["computeEnvironmentName"]
+        for each in scenario.get("computeEnvironments", ())
+        if (each.get("computeResources") or {}).get("type") in {"FARGATE", "FARGATE_SPOT"}
+    }
+    return {
+        queue["jobQueueName"]
+        for queue in scenario.get("jobQueues", ())
+        if any(each["computeEnvironment"] in tasks for each in queue.get("computeEnvironmentOrder", ()))
+    }
 
 
 def _first_waits(facts: Facts) -> _Waits:

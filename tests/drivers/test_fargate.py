@@ -1,0 +1,79 @@
+"""Fargate tasks: two drivers, written apart, record the same; and what a token bucket lets pass."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchsim.core.plan import EnvironmentPlan, Need, QueuePlan
+from batchsim.drivers.fargate import Tasks, TokenBuckets, launch_interval_us
+from batchsim.drivers.simulated import simulate
+from batchsim.drivers.spot import Interruptions
+from batchsim.drivers.world import Outcome
+from batchsim.results.recording import Recorder
+from batchsim.workload import JobsEvent
+from tests.harness import PlanBuilder, machine
+from tests.heap_driver import heap_simulate
+
+COLUMNS = [name for name in Recorder.__slots__ if name != "jobs"]
+SIZES = [machine(1, 2048), machine(2, 4096), machine(1, 2048, usd=1), machine(2, 4096, usd=1)]
+
+
+def test_a_thousand_launches_of_one_bucket():
+    buckets = TokenBuckets(Tasks({0: "a", 1: "a", 2: "b"}, 0, launch_interval_us(20), 100))
+    instants = [buckets.launch_at(0, number % 2) for number in range(1000)]
+    assert instants.count(0) == 100
+    assert instants[-1] == 45_000_000
+    assert buckets.launch_at(0, 2) == 0
+    assert [buckets.launch_at(100_000_000, 0) for _ in range(101)][-2:] == [100_000_000, 100_050_000]
+
+
+def test_without_a_limit_all_are_launched_at_once():
+    buckets = TokenBuckets(Tasks({0: "a"}, 0, launch_interval_us(0)))
+    assert {buckets.launch_at(7, 0) for _ in range(1000)} == {7}
+
+
+jobs = st.lists(
+    st.tuples(st.integers(0, 9), st.integers(0, 12), st.sampled_from([1, 2]), st.integers(1, 3)), max_size=12
+)
+
+
+@given(
+    jobs,
+    st.integers(1, 5),
+    st.sampled_from([0, 3]),
+    st.sampled_from([0, 2]),
+    st.sampled_from([0.0, 0.05]),
+    st.lists(st.integers(0, 30), max_size=3),
+    st.sampled_from([None, 11]),
+)
+def test_two_drivers_run_the_same_tasks(  # noqa: PLR0917
+    asked, most_vcpus, interval, provisioning, rate, stops, horizon
+):
+    def record(drive):
+        places = [
+            EnvironmentPlan(name, types, managed=True, max_vcpus=most_vcpus, per_job=True)
+            for name, types in (("usual", (0, 1)), ("spot", (2, 3)))
+        ]
+        builder = PlanBuilder(SIZES, places, [QueuePlan("q", 1, (1, 0))])
+        for submit, runtime, vcpus, attempts in sorted(asked):
+            builder.job(submit, runtime, Need(vcpus, 1000 * vcpus, 0), attempts=attempts)
+        world = {
+            "tasks": Tasks({0: "usual", 1: "spot"}, provisioning, interval, 2),
+            "interruptions": Interruptions({2: rate, 3: rate}, {2: 1, 3: 2}, 0.5, 1, frozenset({2, 3}))
+            if rate
+            else None,
+            "outcomes": [Outcome(failure_rate=0.3, start_failure_rate=0.2)] * max(len(builder.classes), 1),
+            "requests": [
+                JobsEvent(at, "terminate", (range(len(asked) // 2),), "stop") for at in sorted(stops)
+            ],
+            "stop_grace_us": 2,
+        }
+        recorder = Recorder(len(asked))
+        drive(builder.plan(), builder.world(**world), recorder, horizon_us=horizon)
+        return {name: getattr(recorder, name) for name in COLUMNS}
+
+    if horizon is not None:
+        asked = [each for each in asked if each[0] < horizon]
+        stops = [at for at in stops if at < horizon]
+    assert record(simulate) == record(heap_simulate)

@@ -1,0 +1,183 @@
+"""Fargate: sizes, launches, what a task pulls, and what it costs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from batchsim.catalog.fargate import cheapest_size, is_task_size, task_prices
+from batchsim.errors import ScenarioError
+from tests.spec.scenarios import scenario, submit
+from tests.studies.scenarios import definition
+
+
+def fargate(max_vcpus: int, kind: str = "FARGATE", **resources: Any) -> dict[str, Any]:
+    return {
+        "computeEnvironmentName": kind.lower(),
+        "type": "MANAGED",
+        "computeResources": {"type": kind, "maxvCpus": max_vcpus, **resources},
+    }
+
+
+def task(vcpus: int, memory_mib: int, **more: Any) -> dict[str, Any]:
+    return definition("task", vcpus, memory_mib) | {"platformCapabilities": ["FARGATE"], **more}
+
+
+def on_fargate(*workload: dict[str, Any], size: tuple[int, int] = (1, 2048), **more: Any) -> dict[str, Any]:
+    places = more.pop("environments", [fargate(5000)])
+    data = scenario(*workload, environments=places, definitions=[task(*size)], **more)
+    data["jobDefinitions"] = [each for each in data["jobDefinitions"] if each["jobDefinitionName"] == "task"]
+    return data
+
+
+def job(runtime: str, name: str = "job", **more: Any) -> dict[str, Any]:
+    return submit(name, runtime, definition="task", **more)
+
+
+def test_spec_50_valid_pairs():
+    assert is_task_size(1, 2048)
+    assert is_task_size(16, 32_768)
+    assert not is_task_size(1, 1024)
+    assert not is_task_size(8, 18_432)
+
+
+@pytest.mark.parametrize(
+    ("size", "way_out"),
+    [
+        ((1, 1024), "1 vCPU and 2048 MiB"),
+        ((8, 18_432), "8 vCPU and 20480 MiB"),
+        ((1, 9000), "2 vCPU and 9216 MiB"),
+        ((3, 100), "4 vCPU and 8192 MiB"),
+        ((17, 100), "use EC2"),
+    ],
+)
+def test_spec_50_an_invalid_pair_is_refused_with_the_cheapest_valid_one(run, size, way_out):
+    with pytest.raises(ScenarioError, match=f"Fargate has no tasks of {size[0]} vCPU .*{way_out}"):
+        run(on_fargate(job("1min"), size=size))
+
+
+def test_the_cheapest_size_may_have_fewer_of_what_is_not_asked_for():
+    price = task_prices()["us-east-1", "x86_64"]
+    assert cheapest_size(1, 8192, price) == (1, 8192)
+    assert cheapest_size(16, 122_881, price) is None
+
+
+def test_spec_51_a_thousand_tasks_are_launched_within_45_seconds(run):
+    limits = {"fargateLaunchRate": "20/s", "fargateLaunchBurst": 100}
+    result = run(on_fargate(job("2min", count=1000), assumptions=limits))
+    starts = result.jobs["start_s"]
+    assert (starts == 0).sum() == 100
+    assert starts.max() == 45
+
+
+def test_on_demand_and_spot_have_a_bucket_each(run):
+    limits = {"fargateLaunchRate": "1/s", "fargateLaunchBurst": 1}
+    places = [fargate(2), fargate(100, "FARGATE_SPOT")]
+    result = run(on_fargate(job("2min", count=5), environments=places, assumptions=limits))
+    assert sorted(result.jobs["start_s"]) == [0, 0, 1, 1, 2]
+
+
+def test_spec_52_a_task_is_billed_from_its_pull_to_its_stop(run):
+    pull = {"imageSize": "1200MB", "fargatePullRate": 60, "fargateProvisioning": "25s"}
+    result = run(on_fargate(job("70s"), size=(4, 8192), assumptions=pull))
+    (machine,) = result.instances.to_dict("records")
+    assert [machine[name] for name in ("requested_s", "running_s", "ended_s")] == [0, 25, 115]
+    assert (machine["billed_s"], machine["billing"], machine["cost_usd"]) == (90, "fargate", 0.004937)
+
+
+def test_spec_52_a_short_task_is_billed_for_a_minute(run):
+    result = run(on_fargate(job("20s")))
+    (machine,) = result.instances.to_dict("records")
+    assert machine["billed_s"] == 60
+    assert machine["cost_usd"] == round(60 / 3600 * (0.04048 + 2 * 0.004445), 6)
+
+
+def test_an_hour_of_two_vcpus_costs_what_the_price_list_says(run):
+    assert run(on_fargate(job("1h"), size=(2, 4096))).summary["cost_usd"] == 0.09874
+    spot = on_fargate(job("1h"), size=(2, 4096), environments=[fargate(4, "FARGATE_SPOT")])
+    assert run(spot).summary["cost_usd"] == pytest.approx(0.3 * 0.09874, abs=1e-6)
+    assert task_prices()["us-east-1", "arm64"].uusd_per_hour(2, 4096) == 79_000
+
+
+def test_every_task_pulls_its_image(run):
+    pull = {"imageSize": "600MB", "fargatePullRate": 60}
+    result = run(on_fargate(job("1min", count=2), environments=[fargate(1)], assumptions=pull))
+    assert list(result.jobs["start_s"]) == [10, 80]
+
+
+def test_the_vcpus_of_jobs_count_and_are_never_exceeded(run):
+    result = run(on_fargate(job("1min", count=3), size=(2, 4096), environments=[fargate(5)]))
+    assert list(result.jobs["start_s"]) == [0, 0, 60]
+
+
+def test_a_spot_task_that_is_taken_back_says_so(run):
+    often = {"spotInterruptions": "60/h", "spotNotice": "0s"}
+    place = fargate(4, "FARGATE_SPOT")
+    result = run(on_fargate(job("10h"), environments=[place], assumptions=often))
+    (row,) = result.jobs.to_dict("records")
+    assert (row["state"], row["status_reason"]) == ("FAILED", "Your Spot Task was interrupted.")
+    (machine,) = result.instances.to_dict("records")
+    assert machine["end_reason"] == "interrupted: Fargate Spot"
+    assert machine["billed_s"] >= 60
+
+
+def test_tasks_are_provisioned_in_any_order_and_the_horizon_may_come_before(run):
+    slow = {"preset": "aws", "fargateProvisioning": {"uniform": {"low": "1s", "high": "10min"}}}
+    result = run(on_fargate(job("5min", count=300), assumptions=slow, horizon="7min"))
+    states = result.jobs["state"].astype(str).value_counts()
+    assert states["RUNNABLE"] > 10
+    assert states["RUNNING"] > 10
+
+
+def test_a_job_that_is_terminated_while_its_task_is_provisioned_ends_with_it(run):
+    slow = {"fargateProvisioning": "5min"}
+    stop = {"at": "1min", "terminate": "job", "reason": "enough"}
+    result = run(on_fargate(job("5min"), stop, assumptions=slow))
+    (row,) = result.jobs.to_dict("records")
+    assert (row["state"], row["end_s"], row["status_reason"]) == ("FAILED", 300, "enough")
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"minvCpus": 1},
+        {"desiredvCpus": 1},
+        {"instanceTypes": ["c6i"]},
+        {"allocationStrategy": "BEST_FIT_PROGRESSIVE"},
+        {"bidPercentage": 50},
+        {"instanceRole": "role"},
+        {"placementGroup": "group"},
+    ],
+)
+def test_fields_that_fargate_does_not_have(problems_of, field):
+    (problem,) = problems_of(on_fargate(job("1min"), environments=[fargate(64, **field)]))
+    assert f"{next(iter(field))} does not belong to Fargate" in problem
+
+
+def test_jobs_of_fargate_and_of_ec2_have_queues_of_their_own(problems_of):
+    mixed = scenario(submit("job", "1min"), environments=[fargate(64)])
+    assert "this one is for ECS, and q runs ECS_FARGATE jobs" in problems_of(mixed)[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"resourceRequirements": [("VCPU", "1"), ("MEMORY", "2048"), ("GPU", "1")]}, "Fargate has no GPUs"),
+        ({"privileged": True}, "privileged: expected false on Fargate"),
+        ({"runtimePlatform": {"cpuArchitecture": "ARM64"}}, "only Linux tasks on X86_64 are modelled"),
+    ],
+)
+def test_what_a_job_definition_for_fargate_cannot_have(problems_of, change, said):
+    data = on_fargate(job("1min"))
+    if "resourceRequirements" in change:
+        change = {
+            "resourceRequirements": [{"type": k, "value": v} for k, v in change["resourceRequirements"]]
+        }
+    data["jobDefinitions"][0]["containerProperties"] |= change
+    assert said in problems_of(data)[0]
+
+
+def test_a_region_without_known_prices_has_no_fargate(run):
+    with pytest.raises(Exception, match="no Fargate price in eu-central-1 is known"):
+        run(on_fargate(job("1min"), region="eu-central-1"))
