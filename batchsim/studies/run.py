@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from batchsim import __version__
+from batchsim.catalog.fargate import is_task_size
 from batchsim.core.waits import CONSUMABLE, REASON_NAMES
 from batchsim.drivers.planning import Setup, prepare
 from batchsim.drivers.simulated import simulate
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
 
     from batchsim.results import Result
     from batchsim.scenario import Scenario
+
+
+_ROUNDED_UP = "jobs_rounded_up_to_fargate_sizes"
 
 
 def run(
@@ -91,6 +97,18 @@ def describe(scenario: Scenario, workload: Workload, setup: Setup, not_submitted
         wait_details={CONSUMABLE: [each.name for each in plan.consumables]},
         horizon_us=scenario.horizon,
         not_submitted=not_submitted,
-        notes=workload.notes,
+        notes=_notes(workload),
         not_modelled=scenario.not_modelled(),
     )
+
+
+def _notes(workload: Workload) -> dict[str, Any]:
+    """The workload's notes by entry, with how many jobs got a larger Fargate task than they ask for."""
+    counts = np.bincount(workload.job_class, minlength=len(workload.classes)).tolist()
+    notes = dict(workload.notes)
+    for each, jobs in zip(workload.classes, counts, strict=True):
+        if each.platform == "ECS_FARGATE" and not is_task_size(each.vcpus, each.memory_mib) and jobs:
+            already = notes.get(each.group, {})
+            more = already.get(_ROUNDED_UP, 0) + jobs
+            notes[each.group] = {**already, _ROUNDED_UP: more}
+    return notes

@@ -181,3 +181,14 @@ def test_what_a_job_definition_for_fargate_cannot_have(problems_of, change, said
 def test_a_region_without_known_prices_has_no_fargate(run):
     with pytest.raises(Exception, match="no Fargate price in eu-central-1 is known"):
         run(on_fargate(job("1min"), region="eu-central-1"))
+
+
+def test_the_jobs_of_a_trace_get_the_smallest_task_that_holds_them(run, tmp_path):
+    (tmp_path / "log.swf").write_text(
+        "1 0 -1 60 3 -1 -1 3 60 -1 1 1 1 1 1 1 -1 -1\n2 0 -1 60 1 -1 -1 1 60 -1 1 1 1 1 1 1 -1 -1\n"
+    )
+    entry = {"name": "log", "jobQueue": "q", "trace": {"path": "log.swf", "format": "swf"}}
+    result = run(on_fargate(entry))
+    sizes = sorted(result.instances["instance_type"].astype(str))
+    assert sizes == ["fargate.1x2048", "fargate.4x8192"]
+    assert result.manifest["workload"]["log"]["jobs_rounded_up_to_fargate_sizes"] == 2

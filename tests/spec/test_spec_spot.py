@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from batchsim.catalog import Catalog, SpotPool
+from batchsim.results.audit import audit_frames
 from tests.spec.scenarios import HOST_RULES, scenario, submit
 from tests.spec.test_spec_capacity import cloud, launched
 
@@ -180,3 +181,20 @@ def test_best_fit_waits_for_the_one_type(run):
 def test_what_a_spot_environment_may_say(problems_of, resources, said):
     (problem,) = problems_of(scenario(submit("job", "1min"), environments=[spot(64, "c6i", **resources)]))
     assert said in problem
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("billed_s", 3000), ("cost_usd", 0.1), ("billing", "ec2"), ("end_reason", "scaled in: idle")],
+)
+def test_the_audit_catches_a_bill_for_an_instance_that_is_free(run, monkeypatch, column, value):
+    interrupted_at(50, monkeypatch)
+    result = run(scenario(submit("job", "2h"), environments=[spot(2, "c6i.large")], assumptions=OFTEN))
+    frames = {name: frame.copy() for name, frame in result.frames.items()}
+    values = frames["instances"][column]
+    frames["instances"][column] = (
+        values.astype(object)
+        .map(lambda _: value)
+        .astype("category" if isinstance(value, str) else values.dtype)
+    )
+    assert "L13" in {each.law for each in audit_frames(frames, result.summary, result.manifest)}
