@@ -269,12 +269,8 @@ class Scheduler:
             return []
         self.now = now
         commands: list[Command] = []
-        if self._time_limits and self._time_limits[0][0] <= now:
-            self._attempts.enforce_limits(now, TIMED_OUT, commands)
-        for queue in self._queues_with_limits:
-            due, why = self.waits.limit_of(queue)
-            if due <= now:
-                self._jobs.cancel_head(now, queue, why)
+        if self._time_limits or self._queues_with_limits:
+            self._enforce_limits(now, commands)
         evaluating = self._evaluating
         while evaluating and evaluating[0][0] <= now:
             self._evaluate(*evaluating.popleft())
@@ -290,6 +286,8 @@ class Scheduler:
         if self._scales and self.due_us <= now and self._pass_due == NEVER and self.capacity.due_us() <= now:
             self._scale(now, commands)
             self.due_us = self._next_due()
+        if self.due_us <= now and self._queues_with_limits:  # a head has lacked capacity again, and too long
+            commands += self.decide(now)
         return commands
 
     def next_wakeup(self) -> int | None:
@@ -348,6 +346,14 @@ class Scheduler:
         if self._evaluating:
             due = min(due, next_multiple(self._evaluating[0][0], self._pass_interval))
         return due
+
+    def _enforce_limits(self, now: int, commands: list[Command]) -> None:
+        """Stop attempts that have run for too long, cancel heads that have been blocked for too long."""
+        self._attempts.enforce_limits(now, TIMED_OUT, commands)
+        for queue in self._queues_with_limits:
+            due, why = self.waits.limit_of(queue)
+            if due <= now:
+                self._jobs.cancel_head(now, queue, why)
 
     def _evaluate(self, now: int, job: int) -> None:
         """The job becomes RUNNABLE, PENDING or FAILED."""
