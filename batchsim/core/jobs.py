@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from batchsim.core.plan import Plan
 
 DEPENDENCY_FAILED: Final = "Dependent Job failed"  # [spec 1.6]
+DEPENDS: Final = "Waits for jobs that it depends on."  # ours; AWS gives no reason
 TOO_MANY_SHARES: Final = "SubmitJob was refused: the job queue has 500 active share identifiers."
 CANCELLED: Final = "cancelled"
 TERMINATED: Final = "terminated"
@@ -82,6 +83,10 @@ class Jobs:
         self.requested: dict[int, str] = {}
         self.failures: list[Command] = []
         self.watched = self._graph or any(self._shares)
+
+    def pending_reasons(self) -> dict[int, str]:
+        """Why each PENDING job waits."""
+        return {job: DEPENDS for job, state in enumerate(self._state) if state == PENDING}
 
     # --- submission ---------------------------------------------------------------------------
 

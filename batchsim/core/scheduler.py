@@ -299,8 +299,8 @@ class Scheduler:
         return self.dispatch.waiting_jobs()
 
     def waiting_reasons(self) -> dict[int, str]:
-        """Why each RUNNABLE job waits, at the end of a run: AWS's status reason, or a sentence of ours."""
-        return self.dispatch.waiting_reasons()
+        """Why each job waits, at the end of a run: AWS's status reason, or a sentence of ours."""
+        return self.dispatch.waiting_reasons() | self._jobs.pending_reasons()
 
     # --- inside -------------------------------------------------------------------------------
 

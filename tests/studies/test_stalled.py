@@ -31,3 +31,21 @@ def test_a_run_that_did_not_stall_leaves_nobody_waiting(load):
     )
     assert left_waiting(run(load(data))) == []
     assert left_waiting(run(load(data, "horizon=90s"))) == []
+
+
+def test_jobs_that_depend_on_one_that_never_starts_are_left_with_a_reason_too(load):
+    data = world(
+        [
+            unmanaged("lab", {"vcpus": 2, "memory": "4GiB"}),
+            unmanaged("other", {"vcpus": 2, "memory": "4GiB"}),
+        ],
+        [jobs("wide", "q0", "wide"), jobs("after", "q1", "small", 2, dependsOn=[{"group": "wide"}])],
+        definition("small", 1, 1024),
+        definition("wide", 16, 1024),
+    )
+    result = run(load(data))
+    assert result.audit() == []
+    assert left_waiting(result) == [
+        LeftWaiting(RESOURCE_REQUIREMENT, 1, "wide-0"),
+        LeftWaiting("Waits for jobs that it depends on.", 2, "after-0"),
+    ]
