@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from batchsim.cli.figures import jobs
+from batchsim.cli.figures import duration, jobs
 from batchsim.cli.output import (
     Column,
     Format,
@@ -22,9 +22,11 @@ from batchsim.cli.output import (
 from batchsim.cli.verbs import FAILED, OutputFormat, Overrides, ScenarioPath
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from batchsim.studies.check import CheckReport, Finding
+    from batchsim.studies.held_up import HeldUp
+    from batchsim.studies.supplies import Supply
 
 _MOST_ROWS = 40
 _COLUMNS = (
@@ -32,6 +34,7 @@ _COLUMNS = (
     Column("definition", words=True, spare=5),
     Column("queue", words=True, spare=4),
     Column("jobs"),
+    Column("nodes", spare=1),
     Column("vCPUs", spare=1),
     Column("MiB", spare=2),
     Column("GPUs", spare=3),
@@ -62,7 +65,7 @@ def check(
         _print(scenario, report, wide=output_format is Format.WIDE)
     for sentence in (*in_words(report.beyond_aws), *loaded.not_modelled()):
         note(f"note: {sentence}")
-    if report.never or report.services_never:
+    if not report.can_all_start:
         raise typer.Exit(FAILED)
 
 
@@ -85,16 +88,38 @@ def _print_findings(scenario: str, report: CheckReport, *, wide: bool) -> None:
     shown = findings[:_MOST_ROWS] if cut else findings
     rows = [_row(each, never.index(each) + 1 if each.reason else 0) for each in shown]
     hidden = len(findings) - len(shown)
-    left_out = f"{hidden} of {len(findings)} rows were cut; --format wide shows all" if hidden else ""
-    print_table(Table("", _COLUMNS, rows, left_out), wide=wide)
+    notes = [f"{hidden} of {len(findings)} rows were cut; --format wide shows all"] if hidden else []
+    nodes = any(each.nodes > 1 for each in shown)
+    if nodes:
+        notes.append("a multi-node job starts on as many empty instances of one type at once as it has nodes")
+    kept = [position for position, each in enumerate(_COLUMNS) if nodes or each.header != "nodes"]
+    print_table(
+        Table(
+            "",
+            [_COLUMNS[position] for position in kept],
+            [tuple(row[position] for position in kept) for row in rows],
+            "\n".join(notes),
+        ),
+        wide=wide,
+    )
+    _print_supplies(report.supplies, wide=wide)
     for number, finding in enumerate(never if wide else never[:_MOST_ROWS], start=1):
         _print_never(number, finding)
+    for supply in report.supplies:
+        if supply.change is not None:
+            print_text()
+            print_text(
+                f"Consumable resource {supply.resource} is used up before all have had of it: at least"
+                f" {jobs(supply.left_over)} can never start."
+            )
+            print_text(f"to mend it: {supply.change.text}", "green", indent=3)
+            print_line(as_options(supply.change.overrides), indent=6)
     for queue, held_up in report.held_up.items():
         print_text()
-        print_text(
-            f"Job queue {queue}: {jobs(held_up)} that could start come after one that never can, and a FIFO"
-            " queue does not skip its head (assumptions.backfill: none)."
-        )
+        print_text(_held_up(queue, held_up))
+    for group, number in report.stranded.items():
+        print_text()
+        print_text(f"Workload {group}: {jobs(number)} could start, but for depending on jobs that never can.")
     if len(never) > 1 and report.mend_all:
         print_text()
         print_text("All of them at once, by changing compute environments only:")
@@ -107,9 +132,53 @@ def _print_findings(scenario: str, report: CheckReport, *, wide: bool) -> None:
 def _verdict(report: CheckReport) -> tuple[str, str]:
     number = sum(each.jobs for each in report.findings) + sum(each.jobs for each in report.services)
     lost = sum(each.jobs for each in report.never) + sum(each.jobs for each in report.services_never)
-    if not (report.never or report.services_never):
+    if report.can_all_start:
         return f"Each of the {jobs(number)} can start.", "green"
-    return f"{lost:,} of the {jobs(number)} can never start.", "bold red"
+    lost += sum(report.stranded.values())
+    left_over = max((each.left_over for each in report.supplies), default=0)
+    return (
+        f"{'At least ' if left_over else ''}{lost + left_over:,} of the {jobs(number)} can never start.",
+        "bold red",
+    )
+
+
+def _held_up(queue: str, held_up: HeldUp) -> str:
+    kind, why = ("fair-share", "") if held_up.is_fair else ("FIFO", " (assumptions.backfill: none)")
+    number = f"up to {jobs(held_up.jobs)}" if held_up.is_fair else jobs(held_up.jobs)
+    then = (
+        ""
+        if held_up.cancelled_s is None
+        else f" jobStateTimeLimitActions cancel each such head after {duration(held_up.cancelled_s)}."
+    )
+    return (
+        f"Job queue {queue}: {number} that could start come after one that never can, and a {kind} queue"
+        f" does not skip its head{why}.{then}"
+    )
+
+
+def _print_supplies(supplies: Sequence[Supply], *, wide: bool) -> None:
+    """Whether there is enough of each consumable resource, ever."""
+    if not supplies:
+        return
+    headers = ("consumable resource", "there is", "jobs", "each asks for", "suffices for")
+    columns = [Column(header, words=position in {0, 4}) for position, header in enumerate(headers)]
+    print_text()
+    print_table(Table("", columns, [_supply_row(each) for each in supplies]), wide=wide)
+
+
+def _supply_row(supply: Supply) -> tuple[str, ...]:
+    if supply.replenishable:
+        enough = f"{supply.at_once:,} at once" if supply.at_once else "none of them"
+    else:
+        enough = f"{supply.jobs - supply.never - supply.left_over:,} in all"
+    enough += f", NEVER for {supply.never:,}" if supply.never else ""
+    return (
+        supply.resource,
+        f"{supply.most:,}",
+        f"{supply.jobs:,}",
+        _range(supply.least, supply.greatest),
+        enough,
+    )
 
 
 def _row(finding: Finding, number: int) -> tuple[str, ...]:
@@ -118,12 +187,13 @@ def _row(finding: Finding, number: int) -> tuple[str, ...]:
         finding.definition or "-",
         finding.queue,
         f"{finding.jobs:,}",
+        f"{finding.nodes:,}",
         *(_range(low, high) for low, high in zip(finding.least, finding.most, strict=True)),
         f"NEVER, see {number}" if number else _hosts(finding),
     )
 
 
-def _range(low: int, high: int) -> str:
+def _range(low: float, high: float) -> str:
     return f"{low:,}" if low == high else f"{low:,}-{high:,}"
 
 
@@ -159,12 +229,14 @@ def _data(report: CheckReport) -> dict[str, Any]:
     from batchsim.cli.services import finding_data
 
     return {
-        "can_all_start": not (report.never or report.services_never),
+        "can_all_start": report.can_all_start,
         "region": report.region,
         "price_date": report.price_date,
         "findings": [_finding(each) for each in report.findings],
         **({"services": [finding_data(each) for each in report.services]} if report.services else {}),
-        "held_up": dict(report.held_up),
+        "held_up": {queue: each._asdict() for queue, each in report.held_up.items()},
+        "stranded": dict(report.stranded),
+        **({"supplies": [*map(_supply, report.supplies)]} if report.supplies else {}),
         "mend_all": dict(report.mend_all),
         "beyond_aws_dependencies": [
             {"workload": each.group, "task": each.task, "dependencies": each.dependencies}
@@ -180,6 +252,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "queue": finding.queue,
         "jobs": finding.jobs,
         "kinds": finding.kinds,
+        "nodes": finding.nodes,
         "example": finding.example or None,
         "least": finding.least._asdict(),
         "most": finding.most._asdict(),
@@ -189,6 +262,12 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "shortfall": finding.shortfall or None,
         "changes": [{"text": each.text, "set": dict(each.overrides)} for each in finding.changes],
     }
+
+
+def _supply(supply: Supply) -> dict[str, Any]:
+    change = supply.change
+    mended = None if change is None else {"text": change.text, "set": dict(change.overrides)}
+    return {**supply._asdict(), "change": mended}
 
 
 def _flat(finding: Finding) -> dict[str, Any]:

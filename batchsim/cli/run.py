@@ -153,6 +153,7 @@ def _advice(job: Job) -> list[tuple[str, str]]:
     report = check(job.scenario, job.seed)
     never = [(each.title, each.changes) for each in report.never]
     never += [(each.group, each.changes) for each in report.services_never]
+    never += [(each.resource, (each.change,)) for each in report.supplies if each.change is not None]
     return [(title, ", or ".join(change.text for change in changes)) for title, changes in never]
 
 

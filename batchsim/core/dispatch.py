@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from batchsim.core.cycle import Cycle
 from batchsim.core.easy import EasyQueue
-from batchsim.core.feasibility import never_starts
+from batchsim.core.feasibility import lacks_resource, never_starts
 from batchsim.core.grid import NEVER
 from batchsim.core.ordering import NOBODY, Order, StrictQueue
 from batchsim.core.queues import Places, Where, barred_places, reservable_vcpus, shares_of
@@ -346,8 +346,7 @@ class Dispatch:
             return None
         if missing[0] == RESERVATION:
             return "The fair-share reservation keeps what is left for shares that are not active."
-        name = self._plan.consumables[missing[1]].name
-        return f"Less of the consumable resource {name} is available than the job asks for."
+        return lacks_resource(self._plan.consumables[missing[1]].name)
 
     def _open_needs(self, places: Sequence[Where]) -> int:
         mask = 0

@@ -23,6 +23,11 @@ RESOURCE_REQUIREMENT: Final = (
 DISABLED: Final = "Every compute environment of the job queue is DISABLED."
 
 
+def lacks_resource(name: str) -> str:
+    """Why a job waits for a consumable resource; a sentence of ours, since AWS does not publish its own."""
+    return f"Less of the consumable resource {name} is available than the job asks for."
+
+
 def never_starts(plan: Plan, queue: int, need: int) -> str | None:
     """The status reason of a job of `need` that can never start in `queue`; None if it can.
 

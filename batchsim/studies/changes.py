@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from batchsim.core.feasibility import never_starts
-from batchsim.core.plan import Need
+from batchsim.core.plan import Gang, Need
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from batchsim.core.plan import Plan
+    from batchsim.core.plan import EnvironmentPlan, Plan
     from batchsim.scenario import GeneratedJobs, Scenario
 
 Location = tuple[str | int, ...]
@@ -21,64 +21,137 @@ _OLD_STYLE = ("vcpus", "memory")
 _LEAST = Need(1, 4, 0)  # [spec 1.14]
 
 
+class Amounts(NamedTuple):
+    """What a job asks for as people write it: a `Need` of a plan is in parts of a vCPU."""
+
+    vcpus: float
+    memory_mib: int
+    gpus: int
+
+    @classmethod
+    def of(cls, need: Need, vcpu_parts: int) -> Amounts:
+        """Whole vCPUs are int."""
+        whole, rest = divmod(need.vcpus, vcpu_parts)
+        return cls(need.vcpus / vcpu_parts if rest else whole, need.memory_mib, need.gpus)
+
+
+class Asked(NamedTuple):
+    """What jobs ask of the environments of a queue, in the units of a plan.
+
+    need   of one instance; of a multi-node job each of its instances must hold it
+    gang   the nodes of a multi-node job
+    """
+
+    queue: int
+    need: Need
+    gang: Gang | None = None
+
+    def never_starts(self, plan: Plan) -> str | None:
+        """As `feasibility.never_starts`, of needs that the plan need not have."""
+        alone = replace(plan, needs=[self.need], gangs=[self.gang] if self.gang else ())
+        return never_starts(alone, self.queue, 0)
+
+    def fits(self, plan: Plan, environment: EnvironmentPlan) -> list[int]:
+        """The instance types of an environment that hold the job or one of its nodes, maxvCpus aside."""
+        if self.gang is not None and not environment.gangs:
+            return []
+        named = self.gang.types if self.gang is not None else ()
+        return [
+            index
+            for index in environment.types
+            if plan.types[index].holds(self.need) and (not named or index in named)
+        ]
+
+    @property
+    def nodes(self) -> int:
+        return 1 if self.gang is None else len(self.gang.nodes)
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """What to do, in words, and the `--set` overrides (path -> value) that do it.
 
-    Without overrides it is advice: no change of that kind can help.
+    Without overrides it is advice: no change of that kind can help, or it is not one of a single number.
     """
 
     text: str
     overrides: Mapping[str, str] = field(default_factory=dict)
 
 
-def ask_for_less(
-    scenario: Scenario, plan: Plan, entry: int, definition: str, unmet: tuple[int, Need]
-) -> Change | None:
+def ask_for_less(scenario: Scenario, plan: Plan, entry: int, definition: str, asked: Asked) -> Change | None:
     """Lower what the jobs of a generated workload entry and one of its job definitions ask for.
 
-    unmet   the queue and the need that it can never serve
+    asked   what the queue can never serve
 
     The lowered request fits an instance that the queue's enabled environments offer; of all such
     requests, the one that differs in the fewest resources, and by the smallest part. None when there is
-    no such instance, or only such without the GPUs that the job cannot do without.
+    no such instance, or only such without the GPUs that the job cannot do without. Of multi-node jobs it is
+    the number of nodes that is lowered, if anything. Jobs of several containers are given no overrides.
     """
-    queue, need = unmet
-    limits = [limit for limit in _limits(plan, queue) if limit.gpus or not need.gpus]
+    if asked.gang is not None:
+        return _fewer_nodes(plan, asked)
+    need = asked.need
+    limits = [limit for limit in _limits(plan, asked.queue) if limit.gpus or not need.gpus]
     requests = [Need(*map(min, need, limit)) for limit in limits]
     requests = [each for each in requests if all(map(int.__ge__, each, _LEAST))]
     if not requests:
         return None
     request = min(requests, key=lambda each: reduction(need, each))
-    assert never_starts(replace(plan, needs=[request]), queue, 0) is None
+    assert asked._replace(need=request).never_starts(plan) is None
     lowered = [axis for axis in range(3) if request[axis] < need[axis]]
-    overrides = {
-        override_path(scenario, _place(scenario, entry, definition, axis)): str(request[axis])
-        for axis in lowered
-    }
+    amounts = Amounts.of(request, plan.vcpu_parts)
+    places = [_place(scenario, entry, definition, axis) for axis in lowered]
     return Change(
-        f"ask for at most {' and '.join(amount(axis, request[axis]) for axis in lowered)}", overrides
+        f"ask for at most {' and '.join(amount(axis, amounts[axis]) for axis in lowered)}",
+        {
+            override_path(scenario, place): str(amounts[axis])
+            for axis, place in zip(lowered, places, strict=True)
+            if place is not None
+        },
     )
+
+
+def _fewer_nodes(plan: Plan, asked: Asked) -> Change | None:
+    """As many nodes as maxvCpus of some environment allows."""
+    most = max(
+        (
+            environment.max_vcpus // min(plan.types[index].vcpus for index in types)
+            for environment in enabled(plan, asked.queue)
+            if (types := asked.fits(plan, environment))
+        ),
+        default=0,
+    )
+    return Change(f"use at most {most} node{'' if most == 1 else 's'}") if most else None
+
+
+def enabled(plan: Plan, queue: int) -> list[EnvironmentPlan]:
+    """The enabled environments of a queue, first choice first."""
+    environments = (plan.environments[index] for index in plan.queues[queue].environments)
+    return [environment for environment in environments if environment.enabled]
 
 
 def _limits(plan: Plan, queue: int) -> Iterator[Need]:
     """The largest request that each instance type of the queue could hold, maxvCpus included."""
-    for environment in (plan.environments[index] for index in plan.queues[queue].environments):
-        for kind in (plan.types[index] for index in environment.types if environment.enabled):
-            vcpus = min(kind.vcpus, environment.max_vcpus) if environment.managed else kind.vcpus
-            yield Need(vcpus, kind.memory_mib, kind.gpus)
+    for environment in enabled(plan, queue):
+        for kind in (plan.types[index] for index in environment.types):
+            most = min(kind.usable_vcpus, environment.max_vcpus) if environment.managed else kind.usable_vcpus
+            yield Need(most, kind.memory_mib, kind.gpus)
 
 
-def _place(scenario: Scenario, entry: int, definition: str, axis: int) -> Location:
-    """Where the request for a resource is written: at submission, or in the job definition."""
+def _place(scenario: Scenario, entry: int, definition: str, axis: int) -> Location | None:
+    """Where the request for a resource is written: at submission, or in the job definition.
+
+    None for a job of several containers, which ask for it together.
+    """
     jobs: GeneratedJobs = scenario.workload[entry]  # type: ignore[assignment] # a trace has no requests
     if jobs.containerOverrides is not None:
         for index, each in enumerate(jobs.containerOverrides.resourceRequirements):
             if each.type == _KINDS[axis]:
                 return ("workload", entry, "containerOverrides", "resourceRequirements", index, "value")
     chosen = scenario.definition(definition)
+    if chosen.containerProperties is None:
+        return None
     number = next(index for index, each in enumerate(scenario.jobDefinitions) if each is chosen)
-    assert chosen.containerProperties is not None, "the other kinds of job are not built yet"
     container: Location = ("jobDefinitions", number, "containerProperties")
     for index, each in enumerate(chosen.containerProperties.resourceRequirements):
         if each.type == _KINDS[axis]:
@@ -92,14 +165,14 @@ def reduction(need: Need, request: Need) -> tuple[int, float]:
     return len(parts), sum(parts)
 
 
-def amount(axis: int, number: int) -> str:
+def amount(axis: int, number: float) -> str:
     """An amount of a need's resource in words: "4 vCPUs", "7400 MiB", "1 GPU"."""
     if axis == 1:
         return f"{number} MiB"
     return f"{number} {('vCPU', '', 'GPU')[axis]}{'' if number == 1 else 's'}"
 
 
-def describe_need(need: Need) -> str:
+def describe_need(need: Amounts | Need) -> str:
     """A need in words: "4 vCPUs, 7400 MiB, 1 GPU"; GPUs only where there are some."""
     return ", ".join(amount(axis, number) for axis, number in enumerate(need) if number or axis < 2)
 

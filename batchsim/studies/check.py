@@ -1,36 +1,50 @@
 """Whether each job of a scenario can ever start, and if not, the smallest change that mends it.
 
 No simulation: an instance type of an enabled compute environment of the job's queue must hold the job,
-and maxvCpus must allow its vCPUs [spec 1.17, 3.10]. A job that can never start also holds up a FIFO queue
-[spec 2.3]: how many others wait behind it is told, too.
+or each node of it, maxvCpus must allow it [spec 1.17, 3.10], and there must once be as much of a consumable
+resource as it asks for [spec 1.15]. A job that can never start also holds up its queue [spec 2.3] and those
+that depend on it: how many they are is told, too.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from batchsim.core.feasibility import MAX_RESOURCE, RESOURCE_REQUIREMENT, never_starts
+from batchsim.core.allocation import gang_types
+from batchsim.core.feasibility import lacks_resource, never_starts
 from batchsim.core.plan import Need
 from batchsim.drivers.planning import prepare
 from batchsim.scenario import TraceJobs
 from batchsim.studies.beyond_aws import ManyDependencies, many_dependencies
-from batchsim.studies.changes import Change, amount, ask_for_less, describe_need
+from batchsim.studies.changes import (
+    Amounts,
+    Asked,
+    Change,
+    ask_for_less,
+    enabled,
+)
 from batchsim.studies.checkservices import ServiceFinding, check_services
+from batchsim.studies.held_up import HeldUp, dependants, held_up
 from batchsim.studies.offers import Offers
+from batchsim.studies.shortfalls import in_words, missing
+from batchsim.studies.supplies import Supply, largest_totals, more_of, supplies
 from batchsim.workload import Workload, build_workload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from batchsim.core.plan import EnvironmentPlan, MachineType, Plan
+    from batchsim.core.plan import Plan
     from batchsim.scenario import Scenario
 
 
 class Host(NamedTuple):
-    """An environment in which jobs can start: how many of its instance types hold every one of them."""
+    """An environment in which jobs can start: how many of its instance types hold every one of them.
+
+    Of multi-node jobs: hold each node, and may be launched for all of them.
+    """
 
     environment: str
     types: int
@@ -44,11 +58,13 @@ class Finding:
     kinds         how many different needs they have
     jobs          how many there are; of a mix, with the seed the check was made with
     example       name of the first of them; "" when there are none
-    least, most   the smallest and the largest amount of each resource that any of them asks for
+    least, most   the smallest and the largest amount of each resource that any of them asks for; of
+                  multi-node jobs that a node asks for
     hosts         where they can start; empty when they never do
     reason        AWS's status reason of a job that can never start; None for one that can
     shortfall     what is asked and what is offered, in words; "" for a job that can start
     changes       each of them alone lets all these jobs start
+    nodes         instances that each job starts on at once; more than 1 of multi-node jobs
     """
 
     group: str
@@ -57,12 +73,13 @@ class Finding:
     kinds: int
     jobs: int
     example: str
-    least: Need
-    most: Need
+    least: Amounts
+    most: Amounts
     hosts: tuple[Host, ...] = ()
     reason: str | None = None
     shortfall: str = ""
     changes: tuple[Change, ...] = ()
+    nodes: int = 1
 
     @property
     def title(self) -> str:
@@ -75,7 +92,9 @@ class CheckReport:
 
     findings     in the order of the workload
     held_up      by queue: jobs that could start but come after one that never can, in a queue that
-                 does not skip (`assumptions.backfill: none`)
+                 does not skip
+    stranded     by workload entry: jobs that could start, but for depending on one that never can
+    supplies     the consumable resources that jobs ask for
     mend_all     `--set` overrides (path -> value) of environments with which no job remains that could
                  never start, as far as there are any; empty when every job can start as it is
     region, price_date   of the catalogue's prices
@@ -84,12 +103,18 @@ class CheckReport:
     """
 
     findings: tuple[Finding, ...]
-    held_up: Mapping[str, int]
+    held_up: Mapping[str, HeldUp]
     mend_all: Mapping[str, str]
     region: str
     price_date: str
     beyond_aws: tuple[ManyDependencies, ...] = ()
     services: tuple[ServiceFinding, ...] = ()
+    stranded: Mapping[str, int] = field(default_factory=dict)
+    supplies: tuple[Supply, ...] = ()
+
+    @property
+    def can_all_start(self) -> bool:
+        return not (self.never or self.services_never or any(each.left_over for each in self.supplies))
 
     @property
     def never(self) -> tuple[Finding, ...]:
@@ -101,7 +126,11 @@ class CheckReport:
 
 
 class _Kind(NamedTuple):
-    """What the jobs of a finding share; `need` is -1 for a trace, whose needs are taken together."""
+    """What the jobs of a finding share; `need` is -1 for a trace, whose needs are taken together.
+
+    missing   resources (0 vCPUs, 1 memory, 2 GPUs) of which no instance of the queue has enough
+    lacking   the consumable resource of which there is never enough, or -1
+    """
 
     group: str
     definition: str | None
@@ -109,6 +138,7 @@ class _Kind(NamedTuple):
     reason: str | None
     missing: tuple[int, ...]
     need: int
+    lacking: int
 
 
 def check(scenario: Scenario, seed: int = 0) -> CheckReport:
@@ -130,7 +160,16 @@ class _Check:
         self._plan = plan
         self._entries = {entry.name: index for index, entry in scenario.entries()}
         self._jobs = np.bincount(workload.job_class, minlength=len(workload.classes)).tolist()
-        self._reasons = [never_starts(plan, each.queue, each.need) for each in plan.classes]
+        self._totals = largest_totals(plan, workload)
+        self._no_room = [never_starts(plan, each.queue, each.need) for each in plan.classes]
+        self._lacking = [
+            self._lacks(each.need) if reason is None else -1
+            for each, reason in zip(plan.classes, self._no_room, strict=True)
+        ]
+        self._reasons = [
+            lacks_resource(plan.consumables[lacking].name) if lacking >= 0 else reason
+            for lacking, reason in zip(self._lacking, self._no_room, strict=True)
+        ]
         self._offers = Offers(scenario, plan)
 
     def report(self) -> CheckReport:
@@ -139,140 +178,126 @@ class _Check:
             kinds.setdefault(self._kind(index), []).append(index)
         draft = self._offers.start
         for kind, members in kinds.items():
-            if kind.reason is not None:
-                _, draft = self._offers.offer_more(draft, kind.queue, self._needs(members)[1])
+            if self._no_room[members[0]] is not None:
+                _, draft = self._offers.offer_more(draft, self._asked(kind, members))
+        never = np.array([reason is not None for reason in self._reasons])[self._workload.job_class]
         return CheckReport(
             findings=tuple(self._finding(kind, members) for kind, members in kinds.items()),
-            held_up=self._held_up(),
+            held_up=held_up(self._plan, self._workload, self._reasons),
             mend_all=draft.overrides,
             region=self._scenario.region,
             price_date=self._offers.price_date,
             beyond_aws=many_dependencies(self._workload),
+            stranded=dependants(self._workload, never),
+            supplies=supplies(
+                self._scenario, self._plan, self._workload, [reason is None for reason in self._reasons]
+            ),
         )
 
     def _kind(self, index: int) -> _Kind:
         job_class, planned = self._workload.classes[index], self._plan.classes[index]
-        reason = self._reasons[index]
+        no_room = self._no_room[index]
         is_trace = isinstance(self._scenario.workload[self._entries[job_class.group]], TraceJobs)
         return _Kind(
             job_class.group,
             job_class.job_definition,
             planned.queue,
-            reason,
-            () if reason is None else _missing(self._plan, planned.queue, self._plan.needs[planned.need]),
+            self._reasons[index],
+            () if no_room is None else missing(self._plan, planned.queue, self._plan.needs[planned.need]),
             -1 if is_trace else planned.need,
+            self._lacking[index],
         )
 
-    def _needs(self, members: list[int]) -> tuple[Need, Need]:
-        """The least and the most that any of these classes asks for, resource by resource."""
-        columns = list(
-            zip(*(self._plan.needs[self._plan.classes[each].need] for each in members), strict=True)
-        )
+    def _lacks(self, need: int) -> int:
+        """The first consumable resource of which there is never as much as is asked for, or -1."""
+        asks = self._plan.asks[need] if self._plan.asks else ()
+        return next((index for index, quantity in asks if quantity > self._totals[index]), -1)
+
+    def _rows(self, members: list[int]) -> list[int]:
+        return [self._plan.classes[each].need for each in members]
+
+    def _needs(self, rows: list[int]) -> tuple[Need, Need]:
+        """The least and the most of each resource in these needs, of multi-node jobs in their nodes'."""
+        plan = self._plan
+        gangs = [plan.gangs[row] if plan.gangs else None for row in rows]
+        each = [
+            plan.needs[node]
+            for row, gang in zip(rows, gangs, strict=True)
+            for node in (gang.nodes if gang else (row,))
+        ]
+        columns = list(zip(*each, strict=True))
         return Need(*map(min, columns)), Need(*map(max, columns))
 
+    def _asked(self, kind: _Kind, members: list[int]) -> Asked:
+        rows = self._rows(members)
+        gang = self._plan.gangs[rows[0]] if self._plan.gangs else None
+        return Asked(kind.queue, self._needs(rows)[1], gang)
+
     def _finding(self, kind: _Kind, members: list[int]) -> Finding:
-        least, most = self._needs(members)
+        rows = self._rows(members)
+        least, most = self._needs(rows)
+        asked = self._asked(kind, members)
+        parts = self._plan.vcpu_parts
         return Finding(
             group=kind.group,
             definition=kind.definition,
             queue=self._plan.queues[kind.queue].name,
-            kinds=len({self._plan.classes[index].need for index in members}),
+            kinds=len(set(rows)),
             jobs=sum(self._jobs[index] for index in members),
             example=self._example(members),
-            least=least,
-            most=most,
-            hosts=() if kind.reason is not None else tuple(_hosts(self._plan, kind.queue, least, most)),
+            least=Amounts.of(least, parts),
+            most=Amounts.of(most, parts),
+            hosts=() if kind.reason is not None else tuple(_hosts(self._plan, asked, least)),
             reason=kind.reason,
-            shortfall=_shortfall(self._plan, kind, least, most),
-            changes=() if kind.reason is None else tuple(self._changes(kind, most)),
+            shortfall=self._shortfall(kind, least, asked),
+            changes=() if kind.reason is None else tuple(self._changes(kind, asked)),
+            nodes=asked.nodes,
         )
 
     def _example(self, members: list[int]) -> str:
         found = np.flatnonzero(np.isin(self._workload.job_class, members))
-        if not len(found):
-            return ""
-        first = int(found[0])
-        group = self._workload.classes[int(self._workload.job_class[first])].group
-        return f"{group}-{int(self._workload.ordinal[first])}"
+        return self._workload.job_name(int(found[0])) if len(found) else ""
 
-    def _changes(self, kind: _Kind, need: Need) -> Iterator[Change]:
+    def _changes(self, kind: _Kind, asked: Asked) -> Iterator[Change]:
+        if kind.lacking >= 0:
+            yield more_of(self._scenario, self._plan.consumables[kind.lacking].name, self._quantity(kind))
+            return
         less = None
         if kind.need >= 0 and kind.definition is not None:
-            entry = self._entries[kind.group]
-            less = ask_for_less(self._scenario, self._plan, entry, kind.definition, (kind.queue, need))
-        more, _ = self._offers.offer_more(self._offers.start, kind.queue, need)
+            less = ask_for_less(self._scenario, self._plan, self._entries[kind.group], kind.definition, asked)
+        more, _ = self._offers.offer_more(self._offers.start, asked)
         if less is not None:
             yield less
         if more.overrides or less is None:
             yield more
 
-    def _held_up(self) -> dict[str, int]:
-        if self._scenario.assumptions.backfill != "none":
-            return {}
-        job_class = self._workload.job_class
-        never = np.array([reason is not None for reason in self._reasons])[job_class]
-        queue = np.array([each.queue for each in self._plan.classes])[job_class]
-        held_up: dict[str, int] = {}
-        for index in np.flatnonzero(np.bincount(queue[never])).tolist():
-            mine = queue == index
-            first = int(np.argmax(mine & never))
-            held_up[self._plan.queues[index].name] = int((mine & ~never)[first:].sum())
-        return {name: jobs for name, jobs in held_up.items() if jobs}
+    def _quantity(self, kind: _Kind) -> int:
+        """The most of the lacking resource that one of these jobs asks for."""
+        return max(
+            quantity
+            for index, planned in enumerate(self._plan.classes)
+            if self._lacking[index] == kind.lacking and self._kind(index) == kind
+            for resource, quantity in self._plan.asks[planned.need]
+            if resource == kind.lacking
+        )
+
+    def _shortfall(self, kind: _Kind, least: Need, asked: Asked) -> str:
+        if kind.lacking < 0:
+            return in_words(self._plan, kind.reason, kind.missing, least, asked)
+        name, most = self._plan.consumables[kind.lacking].name, self._totals[kind.lacking]
+        return f"asks for {self._quantity(kind)} of {name}; the most there ever is, is {most}"
 
 
-def _enabled(plan: Plan, queue: int) -> list[EnvironmentPlan]:
-    environments = (plan.environments[index] for index in plan.queues[queue].environments)
-    return [environment for environment in environments if environment.enabled]
-
-
-def _instance_types(plan: Plan, queue: int) -> list[MachineType]:
-    return [plan.types[index] for environment in _enabled(plan, queue) for index in environment.types]
-
-
-def _size(kind: MachineType) -> Need:
-    return Need(kind.vcpus, kind.memory_mib, kind.gpus)
-
-
-def _missing(plan: Plan, queue: int, need: Need) -> tuple[int, ...]:
-    """The resources (0 vCPUs, 1 memory, 2 GPUs) of which no instance of the queue has enough."""
-    sizes = [_size(kind) for kind in _instance_types(plan, queue)]
-    return tuple(
-        axis for axis, asked in enumerate(need) if asked and all(size[axis] < asked for size in sizes)
-    )
-
-
-def _hosts(plan: Plan, queue: int, least: Need, most: Need) -> Iterator[Host]:
-    for environment in _enabled(plan, queue):
+def _hosts(plan: Plan, asked: Asked, least: Need) -> Iterator[Host]:
+    for environment in enabled(plan, asked.queue):
         kinds = [plan.types[index] for index in environment.types]
+        if asked.gang is not None:
+            fitting = len(gang_types(plan.types, environment, asked.need, asked.gang))
+            if fitting:
+                yield Host(environment.name, fitting, len(kinds))
+            continue
+        if environment.per_job:
+            kinds = kinds[-1:]  # each job gets the size it asks for
         enough = not environment.managed or environment.max_vcpus >= least.vcpus
         if enough and any(kind.holds(least) for kind in kinds):
-            yield Host(environment.name, sum(kind.holds(most) for kind in kinds), len(kinds))
-
-
-def _shortfall(plan: Plan, kind: _Kind, least: Need, most: Need) -> str:
-    if kind.reason == MAX_RESOURCE:
-        limits = ", ".join(
-            f"maxvCpus of {each.name} is {each.max_vcpus}"
-            for each in _enabled(plan, kind.queue)
-            if each.managed and each.max_vcpus < most.vcpus
-        )
-        return f"{_asked(0, least, most)}; {limits}"
-    if kind.reason != RESOURCE_REQUIREMENT:
-        return ""
-    kinds = _instance_types(plan, kind.queue)
-    if not kinds:
-        return "no compute environment of the queue has an instance"
-    if not kind.missing:
-        return f"{describe_need(most)}: no instance offers all of this"
-    told = []
-    for axis in kind.missing:
-        largest = max(kinds, key=lambda each: _size(each)[axis])
-        offered = (
-            f"the most that one instance offers is {amount(axis, _size(largest)[axis])} ({largest.name})"
-        )
-        told.append(f"{_asked(axis, least, most)}; {offered}")
-    return ", and ".join(told)
-
-
-def _asked(axis: int, least: Need, most: Need) -> str:
-    return f"asks for {'up to ' if least[axis] < most[axis] else ''}{amount(axis, most[axis])}"
+            yield Host(environment.name, sum(kind.holds(asked.need) for kind in kinds), len(kinds))

@@ -10,10 +10,19 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from batchsim.catalog import Catalog, InstanceQuery, RankedInstance, rank_instances
-from batchsim.core.feasibility import never_starts
+from batchsim.catalog import InstanceQuery, rank_instances
 from batchsim.core.plan import EnvironmentPlan, MachineType, Need, Plan
-from batchsim.studies.changes import Change, amount, describe_need, override_path, reduction
+from batchsim.drivers.machines import MachineTypes
+from batchsim.studies.changes import (
+    Amounts,
+    Asked,
+    Change,
+    amount,
+    describe_need,
+    enabled,
+    override_path,
+    reduction,
+)
 from batchsim.units import UUSD_PER_USD, parse_size
 
 if TYPE_CHECKING:
@@ -62,8 +71,9 @@ class Offers:
 
     def __init__(self, scenario: Scenario, plan: Plan) -> None:
         self._scenario = scenario
-        csv = None if scenario.catalog is None else scenario.base_dir / scenario.catalog
-        self._catalog = Catalog.load(scenario.region, csv)
+        self._parts = plan.vcpu_parts
+        self._types = MachineTypes(scenario, plan.vcpu_parts)
+        self._catalog = self._types.catalog
         written = scenario.to_dict().get("computeEnvironments", [])
         listed = [
             each.computeResources.instanceTypes
@@ -77,28 +87,43 @@ class Offers:
     def price_date(self) -> str:
         return self._catalog.price_date()
 
-    def offer_more(self, draft: Draft, queue: int, need: Need) -> tuple[Change, Draft]:
-        """Change one environment of the queue so that it holds `need`; the change, and what has become.
+    def offer_more(self, draft: Draft, asked: Asked) -> tuple[Change, Draft]:
+        """Change one environment of the queue so that it holds what is asked; the change, and the draft then.
 
         Of the changes possible in each environment: the one that changes the fewest things, then the one
         that adds the cheapest instance type, then the environment that the queue tries first. Where none
         can help, the change is advice and the draft stays as it is.
         """
+        environments = draft.plan.queues[asked.queue].environments
         offers = {
-            index: offer
-            for index in draft.plan.queues[queue].environments
-            if (offer := self._offer(draft, index, need)) is not None
+            index: offer for index in environments if (offer := self._offer(draft, index, asked)) is not None
         }
         if not offers:
-            text = f"no instance type in {self._scenario.region} holds {describe_need(need)}"
-            return Change(f"{text}: split the work into smaller jobs"), draft
+            suited = any(draft.plan.environments[index].gangs for index in environments)
+            return Change(self._advice(draft.plan, asked, suited=suited)), draft
         best = min(offers, key=lambda index: offers[index].effort())
         changed = _adopt(draft, best, offers[best])
-        assert never_starts(replace(changed.plan, needs=[need]), queue, 0) is None
+        assert asked.never_starts(changed.plan) is None
         return Change(" and ".join(offers[best].texts), offers[best].overrides or {}), changed
 
-    def _offer(self, draft: Draft, index: int, need: Need) -> _Offer | None:
+    def _advice(self, plan: Plan, asked: Asked, *, suited: bool) -> str:
+        if asked.gang is not None and not suited:
+            return (
+                "submit them to a queue with a MANAGED environment of type EC2, which takes multi-node jobs"
+            )
+        if asked.gang is not None and asked.gang.types:
+            names = ", ".join(dict.fromkeys(plan.types[index].name for index in asked.gang.types))
+            return f"name another instance type than {names} for the nodes, or have it in an environment"
+        need = describe_need(Amounts.of(asked.need, self._parts))
+        if all(environment.per_job for environment in enabled(plan, asked.queue)):
+            return f"no Fargate task holds {need}: submit them to a queue with an environment of type EC2"
+        text = f"no instance type in {self._scenario.region} holds {need}"
+        return f"{text}: split the work into smaller jobs"
+
+    def _offer(self, draft: Draft, index: int, asked: Asked) -> _Offer | None:
         environment = draft.plan.environments[index]
+        if asked.gang is not None and not environment.gangs:
+            return None
         offer = _Offer(environment, draft.listed[index])
         if not environment.enabled:
             offer = offer.then(
@@ -106,61 +131,78 @@ class Offers:
                 {self._path(index, "state"): "ENABLED"},
                 environment=replace(environment, enabled=True),
             )
-        holds = any(draft.plan.types[each].holds(need) for each in environment.types)
+        holding = [draft.plan.types[each] for each in asked.fits(draft.plan, environment)]
         if not environment.managed:
-            return offer if holds else self._with_machine(offer, index, need)
-        if holds:
-            return self._with_max_vcpus(offer, index, need)
-        if environment.per_job:
-            return None  # the sizes of tasks are what they are
-        like = draft.plan.types[environment.types[0]].name
-        found = self._cheapest(like, need)
-        if found is None:
-            return None
-        return self._with_max_vcpus(self._with_type(offer, index, found), index, need)
+            return offer if holding else self._with_machine(offer, index, asked.need)
+        if not holding:
+            if environment.per_job or (asked.gang is not None and asked.gang.types):
+                return None  # the sizes of tasks are what they are, and the nodes name their type
+            like = draft.plan.types[environment.types[0]].name
+            found = self._cheapest(index, like, asked.need)
+            if found is None:
+                return None
+            offer, holding = self._with_type(offer, index, found), [found]
+        least = asked.need.vcpus
+        if asked.gang is not None:
+            least = min(kind.vcpus for kind in holding) * asked.nodes
+        return self._with_max_vcpus(offer, index, least)
 
-    def _with_type(self, offer: _Offer, index: int, found: RankedInstance) -> _Offer:
-        kind, name = found.instance_type, offer.environment.name
+    def _with_type(self, offer: _Offer, index: int, kind: MachineType) -> _Offer:
         listed = (*offer.listed, kind.name)
-        price = f"{found.uusd_per_hour / UUSD_PER_USD:.6g} USD/h"
+        price = f"{kind.uusd_per_hour / UUSD_PER_USD:.6g} USD/h"
         return offer.then(
-            f"add {kind.name} ({price}) to {name}",
+            f"add {kind.name} ({price}) to {offer.environment.name}",
             {self._path(index, "computeResources", "instanceTypes"): f"[{', '.join(listed)}]"},
             listed=listed,
-            added=MachineType(kind.name, kind.vcpus, found.usable_memory_mib, kind.gpus, found.uusd_per_hour),
+            added=kind,
         )
 
-    def _cheapest(self, like: str, need: Need) -> RankedInstance | None:
+    def _cheapest(self, index: int, like: str, need: Need) -> MachineType | None:
         """Of the types with the architecture of `like` that hold `need`: virtual and current ones first."""
         query = InstanceQuery(
-            need.vcpus,
+            self._whole(need.vcpus),
             need.memory_mib,
             need.gpus,
             architecture=self._catalog.get(like).architecture,
             memory_model=self._scenario.assumptions.memoryModel,
         )
         ranked = rank_instances(self._catalog, query)
+        # A node of EKS keeps more for itself than an ECS instance, of which the ranking is.
+        fitting = [
+            (kind, machine)
+            for kind in (row.instance_type for row in ranked)
+            if (machine := self._machine(kind.name, index)).holds(need)
+        ]
         usual = (
-            row
-            for row in ranked
-            if row.instance_type.current_generation
-            and row.instance_type.batch_allowed == "yes"
-            and not row.instance_type.bare_metal
+            machine
+            for kind, machine in fitting
+            if kind.current_generation and kind.batch_allowed == "yes" and not kind.bare_metal
         )
-        return next(usual, ranked[0] if ranked else None)
+        return next(usual, fitting[0][1] if fitting else None)
 
-    def _with_max_vcpus(self, offer: _Offer, index: int, need: Need) -> _Offer:
+    def _machine(self, name: str, index: int) -> MachineType:
+        """An instance type as an environment would have it."""
+        row = self._types.from_catalog(name, platform=self._scenario.computeEnvironments[index].platform)
+        return self._types.rows[row]
+
+    def _with_max_vcpus(self, offer: _Offer, index: int, least: int) -> _Offer:
         environment = offer.environment
-        if environment.max_vcpus >= need.vcpus:
+        if environment.max_vcpus >= least:
             return offer
+        now, then = self._whole(environment.max_vcpus), self._whole(least)
         return offer.then(
-            f"raise maxvCpus of {environment.name} from {environment.max_vcpus} to {need.vcpus}",
-            {self._path(index, "computeResources", "maxvCpus"): str(need.vcpus)},
-            environment=replace(environment, max_vcpus=need.vcpus),
+            f"raise maxvCpus of {environment.name} from {now} to {then}",
+            {self._path(index, "computeResources", "maxvCpus"): str(then)},
+            environment=replace(environment, max_vcpus=then * self._parts),
         )
+
+    def _whole(self, vcpus: int) -> int:
+        """The plan's parts of vCPUs as whole ones, rounded up."""
+        return -(-vcpus // self._parts)
 
     def _with_machine(self, offer: _Offer, index: int, need: Need) -> _Offer:
         """One of the machines that the scenario describes made larger, or a further one where it has none."""
+        need = need._replace(vcpus=self._whole(need.vcpus))
         sizes = {
             number: Need(machine["vcpus"], parse_size(machine["memory"]), machine.get("gpus", 0))
             for number, machine in enumerate(offer.listed)
@@ -185,7 +227,10 @@ class Offers:
             text = f"give {whose} of {name} {asked}"
             overrides = {self._path(index, "instances", number, key): str(fields[key]) for key in fields}
             need = Need(*map(max, need, sizes[number]))
-        return offer.then(text, overrides, listed=listed, added=MachineType(f"{name}+", *need, 0))
+        return offer.then(text, overrides, listed=listed, added=self._described(name, need))
+
+    def _described(self, name: str, size: Need) -> MachineType:
+        return MachineType(f"{name}+", size.vcpus * self._parts, size.memory_mib, size.gpus, 0)
 
     def _path(self, environment: int, *inside: str | int) -> str:
         return override_path(self._scenario, ("computeEnvironments", environment, *inside))
@@ -200,7 +245,8 @@ def _adopt(draft: Draft, index: int, offer: _Offer) -> Draft:
     plan, environment = draft.plan, offer.environment
     types = [*plan.types]
     if offer.added is not None:
-        environment = replace(environment, types=(*environment.types, len(types)))
+        # All as one entry of the list, and of the same band: enough to tell whether a job can ever start.
+        environment = replace(environment, types=(*environment.types, len(types)), entries=(), bands=())
         types.append(offer.added)
     environments = [*plan.environments]
     environments[index] = environment

@@ -195,6 +195,12 @@ class Workload:
         indices = self.arrays.index.tolist()
         return [name if i < 0 else f"{name}:{i}" for name, i in zip(names, indices, strict=True)]
 
+    def job_name(self, job: int) -> str:
+        """The name of one job, as `job_names` has it."""
+        name = f"{self.classes[self.job_class[job]].group}-{self.ordinal[job]}"
+        index = -1 if self.arrays is None else self.arrays.index[job]
+        return name if index < 0 else f"{name}:{index}"
+
     def before(self, instant_us: int) -> Workload:
         """What is submitted or done before an instant.
 

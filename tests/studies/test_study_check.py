@@ -14,6 +14,7 @@ from batchsim.core.feasibility import DISABLED, MAX_RESOURCE, RESOURCE_REQUIREME
 from batchsim.core.plan import Need
 from batchsim.scenario import parse_scenario
 from batchsim.studies.check import Finding, Host, check
+from batchsim.studies.held_up import HeldUp
 from batchsim.studies.run import run
 from tests.studies.scenarios import definition, jobs, managed, queue, unmanaged, world
 
@@ -287,7 +288,9 @@ def test_trace_jobs_that_lack_different_things_are_told_apart(load, tmp_path):
 # --- the queue ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("backfill", "expected"), [("none", {"q0": 7}), ("greedy", {})])
+@pytest.mark.parametrize(
+    ("backfill", "expected"), [("none", {"q0": HeldUp(7, is_fair=False, cancelled_s=None)}), ("greedy", {})]
+)
 def test_jobs_held_up_behind_one_that_never_starts(load, backfill, expected):
     def at(seconds: int) -> dict[str, Any]:
         return {"atOnce": {"at": f"{seconds}s"}}

@@ -1,0 +1,79 @@
+"""What jobs that can never start ask for and what their queue's instances offer, in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from batchsim.core.feasibility import MAX_RESOURCE, RESOURCE_REQUIREMENT
+from batchsim.core.plan import Need
+from batchsim.studies.changes import Amounts, Asked, amount, describe_need, enabled
+
+if TYPE_CHECKING:
+    from batchsim.core.plan import MachineType, Plan
+
+
+def _instance_types(plan: Plan, queue: int) -> list[MachineType]:
+    return [plan.types[index] for environment in enabled(plan, queue) for index in environment.types]
+
+
+def _size(kind: MachineType) -> Need:
+    return Need(kind.usable_vcpus, kind.memory_mib, kind.gpus)
+
+
+def missing(plan: Plan, queue: int, need: Need) -> tuple[int, ...]:
+    """The resources (0 vCPUs, 1 memory, 2 GPUs) of which no instance of the queue has enough."""
+    sizes = [_size(kind) for kind in _instance_types(plan, queue)]
+    return tuple(
+        axis for axis, asked in enumerate(need) if asked and all(size[axis] < asked for size in sizes)
+    )
+
+
+def in_words(plan: Plan, reason: str | None, lacking: tuple[int, ...], least: Need, asked: Asked) -> str:
+    """What is asked and what is offered of the resources in `lacking`; "" where AWS's reason says it all.
+
+    least   of jobs that ask for different amounts, the least of each
+    """
+    if reason == MAX_RESOURCE:
+        return _over_max(plan, least, asked)
+    if reason != RESOURCE_REQUIREMENT:
+        return ""
+    kinds = _instance_types(plan, asked.queue)
+    if not kinds:
+        return "no compute environment of the queue has an instance"
+    if asked.gang is not None and not any(each.gangs for each in enabled(plan, asked.queue)):
+        return "no compute environment of the queue takes multi-node jobs"
+    if not lacking:
+        node = " for a node" if asked.gang is not None else ""
+        return (
+            f"{describe_need(Amounts.of(asked.need, plan.vcpu_parts))}{node}: no instance offers all of this"
+        )
+    told = []
+    for axis in lacking:
+        largest = max(kinds, key=lambda each: _size(each)[axis])
+        most = Amounts.of(_size(largest), plan.vcpu_parts)[axis]
+        offered = f"the most that one instance offers is {amount(axis, most)} ({largest.name})"
+        told.append(f"{_asks(plan, axis, least, asked)}; {offered}")
+    return ", and ".join(told)
+
+
+def _over_max(plan: Plan, least: Need, asked: Asked) -> str:
+    """That maxvCpus of each environment is below what is asked for."""
+    told = []
+    for each in enabled(plan, asked.queue):
+        fitting = [plan.types[index] for index in asked.fits(plan, each)]
+        if not (each.managed and fitting):
+            continue
+        limit = f"maxvCpus of {each.name} is {each.max_vcpus // plan.vcpu_parts}"
+        if asked.gang is not None:
+            smallest = min(fitting, key=lambda kind: kind.vcpus)
+            vcpus = smallest.vcpus * asked.nodes // plan.vcpu_parts
+            limit = f"{asked.nodes} instances of {smallest.name} have {vcpus} vCPUs, {limit}"
+        told.append(limit)
+    start = f"starts on {asked.nodes} instances at once" if asked.gang else _asks(plan, 0, least, asked)
+    return f"{start}; {', '.join(told)}"
+
+
+def _asks(plan: Plan, axis: int, least: Need, asked: Asked) -> str:
+    whose = "a node asks for" if asked.gang is not None else "asks for"
+    up_to = "up to " if least[axis] < asked.need[axis] else ""
+    return f"{whose} {up_to}{amount(axis, Amounts.of(asked.need, plan.vcpu_parts)[axis])}"
