@@ -55,6 +55,7 @@ class Capacity:
         "_grow_due",
         "_held_vcpus",
         "_hopeless",
+        "_idle_due",
         "_interval",
         "_managed",
         "_most_environments",
@@ -92,22 +93,25 @@ class Capacity:
         # minvCpus and desiredvCpus are there from the beginning.
         self._begun = False
         self._grow_due = 0 if self._managed else NEVER
+        self._idle_due = NEVER  # no instance has been idle for long enough before that
 
-    def due_us(self) -> int:
-        """The instant at which `decide` must be asked next; NEVER if nothing calls for it."""
-        due = self._grow_due
-        for _, scaler in self._managed:
-            idle = scaler.next_idle_us()
-            if idle >= 0:
-                due = min(due, next_multiple(idle, self._interval))
-        return due
+    def due_us(self, now: int) -> int:
+        """The instant at which `decide` must be asked next; NEVER if nothing calls for it.
+
+        It may be too early, but never is when it has come.
+        """
+        if self._idle_due <= now:
+            self._idle_due = self._next_idle_due()
+        return min(self._idle_due, self._grow_due)
 
     def became_idle(self, now: int, instance: Instance, *, ran: bool) -> int:
         """An instance has no job any more, or yet; gives when to decide whether it is given back."""
         scaler = self.scalers[instance.environment]
         if scaler is None:
             return NEVER
-        return next_multiple(scaler.became_idle(now, instance, ran=ran), self._interval)
+        due = next_multiple(scaler.became_idle(now, instance, ran=ran), self._interval)
+        self._idle_due = min(self._idle_due, due)
+        return due
 
     def want_growth(self, now: int) -> int:
         """Jobs wait, or capacity was lost: decide at the next opportunity, which it gives."""
@@ -135,7 +139,16 @@ class Capacity:
                 self._meet_demand(now, self._demand(now, queues, orders), commands)
         if commands:
             self.changed()
+        self._idle_due = self._next_idle_due()
         return commands
+
+    def _next_idle_due(self) -> int:
+        due = NEVER
+        for _, scaler in self._managed:
+            idle = scaler.next_idle_us()
+            if idle >= 0:
+                due = min(due, next_multiple(idle, self._interval))
+        return due
 
     def changed(self) -> None:
         """Instances came, went or became ready: what heads wait for may be something else now."""

@@ -39,7 +39,8 @@ class Dispatch:
     queued      the number of jobs that wait in all queues together
     arrived     jobs that became RUNNABLE since the last pass, in any order; to be appended to
     retried     likewise, jobs that are RUNNABLE again after an attempt that failed
-    look_us     when a pass may find another head though nothing has happened; NEVER if it will not
+    looks       whether a pass may find another head though nothing has happened
+    look_us     when it may; NEVER if it will not
     """
 
     __slots__ = (
@@ -67,6 +68,7 @@ class Dispatch:
         "_withdrawn",
         "arrived",
         "look_us",
+        "looks",
         "orders",
         "queued",
         "retried",
@@ -102,6 +104,7 @@ class Dispatch:
         self.queued = 0
         self.arrived: list[int] = []
         self.retried: list[int] = []
+        self.looks = any(self._shares)
         self.look_us = NEVER
         self._runnable_us = columns.runnable_us
         self._pass_us = self._before_us = -1  # the instants of the last pass, and of that before it
@@ -142,18 +145,13 @@ class Dispatch:
         self._attempts.now = now
         if self._unseen[0]:
             self._leave_out_the_withdrawn()
-        if not self._plain:
+        if self.looks:
             self._begin_pass(now)
         if not self.queued and not self.retried and (self._in_order or len(self.arrived) == 1):
             self._serve_newcomers(now, commands)
         else:
-            self._enqueue(now)
-            for queue in self._cycle.queues():
-                if self.orders[queue].size:
-                    self._serve(now, queue, commands)
-                if not self.orders[queue].size:
-                    self.waits.free(now, queue)
-        if not self._plain:
+            self._serve_all(now, commands)
+        if self.looks:
             self.look_us = self._next_look_us()
         if now != self._pass_us:
             self._pass_us, self._before_us = now, self._pass_us
@@ -260,6 +258,14 @@ class Dispatch:
                     order.add(job, retried=retried)
             self.queued += len(jobs)
             jobs.clear()
+
+    def _serve_all(self, now: int, commands: list[Command]) -> None:
+        self._enqueue(now)
+        for queue in self._cycle.queues():
+            if self.orders[queue].size:
+                self._serve(now, queue, commands)
+            if not self.orders[queue].size:
+                self.waits.free(now, queue)
 
     def _serve(self, now: int, queue: int, commands: list[Command]) -> None:
         """Start jobs of one queue until nobody who may be tried finds a place."""

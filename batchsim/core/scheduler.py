@@ -14,9 +14,9 @@ All times are integer microseconds since the run began and never decrease.
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from batchsim.core.alarms import Alarms
 from batchsim.core.assembly import assemble
 from batchsim.core.columns import UNBORN
 from batchsim.core.fleet import BOOTING, GONE, READY, Fleet, Instance
@@ -47,22 +47,23 @@ class Scheduler:
     """
 
     __slots__ = (
+        "_alarms",
+        "_arrived",
         "_attempts",
         "_claims",
-        "_classes",
-        "_evaluating",
-        "_evaluation_us",
+        "_evaluates_at_once",
+        "_failures",
         "_jobs",
         "_look_due",
         "_need_of",
         "_on_one_grid",
         "_pass_due",
         "_pass_interval",
-        "_queues_with_limits",
         "_scales",
         "_spills",
         "_stopping",
-        "_time_limits",
+        "_timeout_of",
+        "_watched",
         "attempt",
         "capacity",
         "dispatch",
@@ -94,20 +95,23 @@ class Scheduler:
         self.orders, self.waits = parts.dispatch.orders, parts.dispatch.waits
         self.gpus_of: dict[int, int] = {} if claims is None else claims.gpus_of
         self._claims, self._attempts = claims, parts.attempts
-        self._stopping, self._time_limits = parts.attempts.stopping, parts.attempts.limits
+        self._stopping = parts.attempts.stopping
+        self._arrived = parts.dispatch.arrived
         self._jobs = Jobs(plan, columns, parts.dispatch, self._want_pass, self._ask_at)
         self.status_reason, self.requested = self._jobs.status_reason, self._jobs.requested
+        self._watched, self._failures = self._jobs.watched, self._jobs.failures
         self._need_of = columns.need
-        self._classes = [plan.classes[index] for index in plan.class_of]
+        timeouts = [each.timeout_us for each in plan.classes]
+        self._timeout_of = [timeouts[index] for index in plan.class_of] if any(timeouts) else None
         self._scales = any(scaler is not None for scaler in self.capacity.scalers)
         self._spills = any(len(queue.environments) > 1 for queue in plan.queues)
-        self._queues_with_limits = [q for q, queue in enumerate(plan.queues) if queue.time_limits]
         self._pass_interval = plan.policy.scheduling_interval_us
         self._on_one_grid = _on_one_grid(plan.policy)
-        self._evaluation_us = plan.policy.submit_evaluation_us
-        self._evaluating: deque[tuple[int, int]] = deque()
+        self._evaluates_at_once = not plan.policy.submit_evaluation_us
+        alarms = Alarms(plan, parts.attempts, self._jobs, self.waits)
+        self._alarms = alarms if alarms.any else None
         self._pass_due = self._look_due = NEVER
-        self.due_us = self._next_due()
+        self.due_us = self._next_due(0)
 
     # --- what happened ------------------------------------------------------------------------
 
@@ -122,15 +126,19 @@ class Scheduler:
             raise ContractError(f"job {job} was submitted before; it is {self._state_name(job)}")
         self.now = now
         self.state[job] = SUBMITTED
-        if self._jobs.watched and not self._jobs.submitted(now, job):
+        if self._watched and not self._jobs.submitted(now, job):
             return
-        delay = self._evaluation_us
-        if delay:
-            self._evaluating.append((now + delay, job))
-            if len(self._evaluating) == 1:
-                self._ask_at(next_multiple(now + delay, self._pass_interval))
-        else:
-            self._evaluate(now, job)
+        if not self._evaluates_at_once:
+            assert self._alarms is not None
+            self._ask_at(self._alarms.submitted(now, job))
+        elif self._watched:
+            self._jobs.evaluate(now, job)
+        else:  # all that this would do, at half the cost
+            self.state[job] = RUNNABLE
+            self.runnable_us[job] = now
+            self._arrived.append(job)
+            if self._pass_due >= now + self._pass_interval:
+                self._want_pass(now)
 
     def attempt_started(self, now: int, job: int) -> None:
         """The container is up, of a multi-node job that of its main node: RUNNING [spec 1.7, 1.11]."""
@@ -140,7 +148,7 @@ class Scheduler:
             raise ContractError(f"an attempt of job {job} started; the job is {self._state_name(job)}")
         self.now = now
         self.state[job] = RUNNING
-        timeout_us = self._classes[job].timeout_us
+        timeout_us = self._timeout_of[job] if self._timeout_of else 0
         if timeout_us or self._claims is not None:
             self._attempts.running(now, job, timeout_us)
             if timeout_us:
@@ -169,13 +177,14 @@ class Scheduler:
             instance = self.instances[self.instance_of[job]]
             del instance.jobs[job]
             self.fleets[instance.environment].release(instance, self._need_of[job])
-            self._freed(now, instance)
+            if self.dispatch.queued or not instance.jobs:
+                self._freed(now, instance)
         else:
             for instance in self._attempts.end(now, job):
                 self._freed(now, instance)
         if exit_code == 0 and job not in self._stopping:
             self.state[job] = state = SUCCEEDED
-            if self._jobs.watched:
+            if self._watched:
                 self._jobs.ended(now, job, succeeded=True)
         else:
             state = self._failed(now, job, exit_code, status_reason, reason)
@@ -269,25 +278,23 @@ class Scheduler:
             return []
         self.now = now
         commands: list[Command] = []
-        if self._time_limits or self._queues_with_limits:
-            self._enforce_limits(now, commands)
-        evaluating = self._evaluating
-        while evaluating and evaluating[0][0] <= now:
-            self._evaluate(*evaluating.popleft())
-        if self._jobs.failures:
-            commands[:0] = self._jobs.failures
-            self._jobs.failures.clear()
+        if self._alarms is not None:
+            self._alarms.ring(now, TIMED_OUT, commands)
+        if self._failures:
+            commands[:0] = self._failures
+            self._failures.clear()
         if self._pass_due <= now or self._look_due <= now:
             self._pass_due = NEVER
             self._run_pass(now, commands)
-        self.due_us = self._next_due()
+        self.due_us = self._next_due(now)
         # Scaling follows a pass: who has just arrived must be counted, and an instance that has just
         # become ready must not be given back before the jobs that wait for it were offered it.
-        if self._scales and self.due_us <= now and self._pass_due == NEVER and self.capacity.due_us() <= now:
+        scales = self._scales and self.due_us <= now and self._pass_due == NEVER
+        if scales and self.capacity.due_us(now) <= now:
             self._scale(now, commands)
-            self.due_us = self._next_due()
-        if self.due_us <= now and self._queues_with_limits:  # a head has lacked capacity again, and too long
-            commands += self.decide(now)
+            self.due_us = self._next_due(now)
+        if self.due_us <= now and self._alarms is not None and self._alarms.of_heads:
+            commands += self.decide(now)  # a head has lacked capacity again, and too long
         return commands
 
     def next_wakeup(self) -> int | None:
@@ -334,36 +341,12 @@ class Scheduler:
         elif self._scales:  # all that the pass would do
             self._want_growth(next_multiple(now, self._pass_interval))
 
-    def _next_due(self) -> int:
+    def _next_due(self, now: int) -> int:
         due = self._pass_due
         if self._scales and due == NEVER:
-            due = self.capacity.due_us()
-        due = min(
-            due, self._attempts.limit_due_us(), next_multiple(self.dispatch.look_us, self._pass_interval)
-        )
-        for queue in self._queues_with_limits:
-            due = min(due, self.waits.limit_of(queue)[0])
-        if self._evaluating:
-            due = min(due, next_multiple(self._evaluating[0][0], self._pass_interval))
-        return due
-
-    def _enforce_limits(self, now: int, commands: list[Command]) -> None:
-        """Stop attempts that have run for too long, cancel heads that have been blocked for too long."""
-        self._attempts.enforce_limits(now, TIMED_OUT, commands)
-        for queue in self._queues_with_limits:
-            due, why = self.waits.limit_of(queue)
-            if due <= now:
-                self._jobs.cancel_head(now, queue, why)
-
-    def _evaluate(self, now: int, job: int) -> None:
-        """The job becomes RUNNABLE, PENDING or FAILED."""
-        if self._jobs.watched or self.state[job] != SUBMITTED:
-            self._jobs.evaluate(now, job)
-            return
-        self.state[job] = RUNNABLE
-        self.runnable_us[job] = now
-        self.dispatch.arrived.append(job)
-        self._want_pass(now)
+            due = self.capacity.due_us(now)
+        due = min(due, self._look_due)
+        return due if self._alarms is None else min(due, self._alarms.due_us())
 
     def _request(self, now: int, job: int, reason: str, how: str) -> None:
         if now < self.now:
@@ -388,13 +371,14 @@ class Scheduler:
         if stopped is not None or status_reason != ESSENTIAL_CONTAINER_EXITED:
             self.status_reason[job] = stopped or status_reason
         self.state[job] = FAILED
-        if self._jobs.watched:
+        if self._watched:
             self._jobs.ended(now, job, succeeded=False)
         return FAILED
 
     def _run_pass(self, now: int, commands: list[Command]) -> None:
         self.dispatch.run(now, commands)
-        self._look_due = next_multiple(self.dispatch.look_us, self._pass_interval)
+        if self.dispatch.looks:
+            self._look_due = next_multiple(self.dispatch.look_us, self._pass_interval)
         if self.dispatch.queued and self._scales:
             self._want_growth(now)
 
