@@ -38,21 +38,29 @@ class Story:
 
 
 def guilty_by_definition(stories: list[Story]) -> set[int]:
+    # What the end of an attempt without length brings about comes after who was placed at that instant.
+    rounds = {placed for story in stories for placed, ended in story.attempts if placed == ended}
     waits = []
     for job, story in enumerate(stories):
         for number, (since, until, placed) in enumerate(story.waits()):
             after = since
             if number and story.attempts[number - 1][0] == since:
-                after = (
-                    since + 1
-                )  # an attempt without length: the wait begins after that instant's placements
+                after = since + 1  # the wait begins after that instant's placements
             rank = (0, job) if number else (1, story.runnable, job)
             waits.append((job, story.queue, rank, after, until, placed))
+
+    def may_have_been_first(
+        rank: tuple[int, ...], since: int, placed_at: int, other: tuple[int, ...]
+    ) -> bool:
+        at_once = rank[0] == 1 and since == placed_at and placed_at in rounds
+        return at_once and other[0] == 1 and other[1] == placed_at
+
     return {
         job
-        for job, queue, rank, _, placed_at, placed in waits
+        for job, queue, rank, own_since, placed_at, placed in waits
         for _, other_queue, other_rank, since, until, _ in waits
         if placed and queue == other_queue and other_rank < rank and since <= placed_at < until
+        if not may_have_been_first(rank, own_since, placed_at, other_rank)
     }
 
 
@@ -108,6 +116,10 @@ CASES = {
         set(),
     ),
     "an attempt without length": ([Story(0, (2, 2), (6, 9)), Story(1, (2, 5))], set()),
+    "placed before one came at that instant": (
+        [Story(4, (6, 7)), Story(4, (4, 8)), Story(0, (4, 4))],
+        set(),
+    ),
     "after an attempt without length": ([Story(0, (2, 2), (6, 9)), Story(1, (3, 5))], {1}),
 }
 
