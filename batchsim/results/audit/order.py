@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from batchsim.results.audit.violation import Violation, rows_where
+from batchsim.units import parse_duration
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -77,10 +78,17 @@ def _first_waits(facts: Facts) -> _Waits:
     jobs = facts.jobs
     placed = np.append(facts.attempts.placed, -1)[jobs.first_attempt]
     job = np.flatnonzero(jobs.runnable >= 0)
-    if (np.diff(jobs.runnable[job]) < 0).any():
-        job = job[np.argsort(jobs.runnable[job], kind="stable")]
+    seen = _seen_by_a_pass(facts, jobs.runnable[job])
+    if (np.diff(seen) < 0).any():
+        job = job[np.argsort(seen, kind="stable")]
     left = np.where(placed >= 0, placed, np.where(jobs.end >= 0, jobs.end, _FOR_EVER))[job]
     return _Waits(job, jobs.runnable[job], left, placed[job] >= 0)
+
+
+def _seen_by_a_pass(facts: Facts, runnable: Ints) -> Ints:
+    """The pass that sees each job first; whom it sees together stands in order of submission [spec 2.3]."""
+    interval = parse_duration(facts.manifest["assumptions"].get("schedulingInterval", 0))
+    return -(-runnable // interval) * interval if interval else runnable
 
 
 def _waits_again(facts: Facts) -> _Waits:
@@ -125,7 +133,7 @@ def _passed_older(waits: _Waits, rounds: Ints) -> npt.NDArray[np.bool_]:
     before = np.arange(len(waits.job))
     if len(rounds):
         tied = (waits.until == waits.since) & np.isin(waits.since, rounds)
-        before[tied] = np.searchsorted(waits.since, waits.since[tied])
+        before[tied] = np.searchsorted(np.maximum.accumulate(waits.since), waits.since[tied])
     return np.asarray(waits.placed & (longest[before] > waits.until))
 
 
