@@ -22,6 +22,7 @@ from hypothesis.stateful import (
 
 from batchsim.core.commands import FAIL, LAUNCH, START, START_NODES, STOP, TERMINATE, describe
 from batchsim.core.fleet import BOOTING, GONE, READY
+from batchsim.core.grid import NEVER
 from batchsim.core.scheduler import UNBORN
 from batchsim.core.states import FAILED, LEGAL, PENDING, RUNNABLE, RUNNING, STARTING, SUBMITTED, SUCCEEDED
 from batchsim.errors import ContractError
@@ -261,7 +262,7 @@ class Driver(RuleBasedStateMachine):
         elif self.stopping:
             self.exit(min(self.stopping), 143)
         elif self.core.next_wakeup() is not None:
-            self.time_passes(1_000_000_000)
+            self.time_passes(NEVER)  # to the next wake-up, which may be centuries away
         elif ends:
             self.exit(ends[0], 0)
         else:
