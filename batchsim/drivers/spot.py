@@ -9,7 +9,7 @@ part. All draws belong to an instance, or to a pool and the number of the event.
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from zlib import crc32
@@ -64,12 +64,12 @@ class Interruptions:
         return NEVER if told >= _LONGEST_US else told + self.notice_us
 
     def _next_event(self, seed: int, replication: int, pool: int, rate: float, after_us: int) -> int:
-        """The first event of a pool at or after an instant."""
+        """The first event of a pool after an instant: what replaces a lost instance at once is not hit again."""
         events = self._events.setdefault(pool, [])
-        while not events or events[-1] < after_us:
+        while not events or events[-1] <= after_us:
             gap = _exponential(rate, uniform(seed, replication, "spot_pools", pool, len(events)))
             events.append((events[-1] if events else 0) + gap)
-        return events[bisect_left(events, after_us)]
+        return events[bisect_right(events, after_us)]
 
 
 def _exponential(rate: float, chance: float) -> int:
