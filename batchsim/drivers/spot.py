@@ -64,7 +64,7 @@ class Interruptions:
         return NEVER if told >= _LONGEST_US else told + self.notice_us
 
     def _next_event(self, seed: int, replication: int, pool: int, rate: float, after_us: int) -> int:
-        """The first event of a pool after an instant: what replaces a lost instance at once is not hit again."""
+        """The first event of a pool after an instant: what replaces a lost instance is not hit again."""
         events = self._events.setdefault(pool, [])
         while not events or events[-1] <= after_us:
             gap = _exponential(rate, uniform(seed, replication, "spot_pools", pool, len(events)))
