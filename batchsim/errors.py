@@ -6,6 +6,7 @@
     │   ├── TraceError       a workload trace or a sample file
     │   ├── CatalogError     an instance-type catalogue or a price that is not known
     │   ├── ResultError      a result folder that cannot be read or written
+    │   ├── EngineError      a container engine that cannot be used as asked
     │   └── UsageError       a combination of options that makes no sense
     ├── AuditError           a result breaks a law that every result must obey
     ├── ContractError        a driver told the scheduler something impossible: a bug in batchsim
@@ -103,6 +104,10 @@ class CatalogError(InputError):
 
 class ResultError(InputError):
     """A result folder cannot be read or written."""
+
+
+class EngineError(InputError):
+    """A container engine cannot be reached, or cannot do what was asked; `path` is its address."""
 
 
 class UsageError(InputError):

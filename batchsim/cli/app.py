@@ -11,8 +11,11 @@ from batchsim.cli.check import check
 from batchsim.cli.columns import columns
 from batchsim.cli.explain import explain
 from batchsim.cli.instances import instances
+from batchsim.cli.reap import reap
+from batchsim.cli.replay import replay
 from batchsim.cli.run import run
 from batchsim.cli.schema import schema
+from batchsim.cli.validate import calibrate, validate
 from batchsim.cli.verbs import verb
 
 app = typer.Typer(
@@ -23,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for _verb in (run, check, instances, explain, schema, columns, audit):
+for _verb in (run, replay, validate, calibrate, reap, check, instances, explain, schema, columns, audit):
     app.command()(verb(_verb))
 
 

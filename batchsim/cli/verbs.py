@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ParamSpec
 
 import typer
@@ -34,6 +35,20 @@ Overrides = Annotated[
 ]
 OutputFormat = Annotated[Format, typer.Option("--format", help="How to print; wide: all rows and columns.")]
 Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Seed of everything random.")]
+
+Host = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--host",
+        metavar="URL",
+        help="Engine, unix://, ssh:// or tcp://; again for more. Default: DOCKER_HOST, or the local one.",
+        show_default=False,
+    ),
+]
+TlsFolder = Annotated[
+    Path | None,
+    typer.Option("--tls", metavar="DIR", help="ca.pem, cert.pem and key.pem for tcp://.", show_default=False),
+]
 
 
 def verb(function: Callable[P, None]) -> Callable[P, None]:

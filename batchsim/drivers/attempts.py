@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from batchsim.core.scheduler import ESSENTIAL_CONTAINER_EXITED
 from batchsim.core.states import STARTING
+from batchsim.drivers import bookkeeping
 from batchsim.drivers.fargate import Tasks, TokenBuckets
 from batchsim.drivers.world import PULL_ERROR, SIGKILL_EXIT
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from batchsim.core.plan import Plan
-    from batchsim.drivers.world import World
+    from batchsim.drivers.world import Measured, World
     from batchsim.results.recording import Recorder
 
 FAILED_TO_START: Final = "Task failed to start"  # [spec 1.6]
@@ -71,10 +72,14 @@ class Attempts:
         job_class = world.class_of[job]
         recorder.instance[job] = instance
         if self._buckets is not None and recorder.i_environment[instance] in self._tasks.bucket_of:
-            recorder.placed_us[job] = recorder.starting_us[job] = there = self._provision(now, instance)
+            recorder.placed_us[job] = recorder.starting_us[job] = there = bookkeeping.provision(
+                world, self._buckets, recorder, now, instance
+            )
         else:
             recorder.placed_us[job] = now
             recorder.starting_us[job] = there = now + world.dispatch_us
+        if (job, attempt) in world.measured:
+            return self._place_measured(there, job, world.measured[job, attempt])
         failure = world.start_failure(job, attempt) if self._starts_fail else ""
         images = world.images[job_class]
         if images:
@@ -87,6 +92,19 @@ class Attempts:
             there + world.container_start_us + (world.startup_us[job] if world.startup_us else 0)
         )
         return there, False
+
+    def _place_measured(self, starting: int, job: int, measured: Measured) -> tuple[int, bool]:
+        there = starting + measured.startup_us
+        self._endings[job] = Ending(*measured[2:])
+        if measured.runtime_us < 0:
+            return there, True
+        self._recorder.started_us[job] = there
+        return there, False
+
+    def runtime_us(self, job: int, attempt: int) -> int:
+        """Of an attempt that is RUNNING."""
+        measured = self._world.measured.get((job, attempt))
+        return self._world.runtime_us[job] if measured is None else measured.runtime_us
 
     def place_nodes(self, now: int, job: int, attempt: int, instances: Sequence[int]) -> tuple[int, bool]:
         """As `place`, of a multi-node job: its main node, for which the others wait [spec 1.11]."""
@@ -124,7 +142,7 @@ class Attempts:
             self._recorder.started_us[job] = -1
             return max(now, self._recorder.placed_us[job])
         after_us, exit_code = self._world.reaction(job)
-        if now + after_us >= exit_us:
+        if now + after_us >= exit_us or job in self._endings:
             return exit_us
         self._endings[job] = Ending(exit_code)
         return now + after_us
@@ -149,15 +167,6 @@ class Attempts:
             for row in rows:
                 if recorder.n_ended_us[row] >= ended_at_us:
                     recorder.n_ended_us[row] = recorder.n_exit_code[row] = -1
-
-    def _provision(self, now: int, instance: int) -> int:
-        """When the images of a task are pulled, from which on it is billed: then it is there [spec 4.3]."""
-        assert self._buckets is not None
-        world, recorder = self._world, self._recorder
-        launched = self._buckets.launch_at(now, recorder.i_environment[instance])
-        there = launched + self._tasks.provision_us(world.seed, world.replication, instance)
-        recorder.i_running_us[instance] = recorder.i_ready_us[instance] = there
-        return there
 
     # --- inside -------------------------------------------------------------------------------
 
@@ -193,6 +202,7 @@ def all_begin_at_once(plan: Plan, world: World) -> bool:
         or any(world.images)
         or any(world.startup_us)
         or any(outcome.start_failure_rate for outcome in world.outcomes)
+        or world.measured
         or any(need.gpus for need in plan.needs)
     )
 
@@ -205,6 +215,7 @@ def all_end_well(plan: Plan, world: World) -> bool:
         and not any(plan.gangs)
         and not world.requests
         and not world.tasks
+        and not world.measured
     )
 
 

@@ -15,7 +15,7 @@ from batchsim.core.scheduler import ESSENTIAL_CONTAINER_EXITED
 from batchsim.core.states import FAILED, RUNNABLE, RUNNING, STARTING, SUCCEEDED
 from batchsim.drivers.world import ResourceUpdate
 from batchsim.results.cost import INTERRUPTED
-from batchsim.results.frames import instance_id
+from batchsim.results.recording import instance_id
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from batchsim.core.commands import Command
     from batchsim.core.scheduler import Scheduler
     from batchsim.drivers.attempts import Ending
+    from batchsim.drivers.fargate import TokenBuckets
     from batchsim.drivers.world import Machines, World
     from batchsim.results.recording import Outcome, Recorder
     from batchsim.workload import JobsEvent
@@ -91,11 +92,21 @@ def lose(
     if core.instances[instance].state == GONE or not goes_on(core, world, now):
         return None
     assert world.interruptions is not None
-    text = f"Host EC2 (instance {instance_id(instance)}) terminated."  # [spec 1.6]
-    recorder.i_end_reason[instance] = INTERRUPTED
     if core.instances[instance].type in world.interruptions.tasks:
-        text = TASK_INTERRUPTED
-        recorder.i_end_reason[instance] = "interrupted: Fargate Spot"
+        return lose_host(core, recorder, now, instance, ("interrupted: Fargate Spot", TASK_INTERRUPTED))
+    return lose_host(core, recorder, now, instance, (INTERRUPTED, host_terminated(instance)))
+
+
+def host_terminated(instance: int) -> str:
+    """The status reason of attempts that end with their instance [spec 1.6]."""
+    return f"Host EC2 (instance {instance_id(instance)}) terminated."
+
+
+def lose_host(
+    core: Scheduler, recorder: Recorder, now: int, instance: int, why: tuple[str, str]
+) -> list[tuple[int, bool]]:
+    """As `lose`, whatever has taken it; `why` is that in the record of the instance, and of its attempts."""
+    recorder.i_end_reason[instance], text = why
     recorder.i_ended_us[instance] = now
     for job in core.instances[instance].jobs:
         if core.state[job] == STARTING:
@@ -105,6 +116,15 @@ def lose(
         recorder.ended_us[job] = now
         ended.append((job, _write_end(core, recorder, job, text, core.attempt[job])))
     return ended
+
+
+def provision(world: World, buckets: TokenBuckets, recorder: Recorder, now: int, instance: int) -> int:
+    """When the images of a task are pulled, from which on it is billed: then it is there [spec 4.3]."""
+    assert world.tasks is not None
+    launched = buckets.launch_at(now, recorder.i_environment[instance])
+    there = launched + world.tasks.provision_us(world.seed, world.replication, instance)
+    recorder.i_running_us[instance] = recorder.i_ready_us[instance] = there
+    return there
 
 
 def task_lost_at(world: World, recorder: Recorder, instance: int) -> int:

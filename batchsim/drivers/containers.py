@@ -12,8 +12,9 @@ when its engine is back is reported as ended with its host.
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol, TypeVar
 
 from batchsim.drivers.attempts import FAILED_TO_START, Ending
 from batchsim.drivers.gateway import (
@@ -29,19 +30,32 @@ from batchsim.drivers.gateway import (
 )
 from batchsim.drivers.reports import Inbox, Report, What
 from batchsim.drivers.world import SIGKILL_EXIT
+from batchsim.results.recording import instance_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from batchsim.drivers.gateway import Clock, ContainerGateway, ContainerState, Notice
 
+ENGINE_LOST: Final = "Host EC2 instance {} lost its container engine."  # matches Host EC2*, as AWS's own
 OUT_OF_MEMORY: Final = "OutOfMemoryError: Container killed due to memory usage"  # [spec 1.6]
-HOST_TERMINATED: Final = "Host EC2 (instance {}) terminated."  # [spec 1.6]
 
 _FIRST_PAUSE_S: Final = 0.2
 _LONGEST_PAUSE_S: Final = 5.0
+_LOOK_S: Final = 0.1
+_NS_PER_US: Final = 1000
+_SLACK_NS: Final = 5 * 10**9  # an engine that comes back ends what it finds for some time
+_WITH_ITS_ENGINE: Final = (137, 143, 255)  # exit codes of containers that an engine has ended, or lost
 
 T = TypeVar("T")
+
+
+class Timing(NamedTuple):
+    """How long an engine took: to pull, create or start a container, or from SIGKILL to its end."""
+
+    step: Literal["pull", "create", "start", "kill"]
+    key: Key
+    took_us: int
 
 
 class Pool(Protocol):
@@ -62,6 +76,8 @@ class _Cell:
     ended: bool = False  # was reported
     discarded: bool = False  # nobody wants to hear of it any more
     out_of_memory: bool = False
+    signalled: bool = False  # somebody wanted it to end
+    killed_ns: int = 0  # when SIGKILL was sent, of the engine's clock
 
 
 class Containers:
@@ -83,7 +99,10 @@ class Containers:
         self._patience_s = patience_s
         self._lock = threading.Lock()
         self._cells: dict[Key, _Cell] = {}
+        self._away: dict[int, tuple[int, int | None]] = {}  # host -> since when, until when
+        self.timings: list[Timing] = []
         self.closing = threading.Event()
+        self.hurry = threading.Event()  # nobody waits for SIGTERM to work any more
 
     # --- what the loop asks for ---------------------------------------------------------------
 
@@ -95,7 +114,9 @@ class Containers:
         gateway = self._gateways[spec.host]
 
         def prepare() -> None:
-            gateway.ensure_image(cell.spec)
+            began = time.monotonic_ns()
+            if gateway.ensure_image(cell.spec):
+                self._timed("pull", cell, began)
             if spec.network is None:
                 return
             if main is None:
@@ -115,6 +136,9 @@ class Containers:
         cell = self._cells.get(key)
         if cell is not None and cell.id:
             gateway = self._gateways[cell.spec.host]
+            cell.signalled = True
+            if name == "KILL":
+                cell.killed_ns = time.time_ns()
             self._call(lambda: gateway.signal(cell.id, name), lambda _: None)
 
     def cut_off(self, key: Key) -> None:
@@ -148,6 +172,34 @@ class Containers:
             gateway, name = self._gateways[cell.spec.host], cell.spec.network
             self._call(lambda: gateway.remove_network(name), lambda _: None)
 
+    def close(self, grace_s: float) -> None:
+        """Nothing is reported from now on; what is left runs for at most `grace_s` after SIGTERM. Blocks."""
+        with self._lock:
+            left = [cell for cell in self._cells.values() if not (cell.ended or cell.discarded)]
+            for cell in left:
+                cell.discarded = True
+        self.closing.set()
+        running = [cell for cell in left if cell.id and not cell.beginning]
+        if grace_s > 0:
+            self._stop_gently(running, grace_s)
+        for cell in running:
+            self._remove(cell)
+
+    def _stop_gently(self, cells: Sequence[_Cell], grace_s: float) -> None:
+        for cell in cells:
+            self.signal(cell.spec.key, "TERM")
+        until = time.monotonic() + grace_s
+        waiting = list(cells)
+        while waiting and time.monotonic() < until and not self.hurry.wait(_LOOK_S):
+            try:
+                waiting = [cell for cell in waiting if self._still_runs(cell)]
+            except GatewayLostError:
+                return
+
+    def _still_runs(self, cell: _Cell) -> bool:
+        state = self._gateways[cell.spec.host].inspect(cell.id)
+        return state is not None and not state.over
+
     # --- what engines tell --------------------------------------------------------------------
 
     def notice(self, notice: Notice) -> None:
@@ -159,8 +211,11 @@ class Containers:
             self._report_start(cell, self._clock.of_engine(notice.at_ns))
         elif notice.kind == "oom":
             cell.out_of_memory = True
-        else:
+        elif notice.exit_code in {None, *_WITH_ITS_ENGINE} or not cell.started:
             self._look_at(cell, notice.id)
+        else:
+            self._report_end(cell, Ending(notice.exit_code), self._clock.of_engine(notice.at_ns))
+            self._remove(cell)
 
     def reconcile(self, host: int, run: str) -> None:
         """Compare what the engine has with what should be there; blocks. Raises GatewayLostError.
@@ -176,10 +231,27 @@ class Containers:
         found = {state.id: state for state in self._gateways[host].list({RUN: run})}
         for cell in expected:
             state = found.get(cell.id)
-            if state is None or state.over:
+            if state is None or state.over or not cell.started:
                 self._look_at(cell, cell.id)
-            elif state.status == "running":
-                self._report_start(cell, self._clock.of_engine(state.started_ns))
+
+    def engine_away(self, host: int) -> None:
+        """The engine does not answer; what ends until it does was not necessarily going to."""
+        with self._lock:
+            self._away.setdefault(host, (time.time_ns() - _SLACK_NS, None))
+            since, until = self._away[host]
+            if until is not None:
+                self._away[host] = (since, None)
+
+    def engine_back(self, host: int) -> None:
+        """The engine answers again."""
+        with self._lock:
+            if host in self._away and self._away[host][1] is None:
+                self._away[host] = (self._away[host][0], time.time_ns() + _SLACK_NS)
+
+    def host_gone(self, host: int) -> None:
+        """The engine has been away for too long."""
+        now = self._clock.now_us()
+        self._inbox.post(Report(now, What.HOST_LOST, happened_us=now, host=host))
 
     # --- the steps of a start -----------------------------------------------------------------
 
@@ -187,7 +259,9 @@ class Containers:
         if not self._goes_on(cell, answer):
             return
         gateway = self._gateways[cell.spec.host]
-        self._call(lambda: gateway.create(cell.spec), lambda made: self._created(cell, made))
+        self._call(
+            lambda: gateway.create(cell.spec), lambda made: self._created(cell, made), ("create", cell)
+        )
 
     def _created(self, cell: _Cell, made: str | Exception) -> None:
         if isinstance(made, str):
@@ -195,7 +269,7 @@ class Containers:
         if not self._goes_on(cell, made):
             return
         gateway = self._gateways[cell.spec.host]
-        self._call(lambda: gateway.start(cell.id), lambda answer: self._begun(cell, answer))
+        self._call(lambda: gateway.start(cell.id), lambda answer: self._begun(cell, answer), ("start", cell))
 
     def _begun(self, cell: _Cell, answer: object) -> None:
         with self._lock:
@@ -247,28 +321,45 @@ class Containers:
         elif state.over:
             if state.started_ns:
                 self._report_start(cell, self._clock.of_engine(state.started_ns))
+                if cell.killed_ns and state.exit_code == SIGKILL_EXIT:
+                    took_us = max(0, state.finished_ns - cell.killed_ns) // _NS_PER_US
+                    self.timings.append(Timing("kill", cell.spec.key, took_us))
                 self._report_end(cell, self._ending(cell, state), self._clock.of_engine(state.finished_ns))
             elif not cell.beginning:
                 self._report_end(cell, Ending(None, FAILED_TO_START, state.error))
             else:
                 return  # whoever starts it will be told why it failed
         else:
-            return  # it was started again, or the notice was of another time
+            if state.started_ns:
+                self._report_start(cell, self._clock.of_engine(state.started_ns))
+            return
         self._remove(cell)
 
-    @staticmethod
-    def _ending(cell: _Cell, state: ContainerState) -> Ending:
+    def _ending(self, cell: _Cell, state: ContainerState) -> Ending:
+        if state.exit_code in _WITH_ITS_ENGINE and self._ended_with_engine(cell, state.finished_ns):
+            return self._host_lost(cell)
         killed_for_memory = state.exit_code == SIGKILL_EXIT and (state.oom_killed or cell.out_of_memory)
         return Ending(state.exit_code, reason=OUT_OF_MEMORY if killed_for_memory else state.error)
 
+    def _ended_with_engine(self, cell: _Cell, at_ns: int) -> bool:
+        """Whether the engine was away or was just coming back, and nobody had asked for this end."""
+        since, until = self._away.get(cell.spec.host, (None, None))
+        return (
+            not cell.signalled and since is not None and since <= at_ns and (until is None or at_ns <= until)
+        )
+
     @staticmethod
     def _host_lost(cell: _Cell) -> Ending:
-        return Ending(None, HOST_TERMINATED.format(instance_id(cell.spec.instance)))
+        return Ending(None, ENGINE_LOST.format(instance_id(cell.spec.instance)))
 
     def _remove(self, cell: _Cell) -> None:
         if cell.id:
             gateway = self._gateways[cell.spec.host]
             self._call(lambda: gateway.remove(cell.id), lambda _: None)
+
+    def _timed(self, step: Literal["pull", "create", "start"], cell: _Cell, began_ns: int) -> None:
+        took_us = (time.monotonic_ns() - began_ns) // _NS_PER_US
+        self.timings.append(Timing(step, cell.spec.key, took_us))
 
     # --- reports ------------------------------------------------------------------------------
 
@@ -290,20 +381,30 @@ class Containers:
             happened_us = now if happened_us is None else min(happened_us, now)
             self._inbox.post(Report(now, What.ENDED, cell.spec.key, ending, happened_us))
 
-    def _call(self, step: Callable[[], T], then: Callable[[T | Exception], None]) -> None:
-        self._pool.run(lambda: self._insist(step), then)
+    def _call(
+        self,
+        step: Callable[[], T],
+        then: Callable[[T | Exception], None],
+        timed: tuple[Literal["create", "start"], _Cell] | None = None,
+    ) -> None:
+        self._pool.run(lambda: self._insist(step, timed), then)
 
-    def _insist(self, step: Callable[[], T]) -> T:
+    def _insist(self, step: Callable[[], T], timed: tuple[Literal["create", "start"], _Cell] | None) -> T:
         """Make a call again while the engine does not answer."""
         pause, waited = _FIRST_PAUSE_S, 0.0
         while True:
+            began = time.monotonic_ns()
             try:
-                return step()
+                answer = step()
             except GatewayLostError:
                 if waited >= self._patience_s or self.closing.wait(pause):
                     raise
                 waited += pause
                 pause = min(2 * pause, _LONGEST_PAUSE_S)
+            else:
+                if timed is not None:
+                    self._timed(*timed, began)
+                return answer
 
 
 def key_of(labels: Mapping[str, str]) -> Key:
@@ -312,8 +413,3 @@ def key_of(labels: Mapping[str, str]) -> Key:
         return Key(int(labels[JOB]), int(labels[ATTEMPT]), int(labels[NODE]))
     except (KeyError, ValueError):
         return Key(-1, -1, -1)
-
-
-def instance_id(instance: int) -> str:
-    """As results name it when its user has not."""
-    return f"i-{instance:017x}"

@@ -44,6 +44,10 @@ class TokenBuckets:
         self._tasks = tasks
         self._full_at: dict[str, int] = {}  # when the bucket would be full again
 
+    def __contains__(self, environment: int) -> bool:
+        """Whether jobs of the environment are tasks."""
+        return environment in self._tasks.bucket_of
+
     def launch_at(self, now: int, environment: int) -> int:
         """The instant at which a task that is asked for now is launched; takes the token."""
         tasks = self._tasks

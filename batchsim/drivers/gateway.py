@@ -73,6 +73,7 @@ class ContainerSpec:
     """All that one container is made of.
 
     name, labels   deterministic, so that a container can be found again whoever lost sight of it
+    lifetime_s     from its creation to the deadline that it carries as a label
     host           which of the engines
     instance       the instance of the run that it stands on
     entrypoint     () for the image's own; command likewise
@@ -82,12 +83,14 @@ class ContainerSpec:
     network        name of a network that was created before, None for no network at all
     read_only      whether the root file system is; /tmp is always a small tmpfs
     user           "" for the image's own
+    init           a small process 1 that passes signals on and waits for orphans
     """
 
     key: Key
     name: str
     image: str
     labels: Mapping[str, str] = field(default_factory=dict)
+    lifetime_s: int = 3600
     host: int = 0
     instance: int = 0
     entrypoint: Sequence[str] = ()
@@ -100,6 +103,7 @@ class ContainerSpec:
     network: str | None = None
     read_only: bool = True
     user: str = ""
+    init: bool = False
     ulimits: Sequence[Ulimit] = ()
     mounts: Sequence[Mount] = ()
     cgroup_parent: str = ""
@@ -125,12 +129,16 @@ class ContainerState(NamedTuple):
 
 
 class Notice(NamedTuple):
-    """An item of the event stream: a container of ours started or died, at so many ns since 1970."""
+    """An item of the event stream: a container of ours started or died, at so many ns since 1970.
+
+    exit_code   of one that died, where the stream says so
+    """
 
     kind: Literal["start", "die", "oom"]
     id: str
     labels: Mapping[str, str]
     at_ns: int
+    exit_code: int | None = None
 
 
 class ContainerGateway(Protocol):
@@ -139,8 +147,8 @@ class ContainerGateway(Protocol):
     Raises GatewayLostError when it does not answer; what was asked may then have been done or not.
     """
 
-    def ensure_image(self, spec: ContainerSpec) -> None:
-        """Pull the image unless it is there. Raises StartFailedError."""
+    def ensure_image(self, spec: ContainerSpec) -> bool:
+        """Pull the image unless it is there; whether it was pulled. Raises StartFailedError."""
 
     def create(self, spec: ContainerSpec) -> str:
         """Create the container and give its id; one that is there already under its name and labels is

@@ -19,6 +19,7 @@ class What(IntEnum):
     ENDED = 1
     HOST_LOST = 2
     INTERRUPTED = 3
+    BROKEN = 4
 
 
 class Report(NamedTuple):
@@ -28,7 +29,8 @@ class Report(NamedTuple):
     happened_us   when it happened, as far as that is known; never later
     key           of which container; NOBODY for what is about none
     ending        of ENDED only
-    host          of HOST_LOST only
+    host          of HOST_LOST only: which engine
+    error         of BROKEN only: what nobody expected, to be raised
     """
 
     at_us: int
@@ -37,6 +39,7 @@ class Report(NamedTuple):
     ending: Ending | None = None
     happened_us: int = -1
     host: int = -1
+    error: Exception | None = None
 
 
 class Inbox:

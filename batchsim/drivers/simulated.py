@@ -228,7 +228,7 @@ class SimulatedDriver:
     def _run(self, now: int, job: int) -> None:
         core = self._core
         core.attempt_started(now, job)
-        self._exit_at[job] = ends = now + self._world.runtime_us[job]
+        self._exit_at[job] = ends = now + self._attempts.runtime_us(job, core.attempt[job])
         self._at(ends, job)
         self._attempts.begin_children(now, job, core.attempt[job])
 

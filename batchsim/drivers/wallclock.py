@@ -1,12 +1,13 @@
 """The wall-clock driver: real containers, the same scheduler.
 
 One loop, and it alone touches the scheduler and the record. What the driver itself will do at some instant
-is in `_timers`; what containers do comes through the inbox. The loop waits for the first of both, tells
+is on its agenda; what containers do comes through the inbox. The loop waits for the first of both, tells
 everything that has happened at that instant in the order of the seam, asks once, and obeys.
 
 A timer counts at the instant for which it was set, however late the loop comes to it, so that passes and
 boots fall on the instants that simulation gives them. A report counts when it became known, or now if the
-scheduler is there already; the record holds when it really happened.
+scheduler is there already; so does the record, in which otherwise effects would come before their causes.
+When it really happened is told to the witness.
 
 What AWS does is still simulated: instances boot, and orders take their time to arrive. What containers do
 is not. Two rules make simulation and this loop agree to the byte when a fake engine takes no time: a start
@@ -16,20 +17,22 @@ without delay is told at once, and an end that comes with its start belongs to t
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from heapq import heappop, heappush
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from batchsim.core.commands import FAIL, LAUNCH, START, START_NODES, STOP, TERMINATE, describe
+from batchsim.core.fleet import BOOTING, GONE
 from batchsim.core.grid import NEVER
 from batchsim.core.states import STARTING
 from batchsim.drivers import bookkeeping
+from batchsim.drivers.agenda import Agenda, Entry, Kind
 from batchsim.drivers.attempts import Ending
-from batchsim.drivers.gateway import NOBODY, Key
+from batchsim.drivers.fargate import TokenBuckets
+from batchsim.drivers.gateway import Key
 from batchsim.drivers.reports import Inbox, Report, What
-from batchsim.errors import StallError, UsageError
+from batchsim.errors import StallError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from batchsim.core.commands import Command
     from batchsim.core.scheduler import Scheduler
@@ -38,24 +41,7 @@ if TYPE_CHECKING:
     from batchsim.drivers.world import World
     from batchsim.results.recording import Recorder
 
-# What the driver does to containers before it tells what has happened at the same instant ...
-_BEGIN, _KILL = range(2)
-# ... and what it tells, in this order. Child nodes are not the scheduler's business and come first.
-_NODE_STARTED, _NODE_ENDED, _ENDED, _LOST, _READY, _STARTED, _SUBMIT, _REQUEST, _WAKE = range(10, 19)
-
 _MOST_IDLE_ROUNDS: Final = 1_000  # law L17
-
-
-class _Entry(NamedTuple):
-    """A timer, or something that has happened; sorted by instant, kind, number."""
-
-    at_us: int
-    kind: int
-    number: int
-    order: int
-    key: Key = NOBODY
-    report: Report | None = None
-    instance: int = -1
 
 
 @dataclass(slots=True, eq=False)
@@ -66,6 +52,7 @@ class _Attempt:
     number: int
     instances: Sequence[int]
     main: int = 0
+    stopped: bool = False  # before its container was begun
     rows: dict[int, int] = field(default_factory=dict)
 
     @property
@@ -75,12 +62,22 @@ class _Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Reality:
-    """What takes the place of a simulated world; `specify(key, instance)` says what a container is."""
+    """What takes the place of a simulated world.
+
+    specify     (key, instance): what a container is made of
+    witness     (now, report): told of every report before the scheduler is
+    progress    (now, jobs ended): told of every instant
+    host_of     instance: on which of the `hosts` engines it is
+    """
 
     clock: Clock
     inbox: Inbox
     containers: Containers
     specify: Callable[[Key, int], ContainerSpec]
+    witness: Callable[[int, Report], None] = lambda *_: None
+    progress: Callable[[int, int], None] = lambda *_: None
+    host_of: Callable[[int], int] = lambda _: 0
+    hosts: int = 1
 
 
 class WallClockDriver:
@@ -89,19 +86,21 @@ class WallClockDriver:
     def __init__(self, core: Scheduler, world: World, recorder: Recorder, reality: Reality) -> None:
         """Of the world only what AWS does is taken, not what becomes of attempts."""
         self._core = core
-        if world.interruptions is not None or world.capacity.shortage_of or world.tasks is not None:
-            raise UsageError("real containers run on instances that are neither interrupted nor refused")
         self._world = world
         self._recorder = recorder
         self._clock = reality.clock
         self._inbox = reality.inbox
         self._containers = reality.containers
         self._specify = reality.specify
-        self._timers: list[_Entry] = []
+        self._witness = reality.witness
+        self._progress = reality.progress
+        self._host_of = reality.host_of
+        self._hosts_left = set(range(reality.hosts))
+        self._buckets = TokenBuckets(world.tasks) if world.tasks is not None else None
+        self._agenda = Agenda()
         self._reports: list[Report] = []
         self._attempts: dict[int, _Attempt] = {}
         self._cut_off: dict[Key, int] = {}  # child nodes whose exit code is awaited -> row of the record
-        self._order = 0
         self._now = 0
         self._wakeup = NEVER
         self._submitted = 0
@@ -112,16 +111,21 @@ class WallClockDriver:
     def run(self, horizon_us: int | None) -> None:
         """Until nothing can happen any more, the horizon, or an interrupt, which is a horizon as well."""
         bookkeeping.join_machines(self._core, self._recorder, self._world.machines)
-        self._at(0, _WAKE)
+        self._agenda.add(0, Kind.WAKE)
         self._expect_submission()
         for index, request in enumerate(self._world.requests):
-            self._at(request.at_us, _REQUEST, index)
+            self._agenda.add(request.at_us, Kind.REQUEST, index)
         end = NEVER if horizon_us is None else horizon_us
         while (now := self._next_instant(end)) < min(end, self._interrupted_us):
             self._instant(now)
         if self._interrupted_us < end:
             horizon_us = self._interrupted_us
         self._recorder.finish(*bookkeeping.conclude(self._core, self._recorder, self._world, horizon_us))
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the run was ended before it was over, by its user or because no engine was left."""
+        return self._interrupted_us != NEVER
 
     # --- time ---------------------------------------------------------------------------------
 
@@ -134,7 +138,7 @@ class WallClockDriver:
             self._collect()
             if self._interrupted_us != NEVER:
                 return self._interrupted_us
-            due = min(self._timers[0].at_us if self._timers else NEVER, end)
+            due = min(self._agenda.due_us, end)
             if self._reports:
                 known = min(report.at_us for report in self._reports)
                 return min(due, max(known, self._now))
@@ -148,16 +152,14 @@ class WallClockDriver:
         for report in self._inbox.drain():
             if report.what == What.INTERRUPTED:
                 self._interrupted_us = max(self._now, report.at_us)
+            elif report.error is not None:
+                raise report.error
             else:
                 self._reports.append(report)
 
-    def _at(self, at_us: int, kind: int, number: int = 0, key: Key = NOBODY, instance: int = -1) -> None:
-        self._order += 1
-        heappush(self._timers, _Entry(at_us, kind, number, self._order, key, None, instance))
-
     def _expect_submission(self) -> None:
         if self._submitted < len(self._world.submit_us):
-            self._at(self._world.submit_us[self._submitted], _SUBMIT)
+            self._agenda.add(self._world.submit_us[self._submitted], Kind.SUBMIT)
 
     def _instant(self, now: int) -> None:
         if now != self._now:
@@ -165,6 +167,7 @@ class WallClockDriver:
         self._idle_rounds += 1
         if self._idle_rounds > _MOST_IDLE_ROUNDS:
             raise StallError(f"more than {_MOST_IDLE_ROUNDS} decisions at {now} us without any progress")
+        self._progress(now, len(self._world.submit_us) - self._open_jobs)
         self._act(now)
         for entry in self._happened(now):
             self._tell(now, entry)
@@ -174,28 +177,24 @@ class WallClockDriver:
                 self._obey(now, command)
         wakeup = core.due_us
         if wakeup != NEVER and (wakeup != self._wakeup or wakeup <= now):
-            self._at(max(wakeup, now), _WAKE)
+            self._agenda.add(max(wakeup, now), Kind.WAKE)
         self._wakeup = wakeup
 
     def _act(self, now: int) -> None:
         """What is to be done to containers at this instant, and what comes of it at once."""
-        acted = False
-        while self._timers and self._timers[0].at_us <= now and self._timers[0].kind <= _KILL:
-            entry = heappop(self._timers)
-            acted = True
-            if entry.kind == _BEGIN:
+        acts = self._agenda.acts(now)
+        for entry in acts:
+            if entry.kind == Kind.BEGIN:
                 self._begin_container(entry.key, entry.instance)
             elif self._is_current(entry.key):
                 self._containers.signal(entry.key, "KILL")
-        if acted:
+        if acts:
             self._clock.wait(self._inbox, now)
             self._collect()
 
-    def _happened(self, now: int) -> list[_Entry]:
+    def _happened(self, now: int) -> list[Entry]:
         """Everything that is to be told at this instant, in order."""
-        entries = []
-        while self._timers and self._timers[0].at_us <= now:
-            entries.append(heappop(self._timers))
+        entries = self._agenda.happened(now)
         later = []
         for report in self._reports:
             if report.at_us > now or self._comes_with_its_start(report):
@@ -212,39 +211,53 @@ class WallClockDriver:
         key = report.key
         return self._is_current(key) and self._core.state[key.job] == STARTING
 
-    def _entry(self, now: int, report: Report) -> _Entry:
+    def _entry(self, now: int, report: Report) -> Entry:
         key, started = report.key, report.what == What.STARTED
-        self._order += 1
+        if report.what == What.HOST_LOST:
+            return self._agenda.told(now, Kind.LOST, report.host, report)
         attempt = self._attempts.get(key.job)
         if attempt is not None and key == attempt.key:
-            return _Entry(now, _STARTED if started else _ENDED, key.job, self._order, key, report)
-        return _Entry(now, _NODE_STARTED if started else _NODE_ENDED, 0, self._order, key, report)
+            return self._agenda.told(now, Kind.STARTED if started else Kind.ENDED, key.job, report)
+        return self._agenda.told(now, Kind.NODE_STARTED if started else Kind.NODE_ENDED, 0, report)
 
     # --- what happens -------------------------------------------------------------------------
 
-    def _tell(self, now: int, entry: _Entry) -> None:
+    def _tell(self, now: int, entry: Entry) -> None:
         if entry.report is not None:
             self._report(now, entry.kind, entry.report)
-        elif entry.kind == _READY:
-            self._core.instance_ready(now, entry.number)
-        elif entry.kind == _SUBMIT:
+        elif entry.kind == Kind.READY:
+            if self._core.instances[entry.number].state == BOOTING:  # else it was lost before
+                self._core.instance_ready(now, entry.number)
+        elif entry.kind == Kind.LAUNCH_FAILED:
+            bookkeeping.fail_launch(self._core, self._recorder, now, entry.number)
+        elif entry.kind == Kind.LOST:
+            lost = bookkeeping.lose(self._core, self._recorder, self._world, now, entry.number)
+            self._ended_with_host(now, lost or ())
+        elif entry.kind == Kind.ENDED:
+            if self._is_current(entry.key):
+                self._ended(now, entry.key, Ending(None))
+        elif entry.kind == Kind.SUBMIT:
             self._submit(now)
-        elif entry.kind == _REQUEST:
+        elif entry.kind == Kind.REQUEST:
             bookkeeping.tell_request(self._core, self._world.requests[entry.number], now, self._submitted)
 
-    def _report(self, now: int, kind: int, report: Report) -> None:
+    def _report(self, now: int, kind: Kind, report: Report) -> None:
         key = report.key
-        if kind == _NODE_ENDED:
-            self._node_ended(report)
+        self._witness(now, report)
+        if kind == Kind.LOST:
+            self._host_lost(now, report.host)
+        elif kind == Kind.NODE_ENDED:
+            self._node_ended(now, report)
         elif not self._is_current(key):
             return  # the attempt ended before, because it was stopped or its instance was lost
-        elif kind == _NODE_STARTED:
+        elif kind == Kind.NODE_STARTED:
             row = self._attempts[key.job].rows[key.node]
-            self._recorder.n_started_us[row] = max(report.happened_us, self._recorder.n_starting_us[row])
-        elif kind == _STARTED:
-            self._started(now, report)
+            self._recorder.n_started_us[row] = now
+        elif kind == Kind.STARTED:
+            self._started(now, key)
         else:
-            self._ended(now, report)
+            assert report.ending is not None
+            self._ended(now, key, report.ending)
 
     def _submit(self, now: int) -> None:
         submit_us = self._world.submit_us
@@ -254,42 +267,43 @@ class WallClockDriver:
         self._idle_rounds = 0
         self._expect_submission()
 
-    def _started(self, now: int, report: Report) -> None:
-        job = report.key.job
+    def _started(self, now: int, key: Key) -> None:
+        job = key.job
         attempt, recorder = self._attempts[job], self._recorder
         self._core.attempt_started(now, job)
-        recorder.started_us[job] = max(report.happened_us, recorder.starting_us[job])
+        recorder.started_us[job] = now
         for node, instance in enumerate(attempt.instances):
             if node != attempt.main:
                 row = recorder.add_node(job, attempt.number, node, instance, now)
                 recorder.n_starting_us[row] = now + self._world.dispatch_us
                 attempt.rows[node] = row
-                self._order_container(now, attempt.key._replace(node=node), instance)
+                self._order_container(
+                    now, attempt.key._replace(node=node), instance, recorder.n_starting_us[row]
+                )
 
-    def _ended(self, now: int, report: Report) -> None:
-        assert report.ending is not None
-        job = report.key.job
+    def _ended(self, now: int, key: Key, ending: Ending) -> None:
+        job = key.job
         recorder = self._recorder
-        recorder.ended_us[job] = max(report.happened_us, recorder.started_us[job], recorder.placed_us[job])
+        recorder.ended_us[job] = now
         attempt = self._attempts.pop(job)
         self._idle_rounds = 0
         for node, row in attempt.rows.items():
-            self._end_with_main(attempt.key._replace(node=node), row, recorder.ended_us[job])
+            self._end_with_main(now, attempt.key._replace(node=node), row)
         if len(attempt.instances) > 1:
-            self._containers.job_ended(report.key)
-        self._open_jobs -= bookkeeping.end_attempt(self._core, recorder, now, job, report.ending)
+            self._containers.job_ended(key)
+        self._open_jobs -= bookkeeping.end_attempt(self._core, recorder, now, job, ending)
 
-    def _end_with_main(self, key: Key, row: int, ended_us: int) -> None:
+    def _end_with_main(self, now: int, key: Key, row: int) -> None:
         """The main node has ended, and its job with it: the others are stopped [spec 1.11]."""
         recorder = self._recorder
         if recorder.n_ended_us[row] >= 0:
             return
-        recorder.n_ended_us[row] = max(ended_us, recorder.n_placed_us[row])
+        recorder.n_ended_us[row] = now
         if recorder.n_started_us[row] >= 0:
             self._cut_off[key] = row
         self._containers.cut_off(key)
 
-    def _node_ended(self, report: Report) -> None:
+    def _node_ended(self, now: int, report: Report) -> None:
         """A child node that ends changes nothing for the others [spec 1.11]."""
         assert report.ending is not None
         recorder, key = self._recorder, report.key
@@ -298,10 +312,30 @@ class WallClockDriver:
             if not self._is_current(key):
                 return
             row = self._attempts[key.job].rows[key.node]
-            began = max(recorder.n_started_us[row], recorder.n_placed_us[row])
-            recorder.n_ended_us[row] = max(report.happened_us, began)
+            recorder.n_ended_us[row] = now
         code = report.ending.exit_code
         recorder.n_exit_code[row] = -1 if code is None else code
+
+    def _host_lost(self, now: int, host: int) -> None:
+        """All instances of an engine are gone; without any engine the run cannot go on."""
+        core, recorder = self._core, self._recorder
+        for index, instance in enumerate(core.instances):
+            if instance.state != GONE and self._host_of(index) == host:
+                why = ("engine lost", bookkeeping.host_terminated(index))
+                self._ended_with_host(now, bookkeeping.lose_host(core, recorder, now, index, why))
+        self._hosts_left.discard(host)
+        if not self._hosts_left:
+            self._interrupted_us = now
+
+    def _ended_with_host(self, now: int, jobs: Iterable[tuple[int, bool]]) -> None:
+        """The attempts of these jobs have ended with an instance; whether the jobs did is with them."""
+        for job, ended in jobs:
+            attempt = self._attempts.pop(job)
+            for node, row in attempt.rows.items():
+                self._end_with_main(now, attempt.key._replace(node=node), row)
+            self._containers.discard(attempt.key)
+            self._open_jobs -= ended
+            self._idle_rounds = 0
 
     # --- what is asked for --------------------------------------------------------------------
 
@@ -323,8 +357,9 @@ class WallClockDriver:
             self._open_jobs -= 1
             self._idle_rounds = 0
         elif kind == LAUNCH:
-            launched = bookkeeping.launch(self._world, self._recorder, now, command)
-            self._at(launched.until_us, _READY, command[1])
+            until, failed, lost = bookkeeping.launch(self._world, self._recorder, now, command)
+            self._agenda.add(until, Kind.LAUNCH_FAILED if failed else Kind.READY, command[1])
+            self._agenda.add(lost, Kind.LOST, command[1])
         else:
             assert kind == TERMINATE, describe(command)
             bookkeeping.give_back(self._recorder, now, command[1])
@@ -333,29 +368,35 @@ class WallClockDriver:
         core, recorder, job = self._core, self._recorder, attempt.job
         self._attempts[job] = attempt
         instance = attempt.instances[attempt.main]
-        recorder.placed_us[job] = now
         recorder.instance[job] = instance
-        recorder.starting_us[job] = now + self._world.dispatch_us
         if job in core.gpus_of:
             recorder.gpus[job] = core.gpus_of[job]
-        self._order_container(now, attempt.key, instance)
+        if self._buckets is not None and recorder.i_environment[instance] in self._buckets:
+            placed = bookkeeping.provision(self._world, self._buckets, recorder, now, instance)
+            starting = placed
+            self._agenda.add(bookkeeping.task_lost_at(self._world, recorder, instance), Kind.LOST, instance)
+        else:
+            placed, starting = now, now + self._world.dispatch_us
+        recorder.placed_us[job], recorder.starting_us[job] = placed, starting
+        self._order_container(now, attempt.key, instance, starting)
         self._collect()
         for report in self._reports:
             if report.what == What.STARTED and report.key == attempt.key and report.at_us <= now:
                 self._reports.remove(report)
-                self._started(now, report)  # at once: it makes no room, so it calls for no decision
+                self._witness(now, report)
+                self._started(now, attempt.key)  # at once: it makes no room, so it calls for no decision
                 break
 
-    def _order_container(self, now: int, key: Key, instance: int) -> None:
+    def _order_container(self, now: int, key: Key, instance: int, starting: int) -> None:
         """The order to begin a container takes its time to arrive."""
-        if self._world.dispatch_us:
-            self._at(now + self._world.dispatch_us, _BEGIN, key=key, instance=instance)
+        if starting > now:
+            self._agenda.add(starting, Kind.BEGIN, key=key, instance=instance)
         else:
             self._begin_container(key, instance)
 
     def _begin_container(self, key: Key, instance: int) -> None:
         spec = self._specify(key, instance)
-        if not self._is_current(key):
+        if not self._is_current(key) or self._attempts[key.job].stopped:
             self._containers.fetch(spec)
         else:
             main = self._attempts[key.job].key
@@ -364,11 +405,14 @@ class WallClockDriver:
     def _stop(self, now: int, attempt: _Attempt) -> None:
         """SIGTERM, and SIGKILL after the grace [spec 1.7]; one that is STARTING ends at once."""
         if self._core.state[attempt.job] == STARTING:
+            attempt.stopped = True
             self._containers.discard(attempt.key)
-            self._reports.append(Report(now, What.ENDED, attempt.key, Ending(None), now))
+            self._agenda.add(
+                max(now, self._recorder.placed_us[attempt.job]), Kind.ENDED, attempt.job, attempt.key
+            )
         else:
             self._containers.signal(attempt.key, "TERM")
-            self._at(now + self._world.stop_grace_us, _KILL, key=attempt.key)
+            self._agenda.add(now + self._world.stop_grace_us, Kind.KILL, key=attempt.key)
 
     def _is_current(self, key: Key) -> bool:
         attempt = self._attempts.get(key.job)

@@ -17,7 +17,7 @@ from batchsim.workload.streams import uniform
 from batchsim.workload.table import SIGTERM_EXIT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from batchsim.drivers.fargate import Tasks
     from batchsim.drivers.spot import Interruptions
@@ -86,6 +86,19 @@ class Outcome(NamedTuple):
         return not (self.script or self.failure_rate or self.start_failure_rate)
 
 
+class Measured(NamedTuple):
+    """What an attempt of a real run took, from STARTING on, and how it ended.
+
+    runtime_us   -1: it never ran, and ended after `startup_us`
+    """
+
+    startup_us: int
+    runtime_us: int
+    exit_code: int | None
+    status_reason: str
+    reason: str
+
+
 class ResourceUpdate(NamedTuple):
     """UpdateConsumableResource of a resource of the plan [spec 1.15]."""
 
@@ -116,6 +129,8 @@ class World:
     interruptions   when EC2 takes back Spot instances; None where there are none
     capacity        which launches EC2 refuses
     tasks           how Fargate tasks come; None where no environment has any
+    measured        (job, attempt) -> what it took in a real run, in place of all that is said here about
+                    how it starts, how long it runs and how it ends
 
     pull_us         for each class: time to pull any of its images; all of an attempt are pulled at once
     dispatch_us     decision to STARTING
@@ -134,6 +149,7 @@ class World:
     startup_us: Sequence[int] = ()
     node_us: Ragged | None = None
     requests: Sequence[JobsEvent | ResourceUpdate] = ()
+    measured: Mapping[tuple[int, int], Measured] = field(default_factory=dict)
     dispatch_us: int = 0
     container_start_us: int = 0
     stop_grace_us: int = 0

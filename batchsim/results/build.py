@@ -51,6 +51,7 @@ def build_manifest(recorder: Recorder, context: RunContext) -> dict[str, Any]:
         "batchsim": context.version,
         "numpy": np.__version__,
         "driver": context.driver,
+        **({} if context.real is None else {"real": dict(context.real)}),
         "name": context.name,
         "region": context.region,
         "currency": "USD",

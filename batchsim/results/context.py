@@ -139,6 +139,7 @@ class RunContext:
     wait_details                    for some of these numbers the texts that `w_detail` is an index of
     environments, instance_types    tables that the recorder's instances refer to by row
     scenario, assumptions, notes, not_modelled   JSON-able; they go to the manifest as they are
+    real                            JSON-able: how a real run was made; None for a simulation
     digest                          SHA-256 of the scenario, in hex
     price_date                      of the price table, "2026-01-31"; "" when no price came from it
     horizon_us                      where the run was to be stopped, None for "when all jobs are done"
@@ -161,6 +162,7 @@ class RunContext:
     seed: int = 0
     replication: int = 0
     driver: str = "simulated"
+    real: Mapping[str, Any] | None = None
     price_date: str = ""
     horizon_us: int | None = None
     not_submitted: int = 0

@@ -34,6 +34,7 @@ from batchsim.results.columns import (
     Column,
     columns_of,
 )
+from batchsim.results.names import BESIDE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -117,7 +118,7 @@ def check_folder(folder: str | Path) -> None:
     if target.exists() and not target.is_dir():
         raise ResultError(file=str(folder), expected="a folder to write to", found="a file")
     names = _names_in(target) if target.is_dir() else []
-    foreign = [name for name in names if name not in _OURS and not _is_temporary(name)]
+    foreign = [name for name in names if name not in (*_OURS, *BESIDE) and not _is_temporary(name)]
     if foreign and not _is_a_result(target):
         raise ResultError(
             file=str(folder),

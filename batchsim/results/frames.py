@@ -11,6 +11,7 @@ import pyarrow.compute as pc  # type: ignore[import-untyped]
 
 from batchsim.results.arrays import STATES, assemble, category, nullable, rows_in_use, seconds, strings
 from batchsim.results.recorded import QUARTERS, class_column
+from batchsim.results.recording import instance_id
 from batchsim.units import US_PER_S, UUSD_PER_USD
 
 if TYPE_CHECKING:
@@ -39,10 +40,6 @@ def instance_names(recorder: Recorder) -> list[str]:
     """The given name of each instance, or an id of EC2's form made from its row."""
     named = recorder.i_name
     return [named.get(row) or instance_id(row) for row in range(len(recorder.i_type))]
-
-
-def instance_id(row: int) -> str:
-    return f"i-{row:017x}"
 
 
 def spans(begin: Ints, end: Ints) -> npt.NDArray[np.float64]:

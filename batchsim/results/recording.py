@@ -264,6 +264,11 @@ class Recorder:
             state[open_ & (_view(column) >= 0)] = reached
 
 
+def instance_id(row: int) -> str:
+    """What an instance is called that its user has not named, in the form of EC2."""
+    return f"i-{row:017x}"
+
+
 def _never(length: int) -> array[int]:
     return array("q", [-1]) * length
 

@@ -91,11 +91,12 @@ class FakeGateway:
         self.took_us = 0
         self.notify: Callable[[Notice], None] = lambda _: None
         self.containers: dict[str, _Container] = {}
+        self.nets: dict[str, Mapping[str, str]] = {}
         self.pulled: dict[tuple[int, int], int] = {}
 
     # --- the protocol -------------------------------------------------------------------------
 
-    def ensure_image(self, spec: ContainerSpec) -> None:
+    def ensure_image(self, spec: ContainerSpec) -> bool:
         world, (job, attempt, node) = self.world, spec.key
         job_class, now = world.class_of[job], self.clock.us
         main = self._is_main(spec.key)
@@ -112,6 +113,7 @@ class FakeGateway:
         self.took_us = there - now
         if failure:
             raise StartFailedError(failure)
+        return there > now
 
     def create(self, spec: ContainerSpec) -> str:
         self.containers.setdefault(spec.name, _Container(spec))
@@ -162,9 +164,14 @@ class FakeGateway:
     def address(self, container: str, network: str) -> str:  # noqa: ARG002
         return "10.0.0.1"
 
-    def create_network(self, name: str, labels: Mapping[str, str]) -> None: ...
+    def create_network(self, name: str, labels: Mapping[str, str]) -> None:
+        self.nets[name] = labels
 
-    def remove_network(self, name: str) -> None: ...
+    def remove_network(self, name: str) -> None:
+        self.nets.pop(name, None)
+
+    def networks(self, labels: Mapping[str, str]) -> list[tuple[str, Mapping[str, str]]]:
+        return [(name, its) for name, its in self.nets.items() if _has(its, labels)]
 
     # --- what containers do -------------------------------------------------------------------
 

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from hypothesis import given
+from hypothesis import strategies as st
 
+from batchsim.core.plan import EnvironmentPlan, Need, QueuePlan
 from batchsim.core.scheduler import Scheduler
 from batchsim.drivers.containers import Containers
+from batchsim.drivers.fargate import Tasks
 from batchsim.drivers.gateway import ATTEMPT, JOB, NODE, ContainerSpec, Key
 from batchsim.drivers.reports import Inbox
 from batchsim.drivers.simulated import simulate
+from batchsim.drivers.spot import Capacity, Interruptions
 from batchsim.drivers.wallclock import Reality, WallClockDriver
+from batchsim.drivers.world import Outcome
 from batchsim.results.recording import Recorder
+from batchsim.workload import JobsEvent
 from tests.drivers.fakes import FakeClock, FakeGateway, FakePool
+from tests.harness import PlanBuilder, machine
 from tests.random_worlds import worlds
 
 COLUMNS = [name for name in Recorder.__slots__ if name != "jobs"]
@@ -45,4 +52,52 @@ def test_fake_containers_on_a_fake_clock_give_the_bytes_of_the_simulation(case):
 
 @given(worlds())
 def test_likewise_in_plain_worlds(case):
+    assert record(drive_with_fakes, case) == record(simulate, case)
+
+
+@given(
+    worlds(everything=True),
+    st.sampled_from([0.001, 0.02, 0.2]),
+    st.sampled_from([0, 2]),
+    st.sampled_from([0.0, 0.5]),
+)
+def test_likewise_with_lost_instances_and_refused_launches(case, rate, notice, refused):
+    builder, world, horizon = case
+    rows = range(len(builder.types))
+    pools = {row: row // 2 for row in rows}
+    losses = Interruptions(dict.fromkeys(rows, rate), pools, 0.5, notice)
+    world = {**world, "interruptions": losses, "capacity": Capacity(dict.fromkeys(rows, refused))}
+    case = (builder, world, horizon or 10_000)
+    assert record(drive_with_fakes, case) == record(simulate, case)
+
+
+@st.composite
+def task_worlds(draw):
+    """Fargate and Fargate Spot."""
+    sizes = [machine(1, 1024), machine(2, 2048), machine(1, 1024), machine(2, 2048)]
+    places = [
+        EnvironmentPlan(name, rows, managed=True, max_vcpus=draw(st.integers(1, 5)), per_job=True)
+        for name, rows in (("usual", (0, 1)), ("spot", (2, 3)))
+    ]
+    builder = PlanBuilder(sizes, places, [QueuePlan("q", 1, (1, 0))])
+    for submit in sorted(draw(st.lists(st.integers(0, 9), min_size=1, max_size=12))):
+        vcpus = draw(st.sampled_from([1, 2]))
+        need = Need(vcpus, 1000 * vcpus, 0)
+        builder.job(submit, draw(st.integers(0, 12)), need, attempts=draw(st.integers(1, 3)))
+    rate = draw(st.sampled_from([0.0, 0.05]))
+    spot = Interruptions({2: rate, 3: rate}, {2: 1, 3: 2}, 0.5, 1, frozenset({2, 3}))
+    stops = sorted(draw(st.lists(st.integers(0, 10), max_size=3)))
+    jobs = len(builder.submit_us)
+    world = {
+        "tasks": Tasks({0: "usual", 1: "spot"}, draw(st.integers(0, 2)), draw(st.sampled_from([0, 3])), 2),
+        "interruptions": spot if rate else None,
+        "outcomes": [Outcome(failure_rate=0.3, start_failure_rate=0.2)] * len(builder.classes),
+        "requests": [JobsEvent(at, "terminate", (range(jobs // 2),), "stop") for at in stops],
+        "stop_grace_us": 2,
+    }
+    return builder, world, draw(st.sampled_from([None, 11]))
+
+
+@given(task_worlds())
+def test_likewise_on_fargate(case):
     assert record(drive_with_fakes, case) == record(simulate, case)

@@ -9,7 +9,7 @@ import pytest
 from batchsim.errors import ContractError
 from batchsim.results import COLUMNS, Recorder, build_result, columns_of
 from batchsim.results.columns import FRAMES, OPTIONAL_FRAMES
-from batchsim.results.frames import instance_id
+from batchsim.results.recording import instance_id
 from tests.results.worlds import (
     Job,
     JobClass,

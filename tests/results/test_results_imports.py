@@ -41,6 +41,7 @@ def test_the_auditor_loads_nothing_of_what_it_judges():
         "batchsim.results.files",
         "batchsim.results.arrays",
         "batchsim.results.columns",
+        "batchsim.results.names",
         "batchsim.results.recording",  # the names of the states
         "batchsim.results.servicerecord",  # likewise
     }

@@ -94,7 +94,7 @@ def test_every_figure_has_a_limit_and_every_limit_a_figure():
         costs[case] = cases.Cost(case.jobs, 1.0, 1.0, 1.0)
     figures = throughput.figures(throughput.Costs(costs))
     limits = report.YAML(typ="safe").load(report.LIMITS)
-    assert set(figures) | {"doubling"} == set(limits)
+    assert set(figures) | {"doubling", "exit_lag_p99_ms"} == set(limits)
 
 
 def test_a_figure_beyond_its_limit_is_told():
