@@ -94,6 +94,7 @@ class DockerGateway:
         self._local = threading.local()
         self._streams: list[Any] = []
         self._there: set[str] = set()
+        self._begun: set[str] = set()
         self._pids: dict[str, int] = {}
         self._closed = False
         try:
@@ -134,6 +135,9 @@ class DockerGateway:
 
     def start(self, container: str) -> None:
         with _translated(START_FAILED):
+            if container in self._begun and _ns(self._api.inspect_container(container)["State"]["StartedAt"]):
+                return  # an engine would start once more what has ended
+            self._begun.add(container)
             self._api.start(container)
             if self._sees_kernel:
                 self._pids[container] = self._api.inspect_container(container)["State"]["Pid"]
@@ -147,6 +151,7 @@ class DockerGateway:
                     raise
 
     def remove(self, container: str) -> None:
+        self._begun.discard(container)
         self._pids.pop(container, None)
         with _translated(START_FAILED), suppress(errors.NotFound):
             try:

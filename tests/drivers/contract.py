@@ -73,6 +73,18 @@ def creating_twice_adopts(bench: Bench):
     bench.gateway.remove(first)
 
 
+def starting_twice_starts_once(bench: Bench):
+    container = bench.begin(bench.spec(8))
+    bench.gateway.start(container)
+    bench.until(lambda: bench.over(container))
+    began = bench.gateway.inspect(container).started_ns
+    assert [kind for kind, _ in bench.notices()].count("die") <= 1
+    bench.gateway.start(container)
+    assert bench.over(container)
+    assert bench.gateway.inspect(container).started_ns == began
+    bench.gateway.remove(container)
+
+
 def a_killed_container_leaves_137(bench: Bench):
     container = bench.begin(bench.spec(3, seconds=600))
     bench.gateway.signal(container, "KILL")
@@ -127,6 +139,7 @@ CONTRACT = [
     a_container_is_created_started_and_ends,
     its_end_is_told,
     creating_twice_adopts,
+    starting_twice_starts_once,
     a_killed_container_leaves_137,
     a_container_may_obey_sigterm,
     what_is_over_or_gone_is_left_alone,

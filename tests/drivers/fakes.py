@@ -73,6 +73,7 @@ class FakePool:
 class _Container:
     spec: ContainerSpec
     status: str = "created"
+    begun: bool = False
     started_ns: int = 0
     ends_us: int = -1
     exit_code: int = 0
@@ -121,6 +122,9 @@ class FakeGateway:
 
     def start(self, container: str) -> None:
         it = self.containers[container]
+        if it.begun:
+            return
+        it.begun = True
         self.took_us = self.world.container_start_us
         if self.world.startup_us and self._is_main(it.spec.key):
             self.took_us += self.world.startup_us[it.spec.key.job]

@@ -18,10 +18,10 @@ class FakeBench(Bench):
     def __init__(self) -> None:
         builder = PlanBuilder([machine(1)], [EnvironmentPlan("e", (0,))])
         for job, (seconds, _) in enumerate(
-            [(0, 3), (0, 0), (0, 0), (600, 0), (600, 0), (0, 0), (0, 0), (0, 0)]
+            [(0, 3), (0, 0), (0, 0), (600, 0), (600, 0), (0, 0), (0, 0), (0, 0), (0, 0)]
         ):
             builder.job(0, seconds * SECOND, Need(1, 4, 0), timeout_us=job)  # a class of its own
-        outcomes = [Outcome(script=((3, ""),)), *[Outcome()] * 6, Outcome(start_failure_rate=1.0)]
+        outcomes = [Outcome(script=((3, ""),)), *[Outcome()] * 6, Outcome(start_failure_rate=1.0), Outcome()]
         reason = "CannotPullContainerError: there is none"
         outcomes[7] = outcomes[7]._replace(start_failure_reason=reason)
         self.clock, self.inbox, self.told = FakeClock(), Inbox(), []
