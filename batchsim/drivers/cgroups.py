@@ -7,6 +7,7 @@ Works where the engine is on this host, uses the cgroupfs driver, and this proce
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -52,6 +53,8 @@ class CgroupTree:
             top = hierarchy / _TOP / self._run
             for folder in sorted(top.glob("**/"), reverse=True):
                 folder.rmdir()
+            with suppress(OSError):  # another run has cgroups, or nobody ever had one here
+                top.parent.rmdir()
 
     @staticmethod
     def runs() -> list[str]:

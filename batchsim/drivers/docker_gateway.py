@@ -10,7 +10,6 @@ file system that it cannot write to, memory without swap, logs of 1 MB. `Relaxed
 from __future__ import annotations
 
 import datetime as dt
-import os
 import threading
 import time
 from contextlib import contextmanager, suppress
@@ -35,6 +34,7 @@ from batchsim.drivers.gateway import (
     Notice,
     StartFailedError,
 )
+from batchsim.drivers.kernel import killed_for_memory
 from batchsim.errors import EngineError
 
 if TYPE_CHECKING:
@@ -52,10 +52,6 @@ _NANO: Final = 10**9
 _LONGEST_REASON: Final = 255  # [spec 1.6]
 _NEVER: Final = "0001-01-01"
 _KILLED: Final = 137
-_KERNEL_LOG: Final = "/dev/kmsg"
-_LONGEST_LINE: Final = 8192
-_OOM: Final = b"oom-kill:"
-_OOM_VICTIM: Final = b"Killed process %d "
 _CALL_TIMEOUT_S: Final = 120.0
 _CONNECTION_ERRORS: Final = (requests.exceptions.ConnectionError, requests.exceptions.Timeout)
 _NO_ANSWER: Final = (
@@ -63,6 +59,8 @@ _NO_ANSWER: Final = (
     errors.StreamParseError,  # a stream that ended in the middle of a line
     requests.exceptions.RequestException,
 )
+_TOLD: Final = ["start", "die", "died", "oom"]  # "died" is Podman's filter for what it then calls die
+_NOT_RUNNING: Final = ("is not running", "can only kill running containers")  # Docker, Podman
 _GOING_DOWN: Final = ("shutting down", "transport is closing", "connection refused", "containerd.sock")
 
 
@@ -103,7 +101,7 @@ class DockerGateway:
             raise EngineError(
                 f"no container engine answers: {_first_line(error)}",
                 path=url,
-                hint="start it, or name another one with --host",
+                hint=_hint(url, str(error)),
             ) from error
 
     # --- containers ---------------------------------------------------------------------------
@@ -128,8 +126,8 @@ class DockerGateway:
             try:
                 made = self._api.create_container_from_config(self._config(spec), spec.name)
             except errors.APIError as error:
-                if error.status_code != 409:
-                    raise
+                if error.status_code != 409 and "is already in use" not in str(error):
+                    raise  # Podman says so with the code of an internal error
                 return self._adopted(spec)
         return str(made["Id"])
 
@@ -147,7 +145,7 @@ class DockerGateway:
             try:
                 self._api.kill(container, f"SIG{name}")
             except errors.APIError as error:
-                if error.status_code not in {404, 409} and "is not running" not in str(error):
+                if error.status_code not in {404, 409} and not any(s in str(error) for s in _NOT_RUNNING):
                     raise
 
     def remove(self, container: str) -> None:
@@ -219,7 +217,7 @@ class DockerGateway:
     # --- what happens -------------------------------------------------------------------------
 
     def events(self, labels: Mapping[str, str], since_ns: int) -> Iterator[Notice]:
-        filters = {"type": ["container"], "event": ["start", "die", "oom"], "label": _filter(labels)}
+        filters = {"type": ["container"], "event": _TOLD, "label": _filter(labels)}
         since = f"{since_ns // _NANO}.{since_ns % _NANO:09d}"
         with _translated(START_FAILED):
             stream = self._api.events(since=since, filters=filters, decode=True)
@@ -254,7 +252,7 @@ class DockerGateway:
     def _api(self) -> Any:
         api = getattr(self._local, "api", None)
         if api is None:
-            api = self._local.api = docker.APIClient(
+            api = self._local.api = _Client(
                 base_url=self.url, version="auto", timeout=_CALL_TIMEOUT_S, tls=self._tls
             )
         return api
@@ -264,26 +262,16 @@ class DockerGateway:
         return self.url.startswith("unix:")
 
     def _kernel_tells(self, container: str) -> bool:
-        """Whether this host's kernel says that it killed something in the container for its memory.
-
-        Engines miss one in ten such ends, those in which the container's cgroup is gone before they look.
-        The kernel names the cgroup of ten victims in five seconds at most, but the process of each.
-        """
-        if not self._sees_kernel:
-            return False
-        cgroup, pid = container.encode(), self._pids.get(container)
-        victim = _OOM_VICTIM % pid if pid else None
-        return any(
-            (_OOM in line and cgroup in line) or (victim is not None and victim in line)
-            for line in _kernel_log()
-        )
+        return self._sees_kernel and killed_for_memory(container, self._pids.get(container))
 
     def _pull_image(self, image: str) -> None:
         repository, _, tag = (
             image.rpartition(":") if ":" in image.rpartition("/")[2] else (image, "", "latest")
         )
         try:
-            self._api.pull(repository, tag=tag)
+            for step in self._api.pull(repository, tag=tag, stream=True, decode=True):
+                if "error" in step:  # an engine may find out when it has said that all is well
+                    raise StartFailedError(_reason(PULL_FAILED, f"{image}: {step['error']}"))
         except errors.APIError as error:
             raise StartFailedError(_reason(PULL_FAILED, f"{image}: {_first_line(error)}")) from error
 
@@ -353,6 +341,17 @@ class DockerGateway:
         )
 
 
+class _Client(docker.APIClient):  # type: ignore[misc]
+    """Without the certificates and proxies of the environment, which would take the place of its own."""
+
+    @property
+    def trust_env(self) -> bool:
+        return False
+
+    @trust_env.setter
+    def trust_env(self, _: bool) -> None: ...
+
+
 @contextmanager
 def _translated(what: str) -> Iterator[None]:
     """Turn the errors of docker-py into the two that a gateway has; `what` failed, if the engine says so."""
@@ -369,24 +368,6 @@ def _translated(what: str) -> Iterator[None]:
         raise GatewayLostError(_first_line(error)) from error
 
 
-def _kernel_log() -> Iterator[bytes]:
-    """What the kernel has said of late; nothing where we may not know."""
-    try:
-        log = os.open(_KERNEL_LOG, os.O_RDONLY | os.O_NONBLOCK)
-    except OSError:
-        return
-    try:
-        while True:
-            try:
-                yield os.read(log, _LONGEST_LINE)
-            except BrokenPipeError:
-                continue  # lines were lost while we read
-            except OSError:
-                return  # that was all
-    finally:
-        os.close(log)
-
-
 def _reason(what: str, said: str) -> str:
     return f"{what}: {said}"[:_LONGEST_REASON]
 
@@ -394,6 +375,12 @@ def _reason(what: str, said: str) -> str:
 def _first_line(error: BaseException) -> str:
     said = getattr(error, "explanation", None) or str(error) or type(error).__name__
     return " ".join(str(said).split())
+
+
+def _hint(url: str, said: str) -> str:
+    if url.startswith("ssh:") and "paramiko" in said:
+        return "pip install 'batchsim[ssh]'"
+    return "start it, or name another one with --host"
 
 
 def _filter(labels: Mapping[str, str]) -> list[str]:

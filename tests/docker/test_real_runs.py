@@ -8,12 +8,14 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack, suppress
+from pathlib import Path
 
 import docker
 import pandas as pd
 import pytest
 
 import batchsim
+from batchsim.drivers.cgroups import CgroupTree
 from batchsim.drivers.gateway import ATTEMPT, DEADLINE, JOB, NODE, RUN
 from batchsim.drivers.ownership import Owner
 from batchsim.results import Result
@@ -25,6 +27,8 @@ from tests.docker.engine import IMAGE
 from tests.shipped.readme import ROOT
 
 pytestmark = pytest.mark.docker
+
+CGROUPS = Path("/sys/fs/cgroup")
 
 SCENARIO = """
 batchsim: 1
@@ -105,10 +109,11 @@ def start(tmp_path):
     """Run `batchsim replay` of a text as a process of its own, which does not outlive the test."""
     with ExitStack() as processes:
 
-        def begin(text):
+        def begin(text, *more):
             scenario = tmp_path / "scenario.yaml"
             scenario.write_text(text, encoding="utf-8")
             arguments = ["replay", str(scenario), "-o", str(tmp_path / "out"), "--oversubscribe", "--no-pull"]
+            arguments += more
             process = subprocess.Popen(
                 [sys.executable, "-m", "batchsim", *arguments],
                 cwd=ROOT,
@@ -202,9 +207,33 @@ def test_the_shipped_scenario_ends_as_simulated_and_its_log_is_the_schedulers(en
     for comparison in (found.measured, found.heard, found.planned):
         assert comparison.endings == []
     assert abs(found.measured.figures["makespan_s"].error) < 0.05
-    assert abs(found.measured.figures["waiting_p50_s"].error) < 0.10
+    # The median of waits lies in a gap between those who were first and those who were not, and jumps across
+    # it when one job changes sides; so the mean is held to the bound, and the median of the jobs' own errors.
+    assert abs(found.measured.figures["waiting_mean_s"].error) < 0.10
+    assert found.measured.waiting.median_s < 0.10 * found.measured.figures["waiting_p50_s"].real
     assert found.heard.same_order > 0.999
     json.dumps(found.to_dict(), allow_nan=False)
+
+
+def test_the_kernel_holds_instances_to_their_size(engine, tmp_path, start):
+    if engine.info()["CgroupDriver"] != "cgroupfs":
+        pytest.skip("the engine leaves cgroups to systemd")
+    process = start(LONG, "--cgroups")
+    until(lambda: running(engine) == 6)
+    limits = set()
+    for container in engine.containers(filters={"label": [RUN]}):
+        parent = engine.inspect_container(container["Id"])["HostConfig"]["CgroupParent"].lstrip("/")
+        places = [each / parent for each in (CGROUPS / "memory", CGROUPS) if (each / parent).is_dir()]
+        limits |= {
+            int((place / name).read_text())
+            for place in places
+            for name in ("memory.limit_in_bytes", "memory.max")
+            if (place / name).exists()
+        }
+    assert limits == {1 << 30}
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert CgroupTree.runs() == []
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""An engine that dies in mid-run and comes back: no attempt is lost or doubled."""
+"""Engines beside the usual one: it dies in mid-run and comes back, it shares the machines, it is far away."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ import docker
 import pytest
 
 from batchsim.drivers.docker_gateway import DockerGateway
+from batchsim.errors import EngineError
 from batchsim.scenario import parse_scenario
-from batchsim.studies.replay import ReplayOptions, replay
+from batchsim.studies.replay import ReplayOptions, default_host, replay
 from batchsim.studies.validation import validate
+from tests.docker.conftest import labelled
 from tests.docker.engine import _absent, make_image
-from tests.docker.test_real_runs import SCENARIO, jobs, until
+from tests.docker.test_real_runs import SCENARIO, jobs, running, until
 
 pytestmark = pytest.mark.docker
 
@@ -38,6 +40,7 @@ class PrivateEngine:
     def __init__(self, folder) -> None:
         self.folder = folder
         self.url = f"unix://{folder}/docker.sock"
+        self.more: list[str] = []
         self.process: subprocess.Popen | None = None
 
     def start(self) -> None:
@@ -57,6 +60,7 @@ class PrivateEngine:
             "--iptables=false",
             "--ip6tables=false",
         ]
+        arguments += self.more
         (self.folder / "pid").unlink(missing_ok=True)
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(["dockerd", *arguments], stdout=log, stderr=log)
@@ -131,3 +135,68 @@ def test_a_run_survives_a_daemon_that_is_killed_and_comes_back(private, tmp_path
     assert validate(tmp_path).first_difference is None
     gateway = DockerGateway(private.url)
     assert gateway.list({"batchsim.run": ""}) == []
+
+
+def test_machines_are_dealt_out_to_several_engines(engine, private, tmp_path):
+    api = docker.APIClient(base_url=private.url, version="auto")
+    make_image(api)
+    two = SCENARIO.replace("vcpus: 8, memory: 1GiB", "vcpus: 4, memory: 512MiB, count: 2")
+    scenario = parse_scenario(two + jobs("task", 8, "3s"))
+    most = [0, 0]
+    done = threading.Event()
+
+    def look() -> None:
+        while not done.wait(0.1):
+            most[:] = [max(so_far, running(each)) for so_far, each in zip(most, (engine, api), strict=True)]
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    options = ReplayOptions(hosts=(default_host(), private.url), oversubscribe=True, pull=False)
+    result, _ = replay(scenario, tmp_path, options)
+    done.set()
+    thread.join()
+    assert set(result.jobs["state"]) == {"SUCCEEDED"}
+    assert most == [4, 4]
+    assert labelled(engine) == labelled(api) == []
+
+
+def test_an_engine_far_away_is_reached_with_certificates_only(private, tmp_path):
+    if shutil.which("openssl") is None:
+        pytest.skip("there is no openssl to make certificates with")
+    certificates = make_certificates(tmp_path)
+    private.kill(signal.SIGTERM)
+    port = free_port()
+    private.more = ["--host", f"tcp://127.0.0.1:{port}", "--tlsverify"]
+    private.more += [
+        f"--tls{what}={certificates / name}"
+        for what, name in (("cacert", "ca.pem"), ("cert", "cert.pem"), ("key", "key.pem"))
+    ]
+    private.start()
+    make_image(docker.APIClient(base_url=private.url, version="auto"))
+    url, scenario = f"tcp://127.0.0.1:{port}", parse_scenario(SCENARIO + jobs("task", 2, "1s"))
+    with pytest.raises(EngineError, match="no container engine answers"):
+        replay(scenario, tmp_path, ReplayOptions(hosts=(url,), oversubscribe=True))
+    options = ReplayOptions(hosts=(url,), oversubscribe=True, tls=certificates)
+    result, _ = replay(scenario, tmp_path, options)
+    assert set(result.jobs["state"]) == {"SUCCEEDED"}
+
+
+def make_certificates(folder: Path) -> Path:
+    """An authority of our own, and one certificate for both sides."""
+
+    def openssl(*arguments: str) -> None:
+        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+    new = ["-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    openssl("req", "-x509", *new, "-subj", "/CN=authority", "-keyout", "ca-key.pem", "-out", "ca.pem")
+    openssl("req", *new[:3], "-subj", "/CN=127.0.0.1", "-keyout", "key.pem", "-out", "request.pem")
+    (folder / "names").write_text("subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth\n")
+    signed = ["-CA", "ca.pem", "-CAkey", "ca-key.pem", "-CAcreateserial", "-days", "2", "-extfile", "names"]
+    openssl("x509", "-req", "-in", "request.pem", *signed, "-out", "cert.pem")
+    return folder
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
