@@ -29,6 +29,7 @@ from tests.shipped.readme import ROOT
 pytestmark = pytest.mark.docker
 
 CGROUPS = Path("/sys/fs/cgroup")
+SHIPPED = ROOT / "scenarios" / "real-jobs.yaml"
 
 SCENARIO = """
 batchsim: 1
@@ -199,8 +200,7 @@ def test_containers_may_do_little(engine, tmp_path):
 def test_the_shipped_scenario_ends_as_simulated_and_its_log_is_the_schedulers(engine, tmp_path):
     folder = tmp_path / "out"
     engine.tag(IMAGE, "busybox", "1")
-    path = ROOT / "scenarios" / "real-jobs.yaml"
-    result = run(batchsim.load_scenario(path), folder, speed=20.0, scalable=("hungry", "ring"))
+    result = run(batchsim.load_scenario(SHIPPED), folder, speed=20.0, scalable=("hungry", "ring"))
     assert result.summary["jobs"] == 200
     found = validate(folder)
     assert found.first_difference is None
@@ -255,14 +255,33 @@ def test_an_interrupt_stops_all_containers_and_keeps_what_happened(engine, tmp_p
     assert set(Result.read(tmp_path / "out").jobs["state"]) == {"RUNNING"}
 
 
-@pytest.mark.parametrize("line", ["job_submitted", "commands", "started"])
-def test_a_run_that_is_killed_leaves_nothing(engine, tmp_path, start, line):
-    process = start(LONG)
+STOPPED = SCENARIO + jobs("endless", 6, "1h", ", onSigterm: ignore")
+RING = ["--speed", "20", "--scalable", "hungry", "--scalable", "ring"]
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param((LONG, "job_submitted", ["--cgroups"]), id="submitted"),
+        pytest.param((LONG, "commands", ["--cgroups"]), id="ordered"),
+        pytest.param((LONG, "started", ["--cgroups"]), id="started"),
+        pytest.param((SCENARIO + jobs("task", 30, "200ms"), "attempt_exited", []), id="ended"),
+        pytest.param((STOPPED, "Stop(", ["--speed", "20"]), id="stopped"),
+        pytest.param((SHIPPED.read_text(encoding="utf-8"), "StartNodes", RING), id="network"),
+        pytest.param((SHIPPED.read_text(encoding="utf-8"), '"attempt_started","with":[0]', RING), id="ring"),
+    ],
+)
+def test_a_run_that_is_killed_leaves_nothing(engine, tmp_path, start, case):
+    text, line, more = case
+    engine.tag(IMAGE, "busybox", "1")
+    if engine.info()["CgroupDriver"] != "cgroupfs":
+        more = [each for each in more if each != "--cgroups"]
+    process = start(text, *more)
     log = tmp_path / "out" / "decisions.jsonl"
     until(lambda: log.exists() and line in log.read_text(encoding="utf-8"))
     process.kill()
     process.communicate()
-    until(lambda: labelled(engine) == [])
+    until(lambda: labelled(engine) == [] and CgroupTree.runs() == [])
 
 
 def container(engine, run, deadline, name) -> str:
