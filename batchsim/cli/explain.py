@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from batchsim.cli import figures
 from batchsim.cli.figures import duration
 from batchsim.cli.output import Column, Format, Table, print_csv, print_json, print_table, print_text
 from batchsim.cli.verbs import OutputFormat  # noqa: TC001 - typer reads the annotations
@@ -63,13 +64,17 @@ def _title(jobs: pd.DataFrame, job: str) -> str:
 def _why(row: dict[str, Any]) -> str:
     if row["state"] != "RUNNABLE" or row["reason"].startswith("it was told"):
         return str(row["reason"])
-    jobs = f"{row['ahead']:,} job{'s' if row['ahead'] != 1 else ''} ahead"
+    jobs = f"{figures.jobs(row['ahead'])} ahead"
     if row["head"]:
         return f"{jobs}, first {row['head']}, for which {row['reason']}"
     if row["ahead"]:
-        return f"{jobs}, which do not block it: {row['reason']}"
-    starved = f"; {row['others']:,} of other queues started meanwhile" if row["others"] else ""
-    return f"at the head of its queue: {row['reason']}{starved}"
+        return f"{jobs}: {row['reason']}"
+    return f"at the head of its queue: {row['reason']}{_starved_by(row['others'])}"
+
+
+def _starved_by(others: int) -> str:
+    whose = "another queue" if others == 1 else "other queues"
+    return f"; {figures.jobs(others)} of {whose} started meanwhile" if others else ""
 
 
 def _end(jobs: pd.DataFrame, job: str) -> str:

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from batchsim.results.exact import Ints
 
 AWAITS_A_TURN = "the next pass of the scheduler is awaited"
-_NO_ROOM = "there is no room for it, and others may pass it"
+_NO_ROOM = {
+    "greedy": "there is no room for it, and others may pass it",
+    "easy": "there is no room for it beside what EASY backfilling keeps for the head of the queue",
+}
 _SUGGESTIONS = 3
 
 
@@ -83,13 +86,14 @@ class _Story:
         self._job = self._jobs.iloc[row]
         self._queue = str(self._job["queue"])
         self._run_end = round(manifest["ended_at_s"] * US_PER_S)
-        self._assumptions = manifest["assumptions"]
         queues = {each["jobQueueName"]: each for each in manifest["scenario"].get("jobQueues", ())}
         queue = queues.get(self._queue, {})
         order = queue.get("computeEnvironmentOrder") or ()
         self._environments = [each["computeEnvironment"].rpartition("/")[-1] for each in order]
         self._is_fair = bool(queue.get("schedulingPolicyArn"))
-        self._passes = self._assumptions.get("backfill", "none") != "none" and not self._is_fair
+        backfill = "none" if self._is_fair else manifest["assumptions"].get("backfill", "none")
+        self._no_room = _NO_ROOM.get(backfill, "")
+        self._passes = bool(self._no_room)
 
     def intervals(self) -> Iterator[Interval]:
         submit = _one(self._job["submit_s"])
@@ -173,7 +177,7 @@ class _Story:
             interval = self._part(waits, ahead, begin, end, first=begin >= at_head)
             position = int(np.searchsorted(instants, begin, side="right")) - 1
             reason = reasons[position] if position >= 0 else AWAITS_A_TURN
-            interval = interval._replace(reason=_NO_ROOM if self._passes and interval.ahead else reason)
+            interval = interval._replace(reason=self._no_room if self._passes and interval.ahead else reason)
             if previous is not None and _alike(previous, interval):
                 previous = previous._replace(end=end, others=previous.others + interval.others)
                 continue

@@ -57,7 +57,8 @@ def in_words(found: tuple[ManyDependencies, ...]) -> Iterator[str]:
         if tasks:
             named = ", ".join(f"{each.task} ({each.dependencies:,})" for each in tasks[:_MOST_NAMED])
             more = f" and {len(tasks) - _MOST_NAMED:,} more" if len(tasks) > _MOST_NAMED else ""
+            who, wait = ("task", "waits") if len(tasks) == 1 else ("tasks", "wait")
             yield (
-                f"{len(tasks):,} task{'' if len(tasks) == 1 else 's'} of {group} wait for more than"
+                f"{len(tasks):,} {who} of {group} {wait} for more than"
                 f" {MOST_DEPENDENCIES} others, the most that AWS Batch allows: {named}{more}."
             )

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from batchsim.studies.beyond_aws import ManyDependencies, in_words
 from tests.studies.scenarios import definition, jobs, unmanaged, world
 
 
@@ -66,3 +67,10 @@ def test_of_many_tasks_the_first_are_named():
         "1,200 tasks of w wait for more than 20 others, the most that AWS Batch allows:"
         " t0 (21), t1 (21), t2 (21), t3 (21), t4 (21) and 1,195 more."
     )
+
+
+def test_a_single_task_waits_and_several_wait():
+    many = [ManyDependencies("flow", f"t{number}", 30) for number in range(2)]
+    (one,), (two,) = in_words((many[0],)), in_words(tuple(many))
+    assert one.startswith("1 task of flow waits for more than 20 others")
+    assert two.startswith("2 tasks of flow wait for more than 20 others")

@@ -136,6 +136,15 @@ def test_where_jobs_pass_each_other_no_head_is_blamed(tmp_path):
     assert waits[0][3:] == ("there is no room for it, and others may pass it", None, 1)
 
 
+def test_where_jobs_pass_under_easy_what_is_kept_for_the_head_is_named(tmp_path):
+    jobs = [entry("a"), entry("wide", size=2), entry("late", "1s", runtime="300s")]
+    result = batchsim.run(scenario(tmp_path, *jobs, vcpus=2, assumptions={"backfill": "easy"}))
+    # A vCPU is free from the start, but on it `late` would keep `wide` waiting until 301 s.
+    reason = "there is no room for it beside what EASY backfilling keeps for the head of the queue"
+    assert told(result, "late-0")[0] == (1, 60, "RUNNABLE", reason, None, 1)
+    assert told(result, "wide-0")[0] == (0, 60, "RUNNABLE", "all machines are busy", None, 0)
+
+
 def test_who_is_not_there_is_answered_by_one_line_with_a_suggestion(tmp_path):
     result = batchsim.run(scenario(tmp_path, entry("a")))
     with pytest.raises(UsageError, match=r"job: expected a job of this result, found a-7; there are a-0"):

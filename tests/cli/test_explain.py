@@ -1,0 +1,88 @@
+"""`batchsim explain`: a job's life as a table, as data, and what cannot be told."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+
+from batchsim.results import Result
+from tests.studies.scenarios import definition, jobs, queue, unmanaged, world
+
+
+@pytest.fixture
+def folder(invoke, write, tmp_path) -> str:
+    """Three jobs in a row on one vCPU, and one of a queue of higher priority that comes in between."""
+    at_once = {"arrivals": {"atOnce": {}}, "runtime": "1m"}
+    data = world(
+        [unmanaged("lab", {"name": "box", "vcpus": 1, "memory": "8GiB"})],
+        [
+            jobs("a", "low", "d", 3, **at_once),
+            jobs("urgent", "high", "d", 1, arrivals={"atOnce": {"at": "70s"}}, runtime="1m"),
+            jobs("big", "low", "large", 1, arrivals={"atOnce": {"at": "80s"}}, runtime="1m"),
+        ],
+        definition("d", 1, 100),
+        definition("large", 2, 100),
+    )
+    data["jobQueues"] = [{**queue("low", "lab"), "priority": 1}, {**queue("high", "lab"), "priority": 9}]
+    data["assumptions"] = {"preset": "ideal"}
+    target = tmp_path / "told"
+    assert invoke("run", write(data), "-o", str(target)).exit_code == 3
+    return str(target)
+
+
+def test_explain_tells_who_was_ahead_and_what_the_head_waited_for(invoke, folder):
+    done = invoke("explain", folder, "a-2")
+    assert done.exit_code == 0
+    waited = "at the head of its queue: all machines are busy; 1 job of another queue started meanwhile"
+    assert [" ".join(line.split()) for line in done.stdout.splitlines()][3:] == [
+        "0s 1m 00s RUNNABLE 1 job ahead, first a-1, for which all machines are busy",
+        f"1m 00s 2m 00s RUNNABLE {waited}",
+        "3m 00s 1m 00s RUNNING attempt 1 on box",
+        "SUCCEEDED after 4m 00s, 3m 00s until it first ran: Essential container in task exited",
+    ]
+    assert done.stdout.startswith("a-2: SUCCEEDED, in job queue low, 1 vCPU, 100 MiB\n")
+
+
+def test_explain_tells_of_a_job_that_never_started(invoke, folder):
+    done = invoke("explain", folder, "big-0")
+    assert done.exit_code == 0
+    assert "at the head of its queue: no instance type is large enough" in done.stdout
+    assert done.stdout.splitlines()[-1].startswith("The run ended while it was RUNNABLE: MISCONFIGURATION:")
+
+
+def test_explain_as_data_holds_what_the_library_tells(invoke, folder):
+    told = json.loads(invoke("explain", folder, "a-1", "--format", "json").stdout)
+    life = Result.read(folder).explain("a-1")
+    assert told["job"] == "a-1"
+    assert [row["state"] for row in told["intervals"]] == ["RUNNABLE", "RUNNING"]
+    assert [(row["from_s"], row["to_s"], row["ahead"]) for row in told["intervals"]] == list(
+        zip(life["from_s"], life["to_s"], life["ahead"], strict=True)
+    )
+    assert [row["head"] for row in told["intervals"]] == [None, None]
+    table = list(csv.DictReader(io.StringIO(invoke("explain", folder, "a-1", "--format", "csv").stdout)))
+    assert list(table[0]) == list(life.columns)
+    assert [row["reason"] for row in table] == list(life["reason"])
+
+
+@pytest.mark.parametrize(
+    ("job", "hint"),
+    [
+        ("a-9", "found a-9; there are a-0, a-1, a-2"),
+        ("urgnt-0", "found urgnt-0; there are urgent-0"),
+        ("zzz", "found zzz; such as a-0"),
+    ],
+)
+def test_a_job_that_is_not_there_is_one_line_with_some_that_are(invoke, folder, job, hint):
+    done = invoke("explain", folder, job)
+    assert done.exit_code == 2
+    assert done.stderr == f"error: job: expected a job of this result, {hint}\n"
+
+
+def test_a_folder_without_a_result_is_one_line(invoke, tmp_path):
+    done = invoke("explain", str(tmp_path / "nowhere"), "a-0")
+    assert done.exit_code == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "nowhere" in done.stderr
