@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import json
 import os
 import re
 import tomllib
@@ -12,6 +13,9 @@ import pytest
 import batchsim
 from batchsim.cli import verbs
 from batchsim.errors import ScenarioError
+from batchsim.results import COLUMNS
+from batchsim.results.columns import FRAMES, OPTIONAL_FRAMES
+from batchsim.scenario import json_schema
 from tests.shipped import readme
 from tests.shipped.readme import ROOT
 
@@ -49,7 +53,13 @@ def test_sessions_are_true(session, printed):
 def test_the_page_shows_the_main_job_first_and_every_verb_it_explains():
     assert SESSIONS[0].command == "batchsim run scenarios/quickstart.yaml"
     assert "..." not in SESSIONS[0].shown
-    assert {session.command.split()[1] for session in SESSIONS} == {"run", "check", "instances", "audit"}
+    assert {session.command.split()[1] for session in SESSIONS} == {
+        "run",
+        "check",
+        "instances",
+        "audit",
+        "explain",
+    }
 
 
 @pytest.mark.parametrize(
@@ -152,6 +162,19 @@ def test_every_folder_of_the_package_is_listed():
     assert sorted(listed) == sorted(
         path.name for path in (ROOT / "batchsim").iterdir() if any(path.glob("*.py"))
     )
+
+
+def test_what_a_job_and_a_queue_can_do_is_told_with_names_that_exist():
+    text = section("What a job and a queue can do")
+    rows = re.findall(r"^\| (.+?) \| (.+?) \| (.*?) ?\|$", text, re.MULTILINE)[1:]
+    assert len(rows) >= 15
+    written, told = (re.findall(r"`([^`]+)`", " ".join(row[of] for row in rows)) for of in (1, 2))
+    keys = {key for each in written for key in re.findall(r"(\w+): |^(\w+)$", each) for key in key if key}
+    values = {"greedy"}
+    assert {"dependsOn", "backfill", "jobStateTimeLimitActions"} < keys
+    assert keys - values <= set(re.findall(r'"(\w+)"', json.dumps(json_schema())))
+    results = {f"{each.frame}.{each.name}" for each in COLUMNS} | {*FRAMES, *OPTIONAL_FRAMES}
+    assert {*told} - {"batchsim explain", "result.snapshot"} <= results
 
 
 def test_exit_codes_are_those_of_the_program():

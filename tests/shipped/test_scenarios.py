@@ -43,9 +43,11 @@ def summary(name, *overrides):
 def test_there_are_scenarios_of_each_kind():
     assert {path.stem for path in FILES} == {
         "quickstart",
+        "fair-share",
         "gpu-fragmentation",
         "own-machines",
         "philly-2017",
+        "pipeline",
         "real-jobs",
         "training-shares",
         STUCK,
@@ -159,6 +161,67 @@ def test_who_reserves_doubles_the_waits_of_others_and_gains_nothing():
     assert two["vision"]["waiting_mean_s"] == pytest.approx(one["vision"]["waiting_mean_s"], rel=0.05)
     assert one["vision"]["preemptions"] > 0
     assert one["speech"]["capacity_retries"] > 0
+
+
+def waits_of_groups(name, *overrides):
+    """Mean waiting of each workload entry, in minutes, and the cost."""
+    result = batchsim.run(load(name, *overrides))
+    means = result.jobs.groupby("group", observed=True)["waiting_s"].mean() / 60
+    return means.to_dict(), result.summary["cost_usd"]
+
+
+def test_who_asks_for_less_than_its_share_hardly_waits():
+    entries = ("backtest", "price", "explore", "urgent")
+    shares, cost = waits_of_groups("fair-share")
+    assert shares["explore"] < 1
+    assert shares["price"] < 5
+    assert shares["backtest"] > 300
+    line, _ = waits_of_groups("fair-share", *(f"workload.{each}.shareIdentifier=all" for each in entries))
+    assert line["explore"] == pytest.approx(line["price"], rel=0.02)
+    assert 320 < line["price"] < 360
+    assert line["backtest"] < shares["backtest"]
+    policy = "schedulingPolicies.teams.fairsharePolicy"
+    heavier, _ = waits_of_groups("fair-share", f"{policy}.shareDistribution.0.weightFactor=1")
+    assert 3 < heavier["price"] / shares["price"] < 5
+    reserved, more = waits_of_groups("fair-share", f"{policy}.computeReservation=30")
+    assert reserved["price"] == pytest.approx(shares["price"], rel=0.15)
+    assert reserved["backtest"] > shares["backtest"] + 10
+    assert more > cost
+
+
+def published(result):
+    """When the forecast was published, in hours; NaN where it was not."""
+    jobs = result.jobs.set_index("job")
+    assert (jobs.loc["publish-0", "state"] == "SUCCEEDED") == jobs["end_s"].notna()["publish-0"]
+    return jobs.loc["publish-0", "end_s"] / 3600
+
+
+def test_a_multi_node_job_is_starved_by_small_ones_and_an_environment_of_its_own_ends_that():
+    result = batchsim.run(load("pipeline"))
+    assert 7.5 < published(result) < 8.5
+    assert (result.jobs["state"] == "SUCCEEDED").all()
+    retried = result.attempts[result.attempts["exit_code"] == 75]["job"].str.partition(":")[0]
+    assert set(retried) == {"observations-0"}
+    life = result.explain("analysis-0")
+    starved = life[life["reason"].str.startswith("too few instances")]
+    assert starved["duration_s"].sum() > 4 * 3600
+    assert starved["others"].sum() > 200
+    own = "jobQueues.analysis.computeEnvironmentOrder.0.computeEnvironment=nodes"
+    alone = batchsim.run(load("pipeline", own))
+    assert 3.5 < published(alone) < 4.5
+    assert alone.summary["cost_usd"] < result.summary["cost_usd"]
+    assert (alone.instances["environment"] == "nodes").sum() == 4
+
+
+def test_members_that_run_into_their_time_limit_take_the_forecast_with_them():
+    result = batchsim.run(load("pipeline", "jobDefinitions.member.timeout.attemptDurationSeconds=3600"))
+    jobs = result.jobs.set_index("job")
+    stopped = jobs[jobs["status_reason"] == "Job attempt duration exceeded timeout"]
+    assert len(stopped) > 0
+    assert set(stopped["group"]) == {"members"}
+    assert (stopped["attempts"] == 1).all()
+    doomed = {name.replace("members", "products") for name in stopped.index} | {"publish-0"}
+    assert set(jobs.index[jobs["status_reason"] == "Dependent Job failed"]) == doomed
 
 
 def test_the_stuck_job_holds_up_those_behind_it():
