@@ -146,6 +146,7 @@ class _Driver:
                 self.recorder.started_us[job] = -1
             attempt = self.attempts[job]
             attempt.over = True
+            self.end_nodes(now, attempt)
             self.recorder.attempts[job] = attempt.number
             self.recorder.ended_us[job] = now
             self.recorder.exit_code[job] = -1
@@ -187,13 +188,7 @@ class _Driver:
     def exited(self, now: int, attempt: _Attempt) -> None:
         recorder, job = self.recorder, attempt.job
         attempt.over = True
-        for node in attempt.nodes:
-            if not node.over:
-                node.over = True
-                recorder.n_ended_us[node.row] = now
-                if node.runs:
-                    after, code = self.reaction(job)
-                    recorder.n_exit_code[node.row] = 137 if after else code
+        self.end_nodes(now, attempt)
         if attempt.exit is None:
             code, reason = self.world.exit_of(job, attempt.number)
             attempt.exit = (code, "Essential container in task exited", reason)
@@ -212,6 +207,15 @@ class _Driver:
             recorder.i_end_reason[machine] = "task stopped"
         if state == RUNNABLE:
             recorder.keep_attempt(job)
+
+    def end_nodes(self, now: int, attempt: _Attempt) -> None:
+        for node in attempt.nodes:
+            if not node.over:
+                node.over = True
+                self.recorder.n_ended_us[node.row] = now
+                if node.runs:
+                    after, code = self.reaction(attempt.job)
+                    self.recorder.n_exit_code[node.row] = 137 if after else code
 
     def request(self, now: int, index: int) -> None:
         request = self.world.requests[index]

@@ -156,8 +156,10 @@ class Attempts:
         exit_code, reason = self._world.exit_of(job, attempt)
         return Ending(exit_code, reason=reason)
 
-    def forget(self, job: int) -> None:
-        """The attempt ended with its instance, however it was going to end."""
+    def forget(self, now: int, job: int) -> None:
+        """The attempt ended with its instance, however it was going to end; so do its child nodes."""
+        if self._instances.pop(job, None) is not None:
+            self._cut_off(now, job)
         self._endings.pop(job, None)
 
     def close(self, ended_at_us: int) -> None:

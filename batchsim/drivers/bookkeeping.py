@@ -108,12 +108,12 @@ def lose_host(
     """As `lose`, whatever has taken it; `why` is that in the record of the instance, and of its attempts."""
     recorder.i_end_reason[instance], text = why
     recorder.i_ended_us[instance] = now
-    for job in core.instances[instance].jobs:
-        if core.state[job] == STARTING:
-            recorder.started_us[job] = -1
+    starting = [job for job in core.instances[instance].jobs if core.state[job] == STARTING]
     ended = []
     for job in core.instance_lost(now, instance, text):
         recorder.ended_us[job] = now
+        if job in starting:
+            recorder.started_us[job] = -1
         ended.append((job, _write_end(core, recorder, job, text, core.attempt[job])))
     return ended
 

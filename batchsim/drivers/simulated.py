@@ -254,7 +254,7 @@ class SimulatedDriver:
         """EC2 takes an instance back."""
         for job, ended in bookkeeping.lose(self._core, self._recorder, self._world, now, instance) or ():
             self._exit_at[job] = -1
-            self._attempts.forget(job)
+            self._attempts.forget(now, job)
             self._ended_jobs += ended
             self._idle_rounds = 0
 

@@ -60,6 +60,26 @@ def test_an_instance_that_is_lost_while_it_boots_is_replaced():
     assert recorder.started_us[0] == 13
 
 
+def test_a_multi_node_job_starts_though_a_child_node_has_lost_its_instance(monkeypatch):
+    builder = PlanBuilder([machine(2)], [managed([0], 4, gangs=True)])
+    builder.nodes_job(0, 5, [Need(1, 1, 0)] * 2)
+    monkeypatch.setattr(Interruptions, "lost_at", lambda *call: 3 if call[3] == 1 else NEVER)
+    for drive in (simulate, heap_simulate):
+        world = {"interruptions": Interruptions({0: 1.0}, {0: 0}), "dispatch_us": 4}
+        recorder = record(drive, builder, world, None)
+        assert list(recorder["started_us"]) == [4]
+        assert list(recorder["ended_us"]) == [9]
+
+
+def test_child_nodes_end_with_the_instance_of_the_main_node(monkeypatch):
+    builder = PlanBuilder([machine(2)], [managed([0], 4, gangs=True)])
+    builder.nodes_job(0, 50, [Need(1, 1, 0)] * 2)
+    monkeypatch.setattr(Interruptions, "lost_at", lambda *call: 3 if call[3] == 0 else NEVER)
+    for drive in (simulate, heap_simulate):
+        recorder = record(drive, builder, {"interruptions": Interruptions({0: 1.0}, {0: 0})}, None)
+        assert list(recorder["n_ended_us"]) == [3]
+
+
 @pytest.mark.parametrize("shared", [0.0, 0.3, 1.0])
 def test_the_rate_of_one_instance_does_not_depend_on_what_pools_share(shared):
     losses = Interruptions({0: 1e-3}, {0: 7}, shared)
