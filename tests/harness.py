@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from batchsim.core.commands import Command
     from batchsim.core.consumables import Asks, ConsumablePlan
+    from batchsim.core.plan import EnvironmentUpdate, QueueUpdate
 
 SECOND = 1_000_000
 
@@ -56,6 +57,7 @@ class PlanBuilder:
         self.runtime_us: list[int] = []
         self.machines: list[Machines] = []
         self.waits_for: list[Sequence[int]] = []
+        self.updates: list[EnvironmentUpdate | QueueUpdate] = []
 
     @property
     def needs(self) -> list[Need]:
@@ -113,6 +115,7 @@ class PlanBuilder:
             shares=self.shares,
             graph=self._graph(),
             estimate_us=self.runtime_us if self.policy.backfill == "easy" else (),
+            updates=self.updates,
         )
 
     def world(self, **more: object) -> World:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from batchsim.core import invariants
-from batchsim.core.commands import FAIL, LAUNCH, START, START_NODES, STOP, TERMINATE
+from batchsim.core.commands import EVICT, FAIL, LAUNCH, START, START_NODES, STOP, TERMINATE
 from batchsim.core.grid import NEVER
 from batchsim.core.scheduler import Scheduler
 from batchsim.core.states import FAILED, RUNNABLE, RUNNING, STARTING, SUCCEEDED
@@ -108,9 +108,11 @@ class _Driver:
         if kind == SUBMIT:
             core.job_submitted(now, index)
         elif kind == READY:
-            if index not in self.lost:
+            if index not in self.lost and index not in core.updates.replaced:
                 core.instance_ready(now, index)
         elif kind == LAUNCH_FAILED:
+            if index in self.lost or index in core.updates.replaced:
+                return
             core.launch_failed(now, index)
             self.recorder.i_ended_us[index] = now
             self.recorder.i_end_reason[index] = "InsufficientInstanceCapacity"
@@ -133,13 +135,17 @@ class _Driver:
     def instance_lost(self, now: int, index: int) -> None:
         if self.recorder.i_ended_us[index] >= 0 or not self.goes_on():
             return
-        self.lost.add(index)
         text = f"Host EC2 (instance i-{index:017x}) terminated."
-        self.recorder.i_ended_us[index] = now
-        self.recorder.i_end_reason[index] = "interrupted: Spot"
+        why = "interrupted: Spot"
         if self.plan.environments[self.recorder.i_environment[index]].per_job:
             text = "Your Spot Task was interrupted."
-            self.recorder.i_end_reason[index] = "interrupted: Fargate Spot"
+            why = "interrupted: Fargate Spot"
+        self.end_instance(now, index, text, why)
+
+    def end_instance(self, now: int, index: int, text: str, why: str) -> None:
+        self.lost.add(index)
+        self.recorder.i_ended_us[index] = now
+        self.recorder.i_end_reason[index] = why
         starting = [job for job, state in enumerate(self.core.state) if state == STARTING]
         for job in self.core.instance_lost(now, index, text):
             if job in starting:
@@ -219,6 +225,9 @@ class _Driver:
 
     def request(self, now: int, index: int) -> None:
         request = self.world.requests[index]
+        if hasattr(request, "update"):
+            self.core.plan_updated(now, request.update)
+            return
         if hasattr(request, "operation"):
             self.core.consumable_updated(now, request.resource, request.operation, request.quantity)
             return
@@ -231,7 +240,7 @@ class _Driver:
     # --- what is asked for --------------------------------------------------------------------
 
     def obey(self, now: int, kind: int, *arguments: object) -> None:
-        recorder = self.recorder
+        core, recorder = self.core, self.recorder
         if kind == START:
             job, instance = arguments
             self.begin(now, _Attempt(job, self.core.attempt[job], [instance], 0))
@@ -261,10 +270,16 @@ class _Driver:
             recorder.i_running_us[index] = now + running
             recorder.i_ready_us[index] = now + running + ready
             self.at(now + running + ready, READY, index)
+        elif kind == EVICT:
+            text = f"Host EC2 (instance i-{arguments[0]:017x}) terminated."
+            self.end_instance(now, arguments[0], text, "replaced: infrastructure update")
         else:
             assert kind == TERMINATE
             recorder.i_ended_us[arguments[0]] = now
-            recorder.i_end_reason[arguments[0]] = "scaled in: idle"
+            replaced = arguments[0] in core.updates.replaced
+            recorder.i_end_reason[arguments[0]] = (
+                "replaced: infrastructure update" if replaced else "scaled in: idle"
+            )
 
     def begin(self, now: int, attempt: _Attempt) -> None:
         world, recorder, job = self.world, self.recorder, attempt.job
@@ -379,7 +394,7 @@ class _Driver:
             return True
         for _, kind, index, thing in [*self.heap, *self.batch]:
             attempt = self.things[thing]
-            if kind == READY and index in self.lost:
+            if kind in {READY, LAUNCH_FAILED} and (index in self.lost or index in self.core.updates.replaced):
                 continue
             if kind in {READY, LAUNCH_FAILED, REQUEST, SUBMIT} or (
                 kind in {STARTED, EXIT} and not attempt.over

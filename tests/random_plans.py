@@ -12,7 +12,7 @@ from batchsim.core.consumables import ConsumablePlan
 from batchsim.core.dependencies import Graph
 from batchsim.core.plan import ClassPlan, ExitRule, Gang, Need, Plan, Policy, QueuePlan, TimeLimit
 from batchsim.core.shares import FairSharePolicy
-from tests.random_worlds import TYPES, environments
+from tests.random_worlds import TYPES, environments, updates
 
 if TYPE_CHECKING:
     from batchsim.core.consumables import Asks
@@ -35,6 +35,7 @@ FEATURES = frozenset(
         "strategies",
         "time limits",
         "timeouts",
+        "updates",
     }
 )
 
@@ -94,6 +95,7 @@ def plans(draw: st.DrawFn, features: frozenset[str]) -> Plan:
         estimate_us=draw(st.lists(st.integers(0, 9), min_size=len(class_of), max_size=len(class_of)))
         if policy.backfill == "easy"
         else (),
+        updates=draw(updates(places, queues)) if "updates" in features else (),
     )
 
 

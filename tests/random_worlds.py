@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from hypothesis import strategies as st
 
 from batchsim.core.consumables import ConsumablePlan
-from batchsim.core.plan import EnvironmentPlan, ExitRule, Need, Policy, QueuePlan, TimeLimit
+from batchsim.core.plan import (
+    EnvironmentPlan,
+    EnvironmentUpdate,
+    ExitRule,
+    Need,
+    Policy,
+    QueuePlan,
+    QueueUpdate,
+    TimeLimit,
+)
 from batchsim.core.shares import FairSharePolicy
-from batchsim.drivers.world import PULL_ERROR, Boot, Outcome, ResourceUpdate
+from batchsim.drivers.world import PULL_ERROR, Boot, Outcome, PlanUpdate, ResourceUpdate
 from batchsim.workload import JobsEvent, Ragged
 from tests.harness import PlanBuilder, machine
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 TIMES = (
     "runnable_us",
@@ -70,6 +83,48 @@ def environments(draw: st.DrawFn, *, gangs: bool = False) -> EnvironmentPlan:
         desired_vcpus=draw(st.integers(low, high)),
         gangs=gangs and draw(st.sampled_from([True, True, False])),
     )
+
+
+@st.composite
+def updates(
+    draw: st.DrawFn, places: Sequence[EnvironmentPlan], queues: Sequence[QueuePlan]
+) -> list[EnvironmentUpdate | QueueUpdate]:
+    """What users may say of environments and queues; each stands for itself, whatever came before."""
+    return [
+        _environment_update(draw, places) if draw(st.booleans()) else _queue_update(draw, len(places), queues)
+        for _ in range(draw(st.sampled_from([0, 0, 1, 2, 3])))
+    ]
+
+
+def _environment_update(draw: st.DrawFn, places: Sequence[EnvironmentPlan]) -> EnvironmentUpdate:
+    index = draw(st.integers(0, len(places) - 1))
+    place = replace(places[index], enabled=draw(st.sampled_from([True, True, False])))
+    if not place.managed:
+        return EnvironmentUpdate(index, place)
+    if place.per_job:
+        return EnvironmentUpdate(index, replace(place, max_vcpus=draw(st.integers(0, 9))))
+    low = draw(st.sampled_from([0, 0, 2, 5]))
+    high = draw(st.integers(low, 24))
+    wanted = draw(st.sampled_from([0, 0, high]))
+    place = replace(place, min_vcpus=low, max_vcpus=high, desired_vcpus=wanted)
+    if draw(st.booleans()):
+        return EnvironmentUpdate(index, place)
+    types = tuple(draw(st.lists(st.integers(0, 3), min_size=1, max_size=3, unique=True)))
+    numbers = (0,) * len(types)
+    place = replace(place, types=types, strategy="BEST_FIT_PROGRESSIVE", bands=numbers, entries=numbers)
+    return EnvironmentUpdate(index, place, replaces=True, timeout_us=draw(st.sampled_from([0, 2, 5, 40])))
+
+
+def _queue_update(draw: st.DrawFn, places: int, queues: Sequence[QueuePlan]) -> QueueUpdate:
+    index = draw(st.integers(0, len(queues) - 1))
+    order = draw(st.lists(st.integers(0, places - 1), min_size=1, max_size=3, unique=True))
+    after = replace(
+        queues[index],
+        priority=draw(st.integers(1, 2)),
+        environments=tuple(order),
+        enabled=draw(st.sampled_from([True, True, False])),
+    )
+    return QueueUpdate(index, after)
 
 
 @st.composite
@@ -145,6 +200,8 @@ def worlds(draw: st.DrawFn, *, everything: bool = False) -> tuple[PlanBuilder, d
         for n in range(draw(st.integers(1, 3)))
     ]
     builder = PlanBuilder(TYPES, places, queues, policy, shares=SHARES if everything else ())
+    if everything:
+        builder.updates = draw(updates(places, queues))
     if everything and not easy and draw(st.booleans()):
         builder.consumables = [ConsumablePlan("a", 3), ConsumablePlan("b", 9, replenishable=False)]
     for index, place in enumerate(places):
@@ -205,6 +262,7 @@ def _world(draw: st.DrawFn, builder: PlanBuilder, *, everything: bool) -> dict[s
         world["node_us"] = Ragged.of(counts, np.array(times, np.int64))
         asked = any(asks for _, asks, _ in builder.asked)
         requests = draw(st.lists(_request(jobs, resources=asked), max_size=5))
+        requests += [PlanUpdate(draw(st.integers(0, 25)), row) for row in range(len(builder.updates))]
         world["requests"] = sorted(requests, key=lambda request: request.at_us)
     return world
 

@@ -1,4 +1,4 @@
-"""What makes a decision due beside passes and scaling: time limits, and jobs that are to be evaluated."""
+"""What makes a decision due beside passes and scaling: time limits, jobs to be evaluated, updates."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from batchsim.core.commands import Command
     from batchsim.core.jobs import Jobs
     from batchsim.core.plan import Plan
+    from batchsim.core.updates import Updates
     from batchsim.core.waits import Waits
 
 
@@ -29,13 +30,15 @@ class Alarms:
         "_jobs",
         "_pass_interval",
         "_queues_with_limits",
+        "_updates",
         "_waits",
         "any",
         "of_heads",
     )
 
-    def __init__(self, plan: Plan, attempts: Attempts, jobs: Jobs, waits: Waits) -> None:
+    def __init__(self, plan: Plan, attempts: Attempts, jobs: Jobs, waits: Waits, updates: Updates) -> None:
         self._attempts = attempts
+        self._updates = updates if plan.updates else None
         self._jobs = jobs
         self._waits = waits
         self._delay_us = plan.policy.submit_evaluation_us
@@ -44,7 +47,7 @@ class Alarms:
         self.of_heads = bool(self._queues_with_limits)
         self._evaluating: deque[tuple[int, int]] = deque()
         timeouts = any(each.timeout_us for each in plan.classes)
-        self.any = bool(timeouts or self.of_heads or self._delay_us)
+        self.any = bool(timeouts or self.of_heads or self._delay_us or plan.updates)
 
     def submitted(self, now: int, job: int) -> int:
         """The job is to be evaluated after a while; gives when a decision must be asked for, or NEVER."""
@@ -61,10 +64,14 @@ class Alarms:
         evaluating = self._evaluating
         while evaluating and evaluating[0][0] <= now:
             self._jobs.evaluate(*evaluating.popleft())
+        if self._updates is not None:
+            self._updates.ring(now, commands)
 
     def due_us(self) -> int:
         """When the next is due; NEVER if none is."""
         due = self._attempts.limit_due_us()
+        if self._updates is not None:
+            due = min(due, self._updates.due_us())
         for queue in self._queues_with_limits:
             due = min(due, self._waits.limit_of(queue)[0])
         return min(due, self._evaluation_due_us()) if self._evaluating else due

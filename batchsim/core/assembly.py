@@ -46,7 +46,10 @@ def assemble(plan: Plan, instances: list[Instance], new_instance: Callable[[int,
         TaskFleet(index, environment, plan, new_instance)
         if environment.per_job
         else Fleet(
-            needs, instances, [plan.types[each] for each in environment.types], tells_empties=has_gangs
+            needs,
+            instances,
+            [plan.types[each] for each in _all_types(plan, index)],
+            tells_empties=has_gangs,
         )
         for index, environment in enumerate(plan.environments)
     ]
@@ -69,3 +72,9 @@ def assemble(plan: Plan, instances: list[Instance], new_instance: Callable[[int,
         plan, columns, places, orders, capacity=capacity, attempts=attempts, claims=claims, gangs=gangs
     )
     return Parts(columns, fleets, capacity, claims, attempts, dispatch)
+
+
+def _all_types(plan: Plan, index: int) -> list[int]:
+    """The types that instances of an environment can have, whatever users say of it during the run."""
+    environments = [plan.environments[index], *(each.after for each in plan.environment_updates(index))]
+    return [type_index for each in environments for type_index in each.types]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from batchsim.core.commands import LAUNCH, TERMINATE, Command
 from batchsim.core.fairshare import FairShareQueue
 from batchsim.core.feasibility import DISABLED, MAX_RESOURCE, RESOURCE_REQUIREMENT, never_starts
-from batchsim.core.fleet import GONE, Fleet, Instance
+from batchsim.core.fleet import GONE, READY, Fleet, Instance
 from batchsim.core.grid import NEVER, next_multiple
 from batchsim.core.ordering import ANYBODY, NOBODY
 from batchsim.core.queues import AnyFleet, held_vcpus, reservable_vcpus
@@ -49,7 +49,6 @@ class Capacity:
     """The scalers of all managed environments; `scalers[e]` is None for an unmanaged one."""
 
     __slots__ = (
-        "_begun",
         "_consumables",
         "_fleets",
         "_grow_due",
@@ -91,7 +90,6 @@ class Capacity:
         ]
         self._managed = [(index, scaler) for index, scaler in enumerate(self.scalers) if scaler is not None]
         # minvCpus and desiredvCpus are there from the beginning.
-        self._begun = False
         self._grow_due = 0 if self._managed else NEVER
         self._idle_due = NEVER  # no instance has been idle for long enough before that
 
@@ -129,7 +127,8 @@ class Capacity:
             self._keep_for_gangs(now, queues, orders)
         for index, scaler in self._managed:
             for instance in scaler.scale_in(now):
-                self._fleets[index].remove(instance)
+                if instance.state == READY:
+                    self._fleets[index].remove(instance)
                 instance.state = GONE
                 commands.append((TERMINATE, instance.index))
         if commands or self._grow_due <= now:
@@ -150,6 +149,14 @@ class Capacity:
                 due = min(due, next_multiple(idle, self._interval))
         return due
 
+    def replan(self) -> None:
+        """The plan's environments or queues are not what they were."""
+        plan = self._plan
+        self._hopeless.clear()
+        self._reasons.clear()
+        self._reservable = [reservable_vcpus(plan, queue) for queue in range(len(plan.queues))]
+        self._most_environments = max((len(queue.environments) for queue in plan.queues), default=0)
+
     def changed(self) -> None:
         """Instances came, went or became ready: what heads wait for may be something else now."""
         self._reasons.clear()
@@ -163,16 +170,10 @@ class Capacity:
 
     def _keep_minimum(self, now: int, commands: list[Command]) -> None:
         for index, scaler in self._managed:
-            environment = self._plan.environments[index]
-            wanted = (
-                environment.min_vcpus
-                if self._begun
-                else max(environment.min_vcpus, environment.desired_vcpus)
-            )
-            self._launch(index, scaler.keep_minimum(now, wanted), commands)
-            if scaler.provisioned < wanted:
+            launches, lacking = scaler.keep_minimum(now)
+            self._launch(index, launches, commands)
+            if lacking:
                 self._try_again(now, scaler)
-        self._begun = True
 
     def _reason(self, now: int, queue: int, need: int) -> Reason:
         hopeless = self._never_starts(queue, need)

@@ -63,6 +63,11 @@ class Claims:
         if self._ends is not None:
             self._ends.running(now, job, instance)
 
+    def retired(self, instance: Instance) -> None:
+        """No further attempt comes to the instance."""
+        if self._ends is not None:
+            self._ends.retired(instance)
+
     def end(self, now: int, job: int, need: int, instance: Instance) -> None:
         """The attempt is over; its resources on the instance are released already."""
         if self._gpus[need]:

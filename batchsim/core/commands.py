@@ -9,6 +9,7 @@ A command is a plain tuple whose first item is its kind: tuples are built a mill
     (FAIL, job, status_reason)              the job is FAILED without a further attempt; nothing runs
     (LAUNCH, instance, environment, type)   start a machine; `instance_ready` or `launch_failed` follows
     (TERMINATE, instance)                   give an empty machine back
+    (EVICT, instance)                       likewise one on which jobs run; `instance_lost` must follow
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ FAIL: Final = 2
 LAUNCH: Final = 3
 TERMINATE: Final = 4
 START_NODES: Final = 5
+EVICT: Final = 6
 
 Command = tuple[Any, ...]
 
@@ -31,6 +33,7 @@ _FIELDS: Final = {
     FAIL: ("Fail", "job", "status_reason"),
     LAUNCH: ("Launch", "instance", "environment", "type"),
     TERMINATE: ("Terminate", "instance"),
+    EVICT: ("Evict", "instance"),
 }
 
 

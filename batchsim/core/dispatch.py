@@ -62,6 +62,7 @@ class Dispatch:
         "_plan",
         "_queue_of",
         "_reservable",
+        "_rows",
         "_runnable_us",
         "_shares",
         "_unseen",
@@ -90,16 +91,13 @@ class Dispatch:
         """`claims` and `gangs` are None where jobs ask for nothing but room on one instance."""
         self._plan = plan
         self._need_of, self._queue_of = columns.need, columns.queue
-        self._places = [_plain_tuples(row) for row in places]
-        self._barred = {pair: _plain_tuples(left) for pair, left in barred_places(plan, places).items()}
+        self._rows = places
         self._capacity = capacity
         self._attempts = attempts
         self._claims = claims
         self._gangs = gangs
         self.orders = orders
         self._shares = shares_of(orders)
-        self._reservable = [reservable_vcpus(plan, queue) for queue in range(len(plan.queues))]
-        self._cycle = Cycle(plan.queues)
         self.waits = Waits(plan.queues)
         self.queued = 0
         self.arrived: list[int] = []
@@ -110,7 +108,7 @@ class Dispatch:
         self._pass_us = self._before_us = -1  # the instants of the last pass, and of that before it
         self._unseen: tuple[int, frozenset[int]] = (0, frozenset())
         self._withdrawn: set[int] = set()
-        self._plain = not (any(self._shares) or plan.asks or gangs or self._barred)
+        self._make_ready()
         self._greedy = plan.policy.backfill == "greedy"
         # Whether jobs of one queue start in the order in which they arrive.
         self._in_order = plan.policy.backfill == "none" and not any(self._shares)
@@ -119,10 +117,17 @@ class Dispatch:
         self._heads_tell = (
             self._in_order
             and self._plain
+            and not plan.updates
             and len(plan.needs) > 1
             and not any(environment.per_job for environment in plan.environments)
             and all(len(queue.environments) == 1 for queue in plan.queues)
         )
+
+    def replan(self, places: Sequence[Places]) -> None:
+        """The plan's environments or queues are not what they were; `places` are those of now."""
+        for row, now in zip(self._rows, places, strict=True):
+            row[:] = now  # a queue's order may look at them, too
+        self._make_ready()
 
     def may_use(self, instance: Instance) -> bool:
         """Whether a pass may start a job now that there is more room on `instance`, and only there.
@@ -204,6 +209,14 @@ class Dispatch:
         return reasons
 
     # --- inside -------------------------------------------------------------------------------
+
+    def _make_ready(self) -> None:
+        plan, places = self._plan, self._rows
+        self._places = [_plain_tuples(row) for row in places]
+        self._barred = {pair: _plain_tuples(left) for pair, left in barred_places(plan, places).items()}
+        self._reservable = [reservable_vcpus(plan, queue) for queue in range(len(plan.queues))]
+        self._cycle = Cycle(plan.queues)
+        self._plain = not (any(self._shares) or plan.asks or self._gangs or self._barred)
 
     def _leave_out_the_withdrawn(self) -> None:
         for jobs in (self.arrived, self.retried):

@@ -13,6 +13,7 @@ from bisect import bisect_left, insort
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Final
 
+from batchsim.core.fleet import READY
 from batchsim.core.grid import NEVER
 
 if TYPE_CHECKING:
@@ -73,6 +74,10 @@ class ExpectedEnds:
             del busy[instance.index]
         self._changed(instance)
 
+    def retired(self, instance: Instance) -> None:
+        """Its jobs go on, but nobody else comes there."""
+        self._changed(instance)
+
     def earliest(self, environment: int, need: int) -> Room | None:
         """Where in an environment there is room for `need` first, ties by best fit; None if nowhere.
 
@@ -88,7 +93,8 @@ class ExpectedEnds:
             changed = answer.unseen(log)
         for index in changed:
             here = busy.get(index)
-            answer.put(index, None if here is None else here.room(self.instances[index], need))
+            there = here is not None and self.instances[index].state == READY
+            answer.put(index, here.room(self.instances[index], need) if here and there else None)
         return answer.first()
 
     def beside(self, room: Room, need: int, at_us: int) -> Amounts:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 BOOTING: Final = 0
 READY: Final = 1
 GONE: Final = 2
+RETIRING: Final = 3  # an update replaces it: it takes no more jobs, and goes when the last has ended
 
 _INDEX_BITS: Final = 32
 _INDEX_MASK: Final = (1 << _INDEX_BITS) - 1
@@ -175,8 +176,10 @@ class Fleet:
         instance.free_memory += memory_mib
         if gpus:
             instance.free_gpus += gpus
-        self.free_vcpus += vcpus
         assert free_vcpus <= instance.vcpus  # law L3
+        if instance.state != READY:
+            return
+        self.free_vcpus += vcpus
         if self.empties is not None and not instance.jobs:
             insort(self.empties.setdefault(instance.type, []), instance.index)
         out = self._out

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from batchsim.core.fleet import GONE, Fleet, Instance
+from batchsim.core.fleet import GONE, READY, Fleet, Instance
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,5 +73,6 @@ class Gangs:
             instance.free_gpus = machine.gpus
             fleet = self._fleets[instance.environment]
             assert isinstance(fleet, Fleet)
-            fleet.add(instance)
+            if instance.state == READY:
+                fleet.add(instance)
         return free

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from batchsim.core.columns import UNBORN
-from batchsim.core.fleet import BOOTING, READY, Instance
+from batchsim.core.fleet import BOOTING, GONE, READY, RETIRING, Instance
 from batchsim.core.states import FAILED, PENDING, RUNNABLE, RUNNING, STARTING, SUBMITTED, SUCCEEDED
 from batchsim.errors import ContractError
 
@@ -43,7 +43,7 @@ def _instances_add_up(core: Scheduler) -> None:
         said = (instance.free_vcpus, instance.free_memory, instance.free_gpus)
         free = _free(core, instance)
         _require("L3", min(free) >= 0, f"instance {instance.index} holds more than it has")
-        if instance.state == READY:
+        if instance.state == READY or (instance.state == RETIRING and instance.jobs):
             _require("L3", free == said, f"instance {instance.index} says {said} are free, but {free} are")
             left = instance.gpus_left.bit_count()
             _require("L3", left == free[2] or free == (0, 0, 0), f"instance {instance.index} lost a GPU")
@@ -96,16 +96,17 @@ def _environments_keep_their_bounds(core: Scheduler) -> None:
     for index, scaler in enumerate(core.capacity.scalers):
         if scaler is None:
             continue
-        environment = core.plan.environments[index]
         there = [
             instance
             for instance in core.instances
-            if instance.environment == index and instance.state in {BOOTING, READY}
+            if instance.environment == index and instance.state != GONE
         ]
         provisioned = sum(instance.vcpus for instance in there)
         largest = max((instance.vcpus for instance in there), default=0)
         _require("L7", provisioned == scaler.provisioned, f"environment {index} miscounts its vCPUs")
-        bound = max(environment.max_vcpus - 1, 0) + largest
+        retiring = sum(instance.vcpus for instance in there if instance.state == RETIRING)
+        _require("L7", retiring == scaler.retiring, f"environment {index} miscounts what it replaces")
+        bound = max(scaler.highest_max - 1, 0) + largest
         _require("L7", provisioned <= bound, f"environment {index} has {provisioned} vCPUs")
         for type_index, booting in scaler.booting.items():
             truth = sum(each.state == BOOTING and each.type == type_index for each in there)

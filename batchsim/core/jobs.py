@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 DEPENDENCY_FAILED: Final = "Dependent Job failed"  # [spec 1.6]
 DEPENDS: Final = "Waits for jobs that it depends on."  # ours; AWS gives no reason
+QUEUE_DISABLED: Final = "SubmitJob was refused: the job queue is DISABLED."
 TOO_MANY_SHARES: Final = "SubmitJob was refused: the job queue has 500 active share identifiers."
 CANCELLED: Final = "cancelled"
 TERMINATED: Final = "terminated"
@@ -48,6 +49,7 @@ class Jobs:
         "_dependencies",
         "_dispatch",
         "_graph",
+        "_queues",
         "_shares",
         "_state",
         "_uncounted",
@@ -70,6 +72,7 @@ class Jobs:
         self._classes, self._class_of = plan.classes, plan.class_of
         self._counts_start_failures = plan.policy.start_failures_count
         self._uncounted: dict[int, int] = {}  # attempts that failed to start and do not count
+        self._queues = plan.queues
         self._columns = columns
         self._state = columns.state
         self._dispatch = dispatch
@@ -82,7 +85,7 @@ class Jobs:
         self.status_reason: dict[int, str] = {}
         self.requested: dict[int, str] = {}
         self.failures: list[Command] = []
-        self.watched = self._graph or any(self._shares)
+        self.watched = self._graph or any(self._shares) or bool(plan.updates)
 
     def pending_reasons(self) -> dict[int, str]:
         """Why each PENDING job waits."""
@@ -91,15 +94,15 @@ class Jobs:
     # --- submission ---------------------------------------------------------------------------
 
     def submitted(self, now: int, job: int) -> bool:
-        """Tell the job's share; False if SubmitJob is refused, so that the job is FAILED [spec 2.4]."""
-        share = self._shares[self._columns.queue[job]]
-        if share is None:
-            return True
-        if share.accepts(now, job):
-            if share.submitted(now, job) and share.size:
+        """Tell the job's share; False if SubmitJob is refused, so that the job is FAILED [spec 1.2, 2.4]."""
+        queue = self._columns.queue[job]
+        share = self._shares[queue]
+        enabled = self._queues[queue].enabled
+        if enabled and (share is None or share.accepts(now, job)):
+            if share is not None and share.submitted(now, job) and share.size:
                 self._wants_pass(now)  # less is reserved, and a wildcard's weight is divided anew
             return True
-        self._fail(now, job, TOO_MANY_SHARES)
+        self._fail(now, job, TOO_MANY_SHARES if enabled else QUEUE_DISABLED)
         for failed in self._pass_on(now, job, succeeded=False):
             self.ended(now, failed, succeeded=False)
         return False

@@ -133,6 +133,29 @@ class QueuePlan:
 
 
 @dataclass(frozen=True, slots=True)
+class EnvironmentUpdate:
+    """UpdateComputeEnvironment: what an environment is from then on [spec 3.2, 3.8].
+
+    after        `desired_vcpus` of it is what the user asks for; 0: nothing
+    replaces     whether all its instances make way for new ones: an infrastructure update
+    timeout_us   how long the jobs on them may go on then
+    """
+
+    environment: int
+    after: EnvironmentPlan
+    replaces: bool = False
+    timeout_us: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class QueueUpdate:
+    """UpdateJobQueue: its priority, state or environments from then on; all else must be as before."""
+
+    queue: int
+    after: QueuePlan
+
+
+@dataclass(frozen=True, slots=True)
 class ClassPlan:
     """What equal jobs share. `timeout_us` 0 means that there is no time limit.
 
@@ -172,6 +195,12 @@ class Policy:
     size_tiebreak: str = "largest_not_exceeding_demand"
     start_failures_count: bool = True
 
+    @property
+    def on_one_grid(self) -> bool:
+        """Whether each scaling decision falls on a pass, so that none comes between an event and its pass."""
+        passes, scaling = self.scheduling_interval_us, self.scaling_interval_us
+        return not passes or (scaling > 0 and scaling % passes == 0)
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -186,6 +215,7 @@ class Plan:
     shares        share identifiers, by index
     graph         who waits for whom
     estimate_us   for each job how long it is expected to run; for `backfill: easy` only
+    updates       what users may say of environments and queues during the run
     """
 
     types: Sequence[MachineType]
@@ -202,3 +232,12 @@ class Plan:
     shares: Sequence[str] = ()
     graph: Graph = field(default_factory=Graph)
     estimate_us: Sequence[int] = ()
+    updates: Sequence[EnvironmentUpdate | QueueUpdate] = ()
+
+    def environment_updates(self, environment: int) -> list[EnvironmentUpdate]:
+        """Those of `updates` that are of an environment."""
+        return [
+            each
+            for each in self.updates
+            if isinstance(each, EnvironmentUpdate) and each.environment == environment
+        ]

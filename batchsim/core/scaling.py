@@ -7,6 +7,10 @@ may end above it by at most one instance [spec 3.2, UG: allocation-strategies].
 
 Instances idle for `idle_scale_in_us` are given back, oldest idleness first, as long as minvCpus stays
 provisioned; whole instances only, never one that runs a job [spec 3.8].
+
+Instances that an infrastructure update replaces are counted until they are gone, so that new ones come as far
+as maxvCpus allows; each is given back as soon as it has no job. AWS does not say whether it lets both
+generations together exceed maxvCpus.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ from __future__ import annotations
 from collections import deque
 
 from batchsim.core.allocation import gang_types, pick_size, tiers_of
-from batchsim.core.fleet import READY, Fleet, Instance
+from batchsim.core.fleet import BOOTING, READY, RETIRING, Fleet, Instance
 from batchsim.core.plan import EnvironmentPlan, Gang, MachineType, Need, Plan
 
 
@@ -23,6 +27,9 @@ class Scaler:
 
     `provisioned` is the vCPUs of all instances launched and not yet gone; `booting[type]` counts those
     that are not READY yet. `kept[type]` is how many idle instances the next `scale_in` must leave alone.
+    `highest_max` is the largest maxvCpus that there was: lowering it ends nothing [spec 3.2].
+    `desired` is what the user has asked for, until the next decision; `retiring` is the vCPUs of instances
+    that an update replaces, which are provisioned, too.
     """
 
     __slots__ = (
@@ -33,6 +40,7 @@ class Scaler:
         "_gathered",
         "_held",
         "_idle",
+        "_leaving",
         "_needs",
         "_plan",
         "_policy",
@@ -41,8 +49,11 @@ class Scaler:
         "_types",
         "_usable_free",
         "booting",
+        "desired",
+        "highest_max",
         "kept",
         "provisioned",
+        "retiring",
     )
 
     def __init__(self, plan: Plan, environment: EnvironmentPlan, fleet: Fleet) -> None:
@@ -64,8 +75,19 @@ class Scaler:
         self._held: list[tuple[int, Instance]] = []  # as in `_idle`: for long enough, but still needed
         self._room: dict[tuple[int, int, int], int] = {}  # free amounts -> instances that boot with them
         self._usable_free = 0
-        self.provisioned = 0
+        self.provisioned = self.retiring = 0
+        self.desired = environment.desired_vcpus
+        self.highest_max = environment.max_vcpus
         self.booting: dict[int, int] = {}
+        self._leaving: list[tuple[int, Instance]] = []  # RETIRING ones without jobs, and since when
+
+    def replan(self, environment: EnvironmentPlan) -> None:
+        """The user has updated the environment."""
+        self._plan = environment
+        self.desired = environment.desired_vcpus
+        self.highest_max = max(self.highest_max, environment.max_vcpus)
+        self._tiers.clear()
+        self._gang_types.clear()
 
     # --- what may grow ------------------------------------------------------------------------
 
@@ -201,17 +223,18 @@ class Scaler:
             remaining.append(jobs)
         return launches, remaining
 
-    def keep_minimum(self, now: int, wanted_vcpus: int) -> list[int]:
-        """Types to launch so that at least `wanted_vcpus` are provisioned, whatever waits."""
+    def keep_minimum(self, now: int) -> tuple[list[int], bool]:
+        """Types to launch for minvCpus and `desired`, whatever waits; and whether some could not be had."""
+        wanted = max(self._plan.min_vcpus, self.desired)
+        self.desired = 0
         launches: list[int] = []
-        while self.provisioned < wanted_vcpus:
-            tiers = tiers_of(self._types, self._plan, Need(0, 0, 0))
-            type_index = self._pick(now, tiers, wanted_vcpus - self.provisioned)
+        while (left := wanted - self._lasting) > 0 and self.provisioned < self._plan.max_vcpus:
+            type_index = self._pick(now, tiers_of(self._types, self._plan, Need(0, 0, 0)), left)
             if type_index < 0:
-                break
+                return launches, True
             self._count_launch(type_index)
             launches.append(type_index)
-        return launches
+        return launches, False
 
     # --- what happened ------------------------------------------------------------------------
 
@@ -224,12 +247,26 @@ class Scaler:
         self._cooling[instance.type] = now + self._policy.launch_cooloff_us
 
     def lost(self, instance: Instance) -> None:
-        if instance.state != READY:
+        if instance.state == BOOTING:
             self.booting[instance.type] -= 1
+        elif instance.state == RETIRING:
+            self.retiring -= instance.vcpus
         self.provisioned -= instance.vcpus
+
+    def retire(self, now: int, instance: Instance) -> None:
+        """An update replaces the instance, which is out of its fleet."""
+        if instance.state == BOOTING:
+            self.booting[instance.type] -= 1
+        instance.state = RETIRING
+        self.retiring += instance.vcpus
+        if not instance.jobs:
+            self._leaving.append((now, instance))
 
     def became_idle(self, now: int, instance: Instance, *, ran: bool) -> int:
         """The instance has no job any more, or yet; gives when it may be given back."""
+        if instance.state == RETIRING:
+            self._leaving.append((now, instance))
+            return now
         instance.idle_since = now
         limit = self._delay_us(ran=ran)
         self._idle[limit].append((now, instance))
@@ -238,15 +275,22 @@ class Scaler:
     # --- scale-in -----------------------------------------------------------------------------
 
     def scale_in(self, now: int) -> list[Instance]:
-        """Instances to terminate now; each is idle, and minvCpus stays provisioned."""
+        """Instances to terminate now; each is idle, and minvCpus stays provisioned.
+
+        RETIRING ones go first, without a delay, whatever minvCpus says: they are replaced.
+        """
+        going = [instance for _, instance in self._leaving if instance.state == RETIRING]
+        self._leaving.clear()
+        for instance in going:
+            self.retiring -= instance.vcpus
+            self.provisioned -= instance.vcpus
         for limit, idle in self._idle.items():
             while idle and idle[0][0] + limit <= now:
                 since, instance = idle.popleft()
                 if instance.idle_since == since and instance.state == READY and not instance.jobs:
                     self._held.append((since, instance))
         if not self._held:
-            return []
-        going: list[Instance] = []
+            return going
         held: list[tuple[int, Instance]] = []
         for since, instance in self._held:
             if instance.idle_since != since or instance.state != READY or instance.jobs:
@@ -254,7 +298,7 @@ class Scaler:
             if self.kept.get(instance.type):
                 self.kept[instance.type] -= 1
                 held.append((since, instance))
-            elif self.provisioned - instance.vcpus >= self._plan.min_vcpus:
+            elif self._lasting - instance.vcpus >= self._plan.min_vcpus:
                 self.provisioned -= instance.vcpus
                 instance.idle_since = -1  # used for no time at all, it may be listed twice
                 going.append(instance)
@@ -265,7 +309,7 @@ class Scaler:
 
     def next_idle_us(self) -> int:
         """When the oldest idleness reaches its limit; -1 if nothing is idle."""
-        due = -1
+        due = self._leaving[0][0] if self._leaving else -1
         for limit, idle in self._idle.items():
             while idle:
                 since, instance = idle[0]
@@ -281,6 +325,11 @@ class Scaler:
         return min(later) if later else -1
 
     # --- inside -------------------------------------------------------------------------------
+
+    @property
+    def _lasting(self) -> int:
+        """The vCPUs that are there to stay."""
+        return self.provisioned - self.retiring
 
     def _delay_us(self, *, ran: bool) -> int:
         """How long an idle instance is kept, depending on whether it has run a job [spec 3.8]."""

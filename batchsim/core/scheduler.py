@@ -5,7 +5,7 @@ takes. Both drivers, the simulated and the real one, use this very class.
 
     driver: something happened   job_submitted, instance_joined, instance_ready, instance_lost,
                                  launch_failed, attempt_started, attempt_exited, job_cancelled,
-                                 job_terminated, consumable_updated
+                                 job_terminated, consumable_updated, plan_updated
     driver: what now?            decide(now) -> commands, once everything that happened at `now` is told
     driver: when to ask again    next_wakeup()
 
@@ -23,11 +23,12 @@ from batchsim.core.fleet import BOOTING, GONE, READY, Fleet, Instance
 from batchsim.core.grid import NEVER, next_multiple
 from batchsim.core.jobs import CANCELLED, TERMINATED, Jobs
 from batchsim.core.states import FAILED, RUNNABLE, RUNNING, STARTING, STATE_NAMES, SUBMITTED, SUCCEEDED
+from batchsim.core.updates import Updates, changeable
 from batchsim.errors import ContractError
 
 if TYPE_CHECKING:
     from batchsim.core.commands import Command
-    from batchsim.core.plan import Plan, Policy
+    from batchsim.core.plan import Plan
     from batchsim.core.scaling import Scaler
 
 ESSENTIAL_CONTAINER_EXITED: Final = "Essential container in task exited"  # [spec 1.6]
@@ -42,8 +43,8 @@ class Scheduler:
     scheduler is unchanged, and the run must stop.
 
     A driver may read `state`, `attempt`, `instance_of` and `runnable_us` (see `Columns`), `status_reason`,
-    `requested` (see `Jobs`), `gpus_of` (see `Claims`), `waits` (see `Waits`), and `due_us`, the instant
-    before which `decide` answers [].
+    `requested` (see `Jobs`), `gpus_of` (see `Claims`), `waits` (see `Waits`), `updates` (see `Updates`), and
+    `due_us`, the instant before which `decide` answers []. `plan` is as users have updated it.
     """
 
     __slots__ = (
@@ -79,11 +80,12 @@ class Scheduler:
         "runnable_us",
         "state",
         "status_reason",
+        "updates",
         "waits",
     )
 
     def __init__(self, plan: Plan) -> None:
-        self.plan = plan
+        self.plan = plan = changeable(plan)
         self.now = 0
         self.due_us = NEVER
         self.instances: list[Instance] = []
@@ -104,11 +106,12 @@ class Scheduler:
         timeouts = [each.timeout_us for each in plan.classes]
         self._timeout_of = [timeouts[index] for index in plan.class_of] if any(timeouts) else None
         self._scales = any(scaler is not None for scaler in self.capacity.scalers)
-        self._spills = any(len(queue.environments) > 1 for queue in plan.queues)
+        self._spills = bool(plan.updates) or any(len(queue.environments) > 1 for queue in plan.queues)
         self._pass_interval = plan.policy.scheduling_interval_us
-        self._on_one_grid = _on_one_grid(plan.policy)
+        self._on_one_grid = plan.policy.on_one_grid
         self._evaluates_at_once = not plan.policy.submit_evaluation_us
-        alarms = Alarms(plan, parts.attempts, self._jobs, self.waits)
+        self.updates = Updates(plan, parts, self.instances)
+        alarms = Alarms(plan, parts.attempts, self._jobs, self.waits, self.updates)
         self._alarms = alarms if alarms.any else None
         self._pass_due = self._look_due = NEVER
         self.due_us = self._next_due(0)
@@ -264,6 +267,18 @@ class Scheduler:
         self.now = now
         if self.dispatch.queued:
             self._want_pass(now)
+
+    def plan_updated(self, now: int, update: int) -> None:
+        """UpdateComputeEnvironment or UpdateJobQueue, as `plan.updates[update]` says [spec 2.1, 3.2, 3.8]."""
+        if now < self.now:
+            raise self._went_back(now)
+        self.updates.apply(now, update)
+        self.now = now
+        if self.dispatch.queued:
+            self._want_pass(now)
+        if self._scales:
+            self._want_growth(now)
+        self._ask_at(self.updates.due_us())
 
     # --- what to do ---------------------------------------------------------------------------
 
@@ -432,9 +447,3 @@ class Scheduler:
     def _state_name(self, job: int) -> str:
         state = self.state[job]
         return "not submitted" if state == UNBORN else STATE_NAMES[state]
-
-
-def _on_one_grid(policy: Policy) -> bool:
-    """Whether every scaling decision falls on a pass, so that none comes between an event and its pass."""
-    passes, scaling = policy.scheduling_interval_us, policy.scaling_interval_us
-    return not passes or (scaling > 0 and scaling % passes == 0)

@@ -13,7 +13,7 @@ from batchsim.core.fleet import BOOTING, GONE
 from batchsim.core.grid import NEVER
 from batchsim.core.scheduler import ESSENTIAL_CONTAINER_EXITED
 from batchsim.core.states import FAILED, RUNNABLE, RUNNING, STARTING, SUCCEEDED
-from batchsim.drivers.world import ResourceUpdate
+from batchsim.drivers.world import PlanUpdate, ResourceUpdate
 from batchsim.results.cost import INTERRUPTED
 from batchsim.results.recording import instance_id
 
@@ -24,13 +24,14 @@ if TYPE_CHECKING:
     from batchsim.core.scheduler import Scheduler
     from batchsim.drivers.attempts import Ending
     from batchsim.drivers.fargate import TokenBuckets
-    from batchsim.drivers.world import Machines, World
+    from batchsim.drivers.world import Machines, Request, World
     from batchsim.results.recording import Outcome, Recorder
-    from batchsim.workload import JobsEvent
 
 
 NO_CAPACITY: Final = "InsufficientInstanceCapacity"  # EC2's error code
 
+
+REPLACED: Final = "replaced: infrastructure update"
 
 TASK_INTERRUPTED: Final = "Your Spot Task was interrupted."  # [spec 1.6, 4.2]
 
@@ -76,7 +77,9 @@ def launch(world: World, recorder: Recorder, now: int, command: Command) -> Laun
 
 
 def fail_launch(core: Scheduler, recorder: Recorder, now: int, instance: int) -> None:
-    """EC2 has no capacity for an instance that was asked for."""
+    """EC2 has no capacity for an instance that was asked for, and is still wanted."""
+    if core.instances[instance].state != BOOTING:
+        return
     core.launch_failed(now, instance)
     recorder.i_ended_us[instance] = now
     recorder.i_end_reason[instance] = NO_CAPACITY
@@ -136,10 +139,20 @@ def task_lost_at(world: World, recorder: Recorder, instance: int) -> int:
     return world.interruptions.lost_at(world.seed, world.replication, instance, row, running)
 
 
-def give_back(recorder: Recorder, now: int, instance: int) -> None:
-    """An instance was terminated."""
+def give_back(core: Scheduler, recorder: Recorder, now: int, instance: int) -> None:
+    """Obey TERMINATE."""
     recorder.i_ended_us[instance] = now
-    recorder.i_end_reason[instance] = "scaled in: idle"
+    replaced = instance in core.updates.replaced
+    recorder.i_end_reason[instance] = REPLACED if replaced else "scaled in: idle"
+
+
+def evict(core: Scheduler, recorder: Recorder, now: int, instance: int) -> list[tuple[int, bool]]:
+    """Obey EVICT; gives the jobs whose attempts ended, and whether each job did.
+
+    AWS says that the jobs are terminated and may be retried, which jobs that TerminateJob has ended may not;
+    so it is taken to be the instance that is terminated.
+    """
+    return lose_host(core, recorder, now, instance, (REPLACED, host_terminated(instance)))
 
 
 def end_attempt(core: Scheduler, recorder: Recorder, now: int, job: int, ending: Ending) -> bool:
@@ -168,8 +181,11 @@ def _write_end(core: Scheduler, recorder: Recorder, job: int, status_reason: str
     return False
 
 
-def tell_request(core: Scheduler, request: JobsEvent | ResourceUpdate, now: int, submitted: int) -> None:
+def tell_request(core: Scheduler, request: Request, now: int, submitted: int) -> None:
     """What a user does, to those of the first `submitted` jobs that it is about."""
+    if isinstance(request, PlanUpdate):
+        core.plan_updated(now, request.update)
+        return
     if isinstance(request, ResourceUpdate):
         core.consumable_updated(now, request.resource, request.operation, request.quantity)
         return

@@ -40,6 +40,7 @@ _EVENTS: Final = {
     "job_cancelled",
     "job_terminated",
     "consumable_updated",
+    "plan_updated",
 }
 
 
@@ -99,6 +100,10 @@ class LoggedScheduler(Scheduler):
     def consumable_updated(self, now: int, resource: int, operation: str, quantity: int) -> None:
         self._event(now, "consumable_updated", resource, operation, quantity)
         super().consumable_updated(now, resource, operation, quantity)
+
+    def plan_updated(self, now: int, update: int) -> None:
+        self._event(now, "plan_updated", update)
+        super().plan_updated(now, update)
 
     def decide(self, now: int) -> list[Command]:
         commands = super().decide(now)

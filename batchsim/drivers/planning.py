@@ -2,8 +2,8 @@
 
     prepare(scenario, workload)  ->  Setup(plan, world, ...)
 
-Here, in `demand` and in `worlds` names become indices, and nowhere else. When a scenario has EKS, all vCPUs
-of its plan are in quarters.
+Here, in `places`, in `demand` and in `worlds` names become indices, and nowhere else. When a scenario has
+EKS, all vCPUs of its plan are in quarters.
 """
 
 from __future__ import annotations
@@ -17,29 +17,25 @@ import numpy as np
 from batchsim.catalog.fargate import cheapest_size, is_task_size
 from batchsim.core.consumables import ConsumablePlan
 from batchsim.core.dependencies import Graph
-from batchsim.core.plan import EnvironmentPlan, Plan, Policy, QueuePlan, TimeLimit
-from batchsim.core.shares import UNIT_WEIGHT, FairSharePolicy
+from batchsim.core.plan import Plan, Policy
 from batchsim.drivers.demand import Demand
 from batchsim.drivers.machines import MachineTypes
-from batchsim.drivers.world import Machines
+from batchsim.drivers.places import plan_environments, plan_queues, plan_updates
 from batchsim.drivers.worlds import build_world
-from batchsim.errors import ScenarioError, at_path
+from batchsim.errors import ScenarioError
 from batchsim.scenario import TraceJobs
-from batchsim.units import US_PER_S
 from batchsim.workload.table import QUARTERS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from batchsim.catalog import InstanceType
+    from batchsim.core.plan import QueuePlan
     from batchsim.drivers.world import World
     from batchsim.results.context import Billing
-    from batchsim.scenario import Assumptions, ComputeEnvironment, JobQueue, Scenario
-    from batchsim.scenario.environments import ComputeResources
+    from batchsim.scenario import Assumptions, Scenario
     from batchsim.workload import Edges, Workload
 
 
-_US_PER_MINUTE: Final = 60 * US_PER_S
 MOST_FREE_START_FAILURES: Final = 0.8
 """Of ten million jobs at this rate one fails 100 times in a row in two runs of a thousand."""
 
@@ -72,8 +68,9 @@ def prepare(scenario: Scenario, workload: Workload, seed: int = 0, replication: 
 def _prepared(scenario: Scenario, workload: Workload, draw: tuple[int, int]) -> Setup:
     parts = QUARTERS if any(each.platform == "EKS" for each in scenario.computeEnvironments) else 1
     types = MachineTypes(scenario, parts)
-    environments, machines = _environments(scenario, types)
-    queues = _queues(scenario, {each.name: index for index, each in enumerate(environments)})
+    environments, machines = plan_environments(scenario, types)
+    queues = plan_queues(scenario, {each.name: index for index, each in enumerate(environments)})
+    updates = plan_updates(scenario, types, environments, queues)
     _check_easy(scenario, workload, queues)
     _check_start_failures(scenario, workload)
     _check_task_sizes(scenario, workload, types)
@@ -103,129 +100,10 @@ def _prepared(scenario: Scenario, workload: Workload, draw: tuple[int, int]) -> 
         shares=demand.shares,
         graph=_graph(workload.edges),
         estimate_us=_estimates(scenario.assumptions, workload),
+        updates=updates,
     )
     world = build_world(scenario, workload, types, machines, draw)
     return Setup(plan, world, types.price_date(), types.billings)
-
-
-def _environments(scenario: Scenario, types: MachineTypes) -> tuple[list[EnvironmentPlan], list[Machines]]:
-    plans: list[EnvironmentPlan] = []
-    machines: list[Machines] = []
-    for index, environment in enumerate(scenario.computeEnvironments):
-        if environment.computeResources is not None:
-            plans.append(_managed(environment, types, scenario.path_of(environment)))
-            continue
-        rows = []
-        for position, machine in enumerate(environment.instances):
-            with at_path(f"{scenario.path_of(environment)}.instances.{position}.instanceType"):
-                rows.append(types.of_machine(machine))
-        plans.append(
-            EnvironmentPlan(
-                environment.computeEnvironmentName,
-                tuple(dict.fromkeys(rows)),
-                enabled=environment.state == "ENABLED",
-                unmanaged_vcpus=types.vcpu_parts * (environment.unmanagedvCpus or 0),
-            )
-        )
-        machines += [
-            Machines(index, row, machine.count, machine.name or "")
-            for row, machine in zip(rows, environment.instances, strict=True)
-        ]
-    return plans, machines
-
-
-def _managed(environment: ComputeEnvironment, types: MachineTypes, path: str) -> EnvironmentPlan:
-    resources = environment.computeResources
-    assert resources is not None
-    name = environment.computeEnvironmentName
-    if resources.is_fargate:
-        with at_path(f"{path}.computeResources.type"):
-            sizes = types.of_fargate(spot=resources.type == "FARGATE_SPOT")
-        return EnvironmentPlan(
-            name,
-            tuple(sizes),
-            managed=True,
-            enabled=environment.state == "ENABLED",
-            max_vcpus=types.vcpu_parts * resources.maxvCpus,
-            per_job=True,
-        )
-    spot = resources.type == "SPOT"
-    found = types.catalog.resolve_each(resources.instanceTypes, f"{path}.computeResources.instanceTypes")
-    if spot:
-        found = _on_the_market(found, resources, types, f"{path}.computeResources")
-    of_catalog = types.of_spot if spot else types.from_catalog
-    pools = [types.catalog.spot(each.name) for _, each in found] if spot else []
-    unknown = types.unknown_band
-    return EnvironmentPlan(
-        name,
-        tuple(of_catalog(each.name, platform=environment.platform) for _, each in found),
-        managed=True,
-        enabled=environment.state == "ENABLED",
-        min_vcpus=types.vcpu_parts * resources.minvCpus,
-        max_vcpus=types.vcpu_parts * resources.maxvCpus,
-        desired_vcpus=types.vcpu_parts * (resources.desiredvCpus or 0),
-        gangs=resources.type == "EC2",
-        strategy=resources.allocationStrategy,
-        entries=tuple(entry for entry, _ in found),
-        bands=tuple(-(unknown if pool is None else pool.interruption_band) for pool in pools),
-        overshoots=spot or resources.allocationStrategy != "BEST_FIT",
-        scale_down_delay_us=resources.scalingPolicy.minScaleDownDelayMinutes * _US_PER_MINUTE,
-    )
-
-
-def _on_the_market(
-    found: Sequence[tuple[int, InstanceType]], resources: ComputeResources, types: MachineTypes, path: str
-) -> list[tuple[int, InstanceType]]:
-    """The types that are sold as Spot instances, at prices below the bid [spec 3.4].
-
-    Prices do not move, so that a type above the bid is never launched.
-    """
-    bid = (resources.bidPercentage or 100) / 100
-    sold = [(entry, each) for entry, each in found if each.spot]
-    cheap = [(entry, each) for entry, each in sold if types.spot_factor(each.name) < bid]
-    if not cheap:
-        raise ScenarioError(
-            "none of these types is sold as a Spot instance"
-            if not sold
-            else f"no Spot price of these types is below {bid:.0%} of On-Demand",
-            path=f"{path}.instanceTypes",
-            hint="name other types, or use On-Demand (type: EC2)",
-        )
-    return cheap
-
-
-def _queues(scenario: Scenario, environments: Mapping[str, int]) -> list[QueuePlan]:
-    return [
-        QueuePlan(
-            queue.jobQueueName,
-            queue.priority,
-            tuple(environments[name] for name in queue.environments()),
-            enabled=queue.state == "ENABLED",
-            fair_share=fair_share_policy(scenario, queue),
-            time_limits=tuple(
-                TimeLimit(each.reason, each.maxTimeSeconds * US_PER_S)
-                for each in queue.jobStateTimeLimitActions
-            ),
-        )
-        for queue in scenario.jobQueues
-        if not queue.is_service
-    ]
-
-
-def fair_share_policy(scenario: Scenario, queue: JobQueue) -> FairSharePolicy | None:
-    """The fair-share rules of a queue, with the assumptions about them; None if it has none."""
-    given = scenario.fair_share(queue)
-    if given is None:
-        return None
-    return FairSharePolicy(
-        share_decay_us=given.shareDecaySeconds * US_PER_S,
-        reservation_percent=given.computeReservation,
-        weights=tuple(
-            (each.shareIdentifier, round(each.weightFactor * UNIT_WEIGHT)) for each in given.shareDistribution
-        ),
-        model=scenario.assumptions.fairShareModel,
-        wildcard_split=scenario.assumptions.wildcardSplit,
-    )
 
 
 def _check_easy(scenario: Scenario, workload: Workload, queues: Sequence[QueuePlan]) -> None:

@@ -17,7 +17,7 @@ from batchsim.core.services.plan import (
     ServicePlan,
     ServiceQueuePlan,
 )
-from batchsim.drivers.planning import fair_share_policy
+from batchsim.drivers.places import fair_share_policy
 from batchsim.drivers.serviceworld import ServiceWorld
 from batchsim.units import US_PER_S
 from batchsim.workload.distributions import load_distribution

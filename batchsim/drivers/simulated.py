@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final
 
 import simpy
 
-from batchsim.core.commands import FAIL, LAUNCH, START, START_NODES, STOP, TERMINATE, describe
+from batchsim.core.commands import EVICT, FAIL, LAUNCH, START, START_NODES, STOP, TERMINATE, describe
 from batchsim.core.fleet import BOOTING
 from batchsim.core.grid import NEVER, next_multiple
 from batchsim.core.scheduler import Scheduler
@@ -33,7 +33,7 @@ from batchsim.drivers.attempts import Attempts, all_begin_at_once, all_end_well
 from batchsim.errors import StallError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from batchsim.core.commands import Command
     from batchsim.core.plan import Plan
@@ -252,7 +252,11 @@ class SimulatedDriver:
 
     def _lose(self, now: int, instance: int) -> None:
         """EC2 takes an instance back."""
-        for job, ended in bookkeeping.lose(self._core, self._recorder, self._world, now, instance) or ():
+        lost = bookkeeping.lose(self._core, self._recorder, self._world, now, instance)
+        self._ended_with_host(now, lost or ())
+
+    def _ended_with_host(self, now: int, jobs: Iterable[tuple[int, bool]]) -> None:
+        for job, ended in jobs:
             self._exit_at[job] = -1
             self._attempts.forget(now, job)
             self._ended_jobs += ended
@@ -301,7 +305,9 @@ class SimulatedDriver:
             if lost != NEVER:
                 self._at(lost, _LOST | command[1])
         elif kind == TERMINATE:
-            bookkeeping.give_back(self._recorder, now, command[1])
+            bookkeeping.give_back(self._core, self._recorder, now, command[1])
+        elif kind == EVICT:
+            self._ended_with_host(now, bookkeeping.evict(self._core, self._recorder, now, command[1]))
         elif kind == STOP:
             self._stop(now, command[1])
         elif kind == FAIL:
@@ -328,8 +334,8 @@ class SimulatedDriver:
 
 
 def _may_fail_at_once(plan: Plan) -> bool:
-    """Whether a submission may call for a decision: jobs that wait for others, refused share identifiers."""
-    return bool(plan.graph.jobs) or any(queue.fair_share for queue in plan.queues)
+    """Whether a submission may call for a decision: jobs that wait for others, refused calls."""
+    return bool(plan.graph.jobs or plan.updates) or any(queue.fair_share for queue in plan.queues)
 
 
 def simulate(

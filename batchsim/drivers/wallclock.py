@@ -19,7 +19,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from batchsim.core.commands import FAIL, LAUNCH, START, START_NODES, STOP, TERMINATE, describe
+from batchsim.core.commands import EVICT, FAIL, LAUNCH, START, START_NODES, STOP, TERMINATE, describe
 from batchsim.core.fleet import BOOTING, GONE
 from batchsim.core.grid import NEVER
 from batchsim.core.states import STARTING
@@ -360,9 +360,11 @@ class WallClockDriver:
             until, failed, lost = bookkeeping.launch(self._world, self._recorder, now, command)
             self._agenda.add(until, Kind.LAUNCH_FAILED if failed else Kind.READY, command[1])
             self._agenda.add(lost, Kind.LOST, command[1])
+        elif kind == EVICT:
+            self._ended_with_host(now, bookkeeping.evict(self._core, self._recorder, now, command[1]))
         else:
             assert kind == TERMINATE, describe(command)
-            bookkeeping.give_back(self._recorder, now, command[1])
+            bookkeeping.give_back(self._core, self._recorder, now, command[1])
 
     def _place(self, now: int, attempt: _Attempt) -> None:
         core, recorder, job = self._core, self._recorder, attempt.job

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from batchsim.drivers.spot import Capacity
 from batchsim.errors import at_path
+from batchsim.workload import JobsEvent
 from batchsim.workload.distributions import quantile
 from batchsim.workload.streams import uniform
 from batchsim.workload.table import SIGTERM_EXIT
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from batchsim.drivers.fargate import Tasks
     from batchsim.drivers.spot import Interruptions
-    from batchsim.workload import JobsEvent
     from batchsim.workload.distributions import Drawable
     from batchsim.workload.ragged import Ragged
 
@@ -108,6 +108,16 @@ class ResourceUpdate(NamedTuple):
     quantity: int
 
 
+class PlanUpdate(NamedTuple):
+    """UpdateComputeEnvironment or UpdateJobQueue: a row of the plan's `updates`."""
+
+    at_us: int
+    update: int
+
+
+Request = JobsEvent | ResourceUpdate | PlanUpdate
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
     """What the driver of a simulated run must know.
@@ -125,7 +135,7 @@ class World:
     startup_us      for each job: time in STARTING, with its images there, for init containers and for
                     containers that wait for others [spec 1.12, 1.13]
     node_us         for each job the running times of its nodes; an empty row: all take `runtime_us`
-    requests        what users do to jobs and resources, in order of time
+    requests        what users do to jobs, resources, environments and queues, in order of time
     interruptions   when EC2 takes back Spot instances; None where there are none
     capacity        which launches EC2 refuses
     tasks           how Fargate tasks come; None where no environment has any
@@ -148,7 +158,7 @@ class World:
     node_images: Sequence[tuple[tuple[int, ...], ...]] = ()
     startup_us: Sequence[int] = ()
     node_us: Ragged | None = None
-    requests: Sequence[JobsEvent | ResourceUpdate] = ()
+    requests: Sequence[Request] = ()
     measured: Mapping[tuple[int, int], Measured] = field(default_factory=dict)
     dispatch_us: int = 0
     container_start_us: int = 0

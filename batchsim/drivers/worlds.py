@@ -9,17 +9,17 @@ import numpy as np
 
 from batchsim.drivers.fargate import Tasks, launch_interval_us
 from batchsim.drivers.spot import Capacity, Interruptions, interruption_rate, pool_number, shortage
-from batchsim.drivers.world import PULL_ERROR, Boot, Outcome, ResourceUpdate, World
-from batchsim.workload import ResourceEvent
+from batchsim.drivers.world import PULL_ERROR, Boot, Outcome, PlanUpdate, ResourceUpdate, World
+from batchsim.scenario import applied_updates
+from batchsim.workload import JobsEvent, UpdateOf
 from batchsim.workload.distributions import load_distribution
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from batchsim.drivers.machines import MachineTypes
-    from batchsim.drivers.world import Machines
+    from batchsim.drivers.world import Machines, Request
     from batchsim.scenario import Assumptions, Scenario
-    from batchsim.workload import JobsEvent
     from batchsim.workload.table import JobClass, Workload
 
 # Container reasons [spec 1.6]; the words after the colon are ours.
@@ -162,14 +162,17 @@ def _outcome(job_class: JobClass) -> Outcome:
     )
 
 
-def _requests(scenario: Scenario, workload: Workload) -> list[JobsEvent | ResourceUpdate]:
-    """The events of the workload, without updates where no job asks for any resource."""
+def _requests(scenario: Scenario, workload: Workload) -> list[Request]:
+    """The events of the workload, without updates of resources where no job asks for any."""
     resources = [each.consumableResourceName for each in scenario.consumableResources]
+    rows = {each.item: row for row, each in enumerate(applied_updates(scenario))}
     asked = any(each.consumables for each in workload.classes)
-    requests: list[JobsEvent | ResourceUpdate] = []
+    requests: list[Request] = []
     for each in workload.events:
-        if not isinstance(each, ResourceEvent):
+        if isinstance(each, JobsEvent):
             requests.append(each)
+        elif isinstance(each, UpdateOf):
+            requests.append(PlanUpdate(each.at_us, rows[each.item]))
         elif asked:
             row = resources.index(each.resource)
             requests.append(ResourceUpdate(each.at_us, row, each.operation, each.quantity))

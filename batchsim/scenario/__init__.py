@@ -25,7 +25,7 @@ from .distributions import (
     Uniform,
 )
 from .effective import effective_definition
-from .environments import ComputeEnvironment, ComputeResources, EksConfiguration, Machine
+from .environments import ComputeEnvironment, ComputeResources, EksConfiguration, Machine, UpdatePolicy
 from .jobs import (
     MAX_JOBS,
     MOST_DEPENDENCIES,
@@ -54,10 +54,12 @@ from .scenario import Scenario
 from .schema import json_schema
 from .services import CapacityLimit, QuotaShare, ServiceEnvironment
 from .tasks import EcsProperties, TaskContainer
+from .updates import Applied, Update, UpdateEvent, applied_updates
 
 __all__ = [
     "MAX_JOBS",
     "MOST_DEPENDENCIES",
+    "Applied",
     "ArrayProperties",
     "Arrivals",
     "Assumption",
@@ -125,7 +127,11 @@ __all__ = [
     "Trace",
     "TraceJobs",
     "Uniform",
+    "Update",
+    "UpdateEvent",
+    "UpdatePolicy",
     "WorkloadEntry",
+    "applied_updates",
     "assumption_table",
     "effective_definition",
     "json_schema",

@@ -4,6 +4,8 @@
 - {at: 2h, cancel: samples-17, reason: "..."}                   its job number 17
 - {at: 2h, cancel: "samples-17:3", reason: "..."}               child 3 of its array job number 17
 - {at: 1h, updateConsumableResource: licences, operation: ADD, quantity: 5}
+
+What is done to environments and queues is in `updates`.
 """
 
 from collections.abc import Collection
@@ -49,25 +51,27 @@ def parse_target(text: str, entries: Collection[str]) -> Target | None:
     return Target(entry, int(ordinal), int(index) if colon else None)
 
 
-class _Event(Model):
+class Timed(Model):
+    """Something that happens at an instant of the run."""
+
     at: Duration
 
 
-class CancelJobs(_Event):
+class CancelJobs(Timed):
     """CancelJob: of no effect on jobs that are STARTING or RUNNING [spec 1.8]."""
 
     cancel: TargetText
     reason: Reason = "Canceled by the user"
 
 
-class TerminateJobs(_Event):
+class TerminateJobs(Timed):
     """TerminateJob: whatever state the jobs are in [spec 1.8]."""
 
     terminate: TargetText
     reason: Reason = "Terminated by the user"
 
 
-class ConsumableResourceUpdate(_Event):
+class ConsumableResourceUpdate(Timed):
     """UpdateConsumableResource [spec 1.15]."""
 
     updateConsumableResource: AwsName

@@ -11,6 +11,7 @@ from .graphs import a_cycle
 from .jobs import GeneratedJobs, Jobs, ServiceJobs, TraceJobs
 from .noderanges import the_first_clash
 from .suggestions import did_you_mean
+from .updates import UpdateEvent, check_updates
 from .values import MismatchError
 
 if TYPE_CHECKING:
@@ -44,6 +45,11 @@ class _Names:
         self.quota_shares: dict[str, list[str]] = {
             name: [] for name, queue in self.queues.items() if scenario.has_quota_shares(queue)
         }
+        self.enabled_later = {
+            each.update.jobQueue
+            for each in scenario.workload
+            if isinstance(each, UpdateEvent) and each.update.state == "ENABLED"
+        }
         self.disabled_shares: set[tuple[str, str]] = set()
         for share in scenario.quotaShares:
             if share.queue in self.quota_shares:
@@ -62,6 +68,7 @@ def check_workload(scenario: "Scenario") -> Iterator[MismatchError]:
     yield from _dependencies(scenario)
     yield from _rule_limit(scenario)
     yield from _events(scenario)
+    yield from check_updates(scenario)
 
 
 def _check_entry(names: _Names, entry: Jobs) -> Iterator[MismatchError]:
@@ -98,7 +105,7 @@ def _queue_of_entry(names: _Names, entry: Jobs) -> Iterator[MismatchError]:
     if queue is None:
         yield MismatchError("the name of a job queue", choices=names.queues, place=("jobQueue",))
         return
-    if queue.state == "DISABLED":
+    if queue.state == "DISABLED" and queue.jobQueueName not in names.enabled_later:
         yield MismatchError(
             "an ENABLED job queue",
             message="a DISABLED job queue accepts no jobs",

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from .metadata import Access, Identity, MachineImage, Network, Updates
+from .metadata import Access, Identity, MachineImage, Network
 from .unbuilt import is_empty
 from .values import (
     InstanceTypeName,
@@ -82,6 +82,21 @@ _NOT_OF_FARGATE = (
     "tags",
 )
 _SHORTEST_DELAY_MINUTES = 20
+_LONGEST_TIMEOUT_MINUTES = 7200
+
+VCpus = Annotated[int, Field(ge=0, le=100_000_000), integral]
+InstanceTypes = Annotated[ManyPlain[InstanceTypeName], Field(min_length=1, max_length=1000)]
+BidPercentage = Annotated[int, Field(ge=0, le=100), integral]
+
+
+class UpdatePolicy(Model):
+    """What becomes of running jobs when an infrastructure update replaces their instances.
+
+    [API-2026: UpdatePolicy]; before, the timeout was at most 360 [spec 3.8].
+    """
+
+    terminateJobsOnUpdate: bool = Field(default=False, description="At once, whatever the timeout is.")
+    jobExecutionTimeoutMinutes: Annotated[int, Field(ge=1, le=_LONGEST_TIMEOUT_MINUTES), integral] = 30
 
 
 class ScalingPolicy(Model):
@@ -108,12 +123,12 @@ class ComputeResources(Model):
     allocationStrategy: Strategy = Field(
         "BEST_FIT", description="Which instance types are launched; absent: BEST_FIT, as in AWS's API."
     )
-    minvCpus: Annotated[int, Field(ge=0, le=100_000_000), integral] = 0
-    maxvCpus: Annotated[int, Field(ge=0, le=100_000_000), integral]
-    desiredvCpus: Annotated[int, Field(ge=0, le=100_000_000), integral] | None = Field(
+    minvCpus: VCpus = 0
+    maxvCpus: VCpus
+    desiredvCpus: VCpus | None = Field(
         None, description="vCPUs there at the start, between minvCpus and maxvCpus; absent: minvCpus."
     )
-    instanceTypes: Annotated[ManyPlain[InstanceTypeName], Field(min_length=1, max_length=1000)] = ("optimal",)
+    instanceTypes: InstanceTypes = ("optimal",)
 
     subnets: Network = None
     securityGroupIds: Network = None
@@ -124,7 +139,7 @@ class ComputeResources(Model):
     launchTemplate: MachineImage = None
     ec2Configuration: MachineImage = None
     spotIamFleetRole: Access = None
-    bidPercentage: Annotated[int, Field(ge=0, le=100), integral] | None = Field(
+    bidPercentage: BidPercentage | None = Field(
         None,
         description="Of SPOT: types whose Spot price is not below this part of On-Demand are left out;"
         " absent: 100.",
@@ -195,7 +210,7 @@ class ComputeEnvironment(Model):
         (), description="The machines of an UNMANAGED environment. Ours: AWS has no such field."
     )
 
-    unmanagedvCpus: Annotated[int, Field(ge=0, le=100_000_000), integral] | None = Field(
+    unmanagedvCpus: VCpus | None = Field(
         None, description="What an UNMANAGED environment adds to a fair-share queue's total."
     )
     containerOrchestrationType: Literal["ECS", "EKS"] | None = None
@@ -209,7 +224,7 @@ class ComputeEnvironment(Model):
     tags: Identity = None
     context: Identity = None
     serviceRole: Access = None
-    updatePolicy: Updates = None
+    updatePolicy: UpdatePolicy = UpdatePolicy()
 
     @model_validator(mode="after")
     def _parts_of_its_type(self) -> Self:

@@ -26,6 +26,7 @@ from .policies import Shares
 from .retries import ExitCode, JobTimeout, RetryStrategy, ServiceRetryStrategy
 from .services import ServiceInstanceType
 from .tasks import EcsPropertiesOverride
+from .updates import UpdateEvent
 from .values import (
     ARN_PREFIX,
     AwsName,
@@ -325,6 +326,7 @@ _KINDS: dict[str, type[Model]] = {
     "cancel": CancelJobs,
     "terminate": TerminateJobs,
     "updateConsumableResource": ConsumableResourceUpdate,
+    "update": UpdateEvent,
 }
 _GENERATED = "<generated>"
 ENTRY_KINDS: dict[str, type[Model]] = {
@@ -341,13 +343,14 @@ def _kind_of_entry(entry: Any) -> str:
 
 
 Jobs = GeneratedJobs | TraceJobs | ServiceJobs
-Event = CancelJobs | TerminateJobs | ConsumableResourceUpdate
+Event = CancelJobs | TerminateJobs | ConsumableResourceUpdate | UpdateEvent
 WorkloadEntry = Annotated[
     Annotated[GeneratedJobs, Tag(_GENERATED)]
     | Annotated[TraceJobs, Tag("<trace>")]
     | Annotated[ServiceJobs, Tag("<resourceConfig>")]
     | Annotated[CancelJobs, Tag("<cancel>")]
     | Annotated[TerminateJobs, Tag("<terminate>")]
-    | Annotated[ConsumableResourceUpdate, Tag("<updateConsumableResource>")],
+    | Annotated[ConsumableResourceUpdate, Tag("<updateConsumableResource>")]
+    | Annotated[UpdateEvent, Tag("<update>")],
     Discriminator(_kind_of_entry),
 ]

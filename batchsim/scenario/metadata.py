@@ -45,7 +45,6 @@ Storage = _ignored("Volumes, mount points and ephemeral storage are not modelled
 CONTAINER_SETTINGS = NoEffect("Container settings other than image, vCPUs, memory and GPUs are not modelled.")
 ContainerSettings = _ignored(CONTAINER_SETTINGS.sentence)
 Logging = _ignored("Log drivers are not modelled.")
-Updates = _ignored("Updates of a compute environment during a run are not modelled.")
 
 
 def not_modelled(model: Model) -> Iterator[str]:

@@ -20,6 +20,7 @@ SERVICE_LIMIT_REASONS = (
 )
 """The same for a queue of service environments."""
 
+Priority = Annotated[int, Field(ge=0, le=9999), integral]
 Order = Annotated[int, Field(ge=0, le=1_000_000), integral]
 
 
@@ -61,7 +62,7 @@ class JobQueue(Model):
 
     jobQueueName: SafeName
     state: State = "ENABLED"
-    priority: Annotated[int, Field(ge=0, le=9999), integral] = 1
+    priority: Priority = 1
     computeEnvironmentOrder: Annotated[Many[ComputeEnvironmentOrder], Field(max_length=3)] = ()
     serviceEnvironmentOrder: Annotated[Many[ServiceEnvironmentOrder], Field(max_length=1)] = ()
     jobQueueType: Literal["ECS", "ECS_FARGATE", "EKS", "SAGEMAKER_TRAINING"] | None = None

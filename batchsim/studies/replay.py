@@ -256,11 +256,13 @@ def check_fits(setup: Setup, engines: Sequence[Mapping[str, Any]]) -> None:
         row = plan.types[machines.type]
         vcpus += machines.count * row.vcpus
         memory_mib += machines.count * row.memory_mib
-    for environment in plan.environments:
+    for index, environment in enumerate(plan.environments):
         if environment.managed and environment.types:
-            vcpus += environment.max_vcpus
-            each = max(plan.types[row].memory_mib / plan.types[row].vcpus for row in environment.types)
-            memory_mib += environment.max_vcpus * each
+            ever = [environment, *(each.after for each in plan.environment_updates(index))]
+            most = max(each.max_vcpus for each in ever)
+            rows = [row for each in ever for row in each.types]
+            vcpus += most
+            memory_mib += most * max(plan.types[row].memory_mib / plan.types[row].vcpus for row in rows)
     vcpus /= plan.vcpu_parts
     cpus = sum(int(each["NCPU"]) for each in engines)
     room_mib = _HOST_SHARE * sum(int(each["MemTotal"]) for each in engines) / 2**20

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from batchsim.workload.build import build_workload
 from batchsim.workload.edges import Edges
-from batchsim.workload.events import Event, JobsEvent, ResourceEvent
+from batchsim.workload.events import Event, JobsEvent, ResourceEvent, UpdateOf
 from batchsim.workload.ragged import Ragged
 from batchsim.workload.services import ServiceClass, ServiceWorkload, build_services
 from batchsim.workload.table import Arrays, ExitRule, JobClass, NodeGroup, Nodes, Workload
@@ -30,6 +30,7 @@ __all__ = [
     "ResourceEvent",
     "ServiceClass",
     "ServiceWorkload",
+    "UpdateOf",
     "Workload",
     "build_services",
     "build_workload",

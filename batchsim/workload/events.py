@@ -1,4 +1,4 @@
-"""What is done to jobs and resources while they run, with names resolved to rows."""
+"""What is done to jobs, resources, environments and queues during a run, with names resolved to rows."""
 
 from __future__ import annotations
 
@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from batchsim.errors import ScenarioError
-from batchsim.scenario import CancelJobs, Hourly, Poisson, Target, TerminateJobs, TraceJobs, parse_target
+from batchsim.scenario import (
+    CancelJobs,
+    Hourly,
+    Poisson,
+    Target,
+    TerminateJobs,
+    TraceJobs,
+    UpdateEvent,
+    parse_target,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,7 +52,14 @@ class ResourceEvent(NamedTuple):
     quantity: int
 
 
-Event = JobsEvent | ResourceEvent
+class UpdateOf(NamedTuple):
+    """UpdateComputeEnvironment or UpdateJobQueue: the item of that position in the workload."""
+
+    at_us: int
+    item: int
+
+
+Event = JobsEvent | ResourceEvent | UpdateOf
 
 
 def resolve_events(
@@ -60,6 +76,9 @@ def resolve_events(
     entries = {entry.name for _, entry in scenario.entries()}
     events: list[Event] = []
     for index, event in scenario.events():
+        if isinstance(event, UpdateEvent):
+            events.append(UpdateOf(event.at, index))
+            continue
         if not isinstance(event, CancelJobs | TerminateJobs):
             events.append(
                 ResourceEvent(event.at, event.updateConsumableResource, event.operation, event.quantity)

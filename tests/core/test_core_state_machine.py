@@ -20,8 +20,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from batchsim.core.commands import FAIL, LAUNCH, START, START_NODES, STOP, TERMINATE, describe
-from batchsim.core.fleet import BOOTING, GONE, READY
+from batchsim.core.commands import EVICT, FAIL, LAUNCH, START, START_NODES, STOP, TERMINATE, describe
+from batchsim.core.fleet import BOOTING, GONE, READY, RETIRING
 from batchsim.core.grid import NEVER
 from batchsim.core.scheduler import UNBORN
 from batchsim.core.states import FAILED, LEGAL, PENDING, RUNNABLE, RUNNING, STARTING, SUBMITTED, SUCCEEDED
@@ -64,7 +64,9 @@ class Driver(RuleBasedStateMachine):
     asked     whether everything that was said has been decided on
     stopping  jobs whose attempts were told to stop
     places    instances that each job's attempt holds, in node order
-    made      states of instances, by index; those of an environment without instances end with their job
+    made      states of instances, by index; those of an environment without instances end with their job;
+              those that an update replaces count as READY
+    evicted   instances that are to be taken from their jobs
     """
 
     def __init__(self) -> None:
@@ -78,6 +80,7 @@ class Driver(RuleBasedStateMachine):
         self.made: list[int] = []
         self.made_for_one_job: set[int] = set()
         self.wanted_ends: set[int] = set()
+        self.evicted: list[int] = []
 
     @initialize(plan=plans(BUILT))
     def begin(self, plan: Plan) -> None:
@@ -105,9 +108,10 @@ class Driver(RuleBasedStateMachine):
     @precondition(lambda self: self.instances_in(BOOTING, READY))
     def an_instance_is_lost(self, pick: int) -> None:
         self.begin_round(LOST)
-        if not (there := self.instances_in(BOOTING, READY)):
-            return
-        index = self.one_of(there, pick)
+        if there := self.instances_in(BOOTING, READY):
+            self.lose(self.one_of(there, pick))
+
+    def lose(self, index: int) -> None:
         ended = sorted(job for job, held in self.places.items() if held[self.main_of(job)] == index)
         said = self.tell(LOST, "instance_lost", index, f"Host EC2 (instance i-{index}) terminated.")
         assert said == ended
@@ -165,6 +169,14 @@ class Driver(RuleBasedStateMachine):
         resource = pick % len(self.plan.consumables)
         self.tell(ASKED, "consumable_updated", resource, operation, quantity)
 
+    @rule(pick=PICK)
+    @precondition(lambda self: self.plan.updates)
+    def the_plan_is_updated(self, pick: int) -> None:
+        self.tell(ASKED, "plan_updated", pick % len(self.plan.updates))
+        for index in self.instances_in(BOOTING):
+            if self.core.instances[index].state == RETIRING:
+                self.made[index] = READY
+
     @rule()
     def a_decision_is_asked_for(self) -> None:
         self.ask()
@@ -213,6 +225,7 @@ class Driver(RuleBasedStateMachine):
             [("job_cancelled", job, text) for job in unborn if "requests" in BUILT],
             [("job_terminated", job, text) for job in unborn if "requests" in BUILT],
             [("consumable_updated", 0, "DOUBLE", 1)] * bool(self.plan.consumables),
+            [("plan_updated", len(self.plan.updates))],
         ]
 
     def possible(self) -> list[tuple[Any, ...]]:
@@ -228,6 +241,7 @@ class Driver(RuleBasedStateMachine):
             *[("instance_joined", *place) for place in self.own_types()],
             *[("job_cancelled", job, "") for job in range(self.submitted) if "requests" in BUILT],
             *[("consumable_updated", 0, "ADD", 1)] * bool(self.plan.consumables),
+            *[("plan_updated", row) for row in range(len(self.plan.updates))],
         ]
 
     # --- in the end ---------------------------------------------------------------------------
@@ -293,6 +307,8 @@ class Driver(RuleBasedStateMachine):
             for command in commands:
                 note(f"{self.now}: -> {describe(command)}")
                 self._obey(*command)
+            while self.evicted:
+                self.lose(self.evicted.pop())
             for job in self.wanted_ends:
                 assert job in self.stopping or self.core.state[job] in {SUCCEEDED, FAILED}
             self.wanted_ends.clear()
@@ -361,12 +377,16 @@ class Driver(RuleBasedStateMachine):
         elif kind == LAUNCH:
             index, environment, type_index = arguments
             assert index == len(self.made)
-            assert type_index in self.plan.environments[environment].types
+            assert type_index in self.core.plan.environments[environment].types
             if self.plan.environments[environment].per_job:
                 self.made_for_one_job.add(index)
                 self.made.append(READY)
             else:
                 self.made.append(BOOTING)
+        elif kind == EVICT:
+            assert self.core.instances[arguments[0]].state == RETIRING
+            assert any(arguments[0] in held for held in self.places.values())
+            self.evicted.append(arguments[0])
         else:
             assert kind == TERMINATE
             assert self.made[arguments[0]] == READY

@@ -14,12 +14,12 @@ from batchsim.drivers.reports import Inbox
 from batchsim.drivers.simulated import simulate
 from batchsim.drivers.spot import Capacity, Interruptions
 from batchsim.drivers.wallclock import Reality, WallClockDriver
-from batchsim.drivers.world import Outcome
+from batchsim.drivers.world import Outcome, PlanUpdate
 from batchsim.results.recording import Recorder
 from batchsim.workload import JobsEvent
 from tests.drivers.fakes import FakeClock, FakeGateway, FakePool
 from tests.harness import PlanBuilder, machine
-from tests.random_worlds import worlds
+from tests.random_worlds import updates, worlds
 
 COLUMNS = [name for name in Recorder.__slots__ if name != "jobs"]
 
@@ -86,13 +86,15 @@ def task_worlds(draw):
         builder.job(submit, draw(st.integers(0, 12)), need, attempts=draw(st.integers(1, 3)))
     rate = draw(st.sampled_from([0.0, 0.05]))
     spot = Interruptions({2: rate, 3: rate}, {2: 1, 3: 2}, 0.5, 1, frozenset({2, 3}))
+    builder.updates = draw(updates(places, builder.queues))
     stops = sorted(draw(st.lists(st.integers(0, 10), max_size=3)))
-    jobs = len(builder.submit_us)
+    requests = [JobsEvent(at, "terminate", (range(len(builder.submit_us) // 2),), "stop") for at in stops]
+    requests += [PlanUpdate(draw(st.integers(0, 12)), row) for row in range(len(builder.updates))]
     world = {
         "tasks": Tasks({0: "usual", 1: "spot"}, draw(st.integers(0, 2)), draw(st.sampled_from([0, 3])), 2),
         "interruptions": spot if rate else None,
         "outcomes": [Outcome(failure_rate=0.3, start_failure_rate=0.2)] * len(builder.classes),
-        "requests": [JobsEvent(at, "terminate", (range(jobs // 2),), "stop") for at in stops],
+        "requests": sorted(requests, key=lambda request: request.at_us),
         "stop_grace_us": 2,
     }
     return builder, world, draw(st.sampled_from([None, 11]))

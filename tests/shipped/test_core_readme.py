@@ -28,6 +28,7 @@ EVENTS = {
     "job_cancelled",
     "job_terminated",
     "consumable_updated",
+    "plan_updated",
 }
 
 
@@ -72,8 +73,9 @@ def test_the_picture_shows_the_events_and_commands():
         commands.FAIL,
         commands.LAUNCH,
         commands.TERMINATE,
+        commands.EVICT,
     ]
-    fields = {commands.LAUNCH: 3, commands.TERMINATE: 1}
+    fields = {commands.LAUNCH: 3, commands.TERMINATE: 1, commands.EVICT: 1}
     words = {commands.describe((kind, *range(fields.get(kind, 2)))).split("(")[0] for kind in kinds}
     assert shown == words
 

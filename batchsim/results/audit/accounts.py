@@ -9,7 +9,7 @@ import numpy as np
 
 from batchsim.results.audit.facts import QUARTERS, Ints, queues, series, total
 from batchsim.results.audit.violation import Violation, rows_where, unless
-from batchsim.units import S_PER_HOUR, US_PER_S, UUSD_PER_USD, billed_seconds, cost_uusd
+from batchsim.units import S_PER_HOUR, US_PER_S, UUSD_PER_USD, billed_seconds, cost_uusd, parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -62,13 +62,25 @@ def cost(facts: Facts) -> list[Violation]:
 
 
 def _billing(facts: Facts) -> npt.NDArray[np.object_]:
-    """How the instances of each row's environment are paid for, by what the scenario says."""
+    """How the instances of each row's environment are paid for, by what the scenario said at their launch."""
+    scenario = facts.manifest["scenario"]
     types = {
-        each["computeEnvironmentName"]: (each.get("computeResources") or {}).get("type")
-        for each in facts.manifest["scenario"].get("computeEnvironments", ())
+        each["computeEnvironmentName"]: [(-1, (each.get("computeResources") or {}).get("type"))]
+        for each in scenario.get("computeEnvironments", ())
     }
+    for at_us, update in sorted(_updates_of_types(scenario), key=lambda each: each[0]):
+        types[update["computeEnvironment"]].append((at_us, update["type"]))
     names = facts.frames["instances"]["environment"].astype("str").tolist()
-    return np.array([_BILLINGS.get(str(types.get(name)), "ec2") for name in names], dtype=object)
+    found = []
+    for name, requested in zip(names, facts.instances.requested.tolist(), strict=True):
+        kinds = [kind for at_us, kind in types.get(name, ()) if at_us <= requested]
+        found.append(_BILLINGS.get(str(kinds[-1] if kinds else None), "ec2"))
+    return np.array(found, dtype=object)
+
+
+def _updates_of_types(scenario: dict[str, Any]) -> list[tuple[int, dict[str, Any]]]:
+    updates = [(each["at"], each["update"]) for each in scenario.get("workload", ()) if "update" in each]
+    return [(parse_duration(at), update) for at, update in updates if update.get("type")]
 
 
 def _cost_sums(facts: Facts, costs: Ints) -> list[Violation]:

@@ -1,0 +1,115 @@
+"""What users say of environments and queues while jobs run: UpdateComputeEnvironment, UpdateJobQueue.
+
+A scaling update changes what decisions look at, and nothing else: lowering maxvCpus or disabling ends no job
+and no instance [spec 3.2]. An infrastructure update also makes all instances that are there RETIRING: they
+take no more jobs, and each goes when its last job has ended, or with its jobs when these have had their time
+[spec 3.8, UG: infrastructure-updates]. New jobs wait for new instances.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING
+
+from batchsim.core.commands import EVICT
+from batchsim.core.fleet import BOOTING, READY, RETIRING
+from batchsim.core.grid import NEVER
+from batchsim.core.plan import QueueUpdate
+from batchsim.core.queues import places_of
+from batchsim.core.tasks import TaskFleet
+from batchsim.errors import ContractError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from batchsim.core.assembly import Parts
+    from batchsim.core.commands import Command
+    from batchsim.core.fleet import Instance
+    from batchsim.core.plan import EnvironmentUpdate, Plan
+    from batchsim.core.scaling import Scaler
+
+
+class Updates:
+    """The updates of a run; to be told of each.
+
+    replaced   the instances that have been made to retire, by index
+    """
+
+    __slots__ = ("_deadlines", "_instances", "_parts", "_plan", "replaced")
+
+    def __init__(self, plan: Plan, parts: Parts, instances: Sequence[Instance]) -> None:
+        """`plan` is `changeable`."""
+        self._plan = plan
+        self._parts = parts
+        self._instances = instances
+        self._deadlines: list[tuple[int, int, list[Instance]]] = []
+        self.replaced: set[int] = set()
+
+    def apply(self, now: int, number: int) -> None:
+        """Raises ContractError if there is no `plan.updates[number]`."""
+        plan, parts = self._plan, self._parts
+        if not 0 <= number < len(plan.updates):
+            raise ContractError(f"the plan has no update {number}")
+        update = plan.updates[number]
+        environments, queues = plan.environments, plan.queues
+        assert isinstance(environments, list)
+        assert isinstance(queues, list)
+        if isinstance(update, QueueUpdate):
+            queues[update.queue] = update.after
+        else:
+            environments[update.environment] = update.after
+            self._environment(now, number, update)
+        parts.capacity.replan()
+        parts.dispatch.replan(places_of(plan, parts.fleets, parts.capacity.scalers))
+
+    def ring(self, now: int, commands: list[Command]) -> None:
+        """Jobs on instances that are replaced have had their time."""
+        while self._deadlines and self._deadlines[0][0] <= now:
+            _, _, instances = heappop(self._deadlines)
+            commands += [(EVICT, each.index) for each in instances if each.state == RETIRING and each.jobs]
+
+    def due_us(self) -> int:
+        """When the next jobs will have had their time; NEVER if there are none."""
+        deadlines = self._deadlines
+        while deadlines:
+            due, _, instances = deadlines[0]
+            while instances and not (instances[-1].state == RETIRING and instances[-1].jobs):
+                instances.pop()
+            if instances:
+                return due
+            heappop(deadlines)
+        return NEVER
+
+    def _environment(self, now: int, number: int, update: EnvironmentUpdate) -> None:
+        index = update.environment
+        scaler, fleet = self._parts.capacity.scalers[index], self._parts.fleets[index]
+        if isinstance(fleet, TaskFleet):
+            fleet.replan(update.after)
+        if scaler is not None:
+            scaler.replan(update.after)
+            if update.replaces:
+                self._replace(now, number, update, scaler)
+
+    def _replace(self, now: int, number: int, update: EnvironmentUpdate, scaler: Scaler) -> None:
+        parts, index = self._parts, update.environment
+        retiring = []
+        for instance in self._instances:
+            if instance.environment != index or instance.state not in {BOOTING, READY}:
+                continue
+            if instance.state == READY:
+                parts.fleets[index].remove(instance)
+            scaler.retire(now, instance)
+            if parts.claims is not None:
+                parts.claims.retired(instance)
+            retiring.append(instance)
+            self.replaced.add(instance.index)
+        if retiring:
+            heappush(self._deadlines, (now + update.timeout_us, number, retiring))
+
+
+def changeable(plan: Plan) -> Plan:
+    """The plan for a scheduler of its own, whose environments and queues users will update."""
+    if not plan.updates:
+        return plan
+    return replace(plan, environments=list(plan.environments), queues=list(plan.queues))

@@ -1,0 +1,175 @@
+"""Compute environments and job queues as the scheduler sees them, at first and as users update them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from batchsim.core.plan import EnvironmentPlan, EnvironmentUpdate, QueuePlan, QueueUpdate, TimeLimit
+from batchsim.core.shares import UNIT_WEIGHT, FairSharePolicy
+from batchsim.drivers.world import Machines
+from batchsim.errors import ScenarioError, at_path
+from batchsim.scenario import JobQueue, applied_updates
+from batchsim.units import US_PER_S
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from batchsim.catalog import InstanceType
+    from batchsim.drivers.machines import MachineTypes
+    from batchsim.scenario import ComputeEnvironment, Scenario
+    from batchsim.scenario.environments import ComputeResources
+
+_US_PER_MINUTE: Final = 60 * US_PER_S
+
+
+def plan_environments(
+    scenario: Scenario, types: MachineTypes
+) -> tuple[list[EnvironmentPlan], list[Machines]]:
+    """The environments, and the machines of those that are not managed."""
+    plans: list[EnvironmentPlan] = []
+    machines: list[Machines] = []
+    for index, environment in enumerate(scenario.computeEnvironments):
+        if environment.computeResources is not None:
+            place = f"{scenario.path_of(environment)}.computeResources"
+            plans.append(_managed(environment, types, place))
+            continue
+        rows = []
+        for position, machine in enumerate(environment.instances):
+            with at_path(f"{scenario.path_of(environment)}.instances.{position}.instanceType"):
+                rows.append(types.of_machine(machine))
+        plans.append(_unmanaged(environment, types, list(dict.fromkeys(rows))))
+        machines += [
+            Machines(index, row, machine.count, machine.name or "")
+            for row, machine in zip(rows, environment.instances, strict=True)
+        ]
+    return plans, machines
+
+
+def _managed(environment: ComputeEnvironment, types: MachineTypes, path: str) -> EnvironmentPlan:
+    """`path` is where its resources are said."""
+    resources = environment.computeResources
+    assert resources is not None
+    name = environment.computeEnvironmentName
+    if resources.is_fargate:
+        with at_path(f"{path}.type"):
+            sizes = types.of_fargate(spot=resources.type == "FARGATE_SPOT")
+        return EnvironmentPlan(
+            name,
+            tuple(sizes),
+            managed=True,
+            enabled=environment.state == "ENABLED",
+            max_vcpus=types.vcpu_parts * resources.maxvCpus,
+            per_job=True,
+        )
+    spot = resources.type == "SPOT"
+    found = types.catalog.resolve_each(resources.instanceTypes, f"{path}.instanceTypes")
+    if spot:
+        found = _on_the_market(found, resources, types, path)
+    of_catalog = types.of_spot if spot else types.from_catalog
+    pools = [types.catalog.spot(each.name) for _, each in found] if spot else []
+    unknown = types.unknown_band
+    return EnvironmentPlan(
+        name,
+        tuple(of_catalog(each.name, platform=environment.platform) for _, each in found),
+        managed=True,
+        enabled=environment.state == "ENABLED",
+        min_vcpus=types.vcpu_parts * resources.minvCpus,
+        max_vcpus=types.vcpu_parts * resources.maxvCpus,
+        desired_vcpus=types.vcpu_parts * (resources.desiredvCpus or 0),
+        gangs=resources.type == "EC2",
+        strategy=resources.allocationStrategy,
+        entries=tuple(entry for entry, _ in found),
+        bands=tuple(-(unknown if pool is None else pool.interruption_band) for pool in pools),
+        overshoots=spot or resources.allocationStrategy != "BEST_FIT",
+        scale_down_delay_us=resources.scalingPolicy.minScaleDownDelayMinutes * _US_PER_MINUTE,
+    )
+
+
+def _on_the_market(
+    found: Sequence[tuple[int, InstanceType]], resources: ComputeResources, types: MachineTypes, path: str
+) -> list[tuple[int, InstanceType]]:
+    """The types that are sold as Spot instances, at prices below the bid [spec 3.4].
+
+    Prices do not move, so that a type above the bid is never launched.
+    """
+    bid = (resources.bidPercentage or 100) / 100
+    sold = [(entry, each) for entry, each in found if each.spot]
+    cheap = [(entry, each) for entry, each in sold if types.spot_factor(each.name) < bid]
+    if not cheap:
+        raise ScenarioError(
+            "none of these types is sold as a Spot instance"
+            if not sold
+            else f"no Spot price of these types is below {bid:.0%} of On-Demand",
+            path=f"{path}.instanceTypes",
+            hint="name other types, or use On-Demand (type: EC2)",
+        )
+    return cheap
+
+
+def plan_queues(scenario: Scenario, environments: Mapping[str, int]) -> list[QueuePlan]:
+    """The queues of compute environments, given the rows of these."""
+    return [_queue(scenario, queue, environments) for queue in scenario.jobQueues if not queue.is_service]
+
+
+def _queue(scenario: Scenario, queue: JobQueue, environments: Mapping[str, int]) -> QueuePlan:
+    return QueuePlan(
+        queue.jobQueueName,
+        queue.priority,
+        tuple(environments[name] for name in queue.environments()),
+        enabled=queue.state == "ENABLED",
+        fair_share=fair_share_policy(scenario, queue),
+        time_limits=tuple(
+            TimeLimit(each.reason, each.maxTimeSeconds * US_PER_S) for each in queue.jobStateTimeLimitActions
+        ),
+    )
+
+
+def plan_updates(
+    scenario: Scenario,
+    types: MachineTypes,
+    environments: Sequence[EnvironmentPlan],
+    queues: Sequence[QueuePlan],
+) -> list[EnvironmentUpdate | QueueUpdate]:
+    """What users say of environments and queues during the run, in order of time."""
+    rows = {each.name: row for row, each in enumerate(environments)}
+    queue_rows = {each.name: row for row, each in enumerate(queues)}
+    updates: list[EnvironmentUpdate | QueueUpdate] = []
+    for each in applied_updates(scenario):
+        after = each.after
+        if isinstance(after, JobQueue):
+            updates.append(QueueUpdate(queue_rows[after.jobQueueName], _queue(scenario, after, rows)))
+            continue
+        row = rows[after.computeEnvironmentName]
+        if after.computeResources is None:
+            plan = _unmanaged(after, types, environments[row].types)
+        else:
+            plan = _managed(after, types, f"workload.{each.item}.update")
+        policy = after.updatePolicy
+        minutes = 0 if policy.terminateJobsOnUpdate else policy.jobExecutionTimeoutMinutes
+        updates.append(EnvironmentUpdate(row, plan, each.replaces, minutes * _US_PER_MINUTE))
+    return updates
+
+
+def _unmanaged(environment: ComputeEnvironment, types: MachineTypes, rows: Sequence[int]) -> EnvironmentPlan:
+    return EnvironmentPlan(
+        environment.computeEnvironmentName,
+        tuple(rows),
+        enabled=environment.state == "ENABLED",
+        unmanaged_vcpus=types.vcpu_parts * (environment.unmanagedvCpus or 0),
+    )
+
+
+def fair_share_policy(scenario: Scenario, queue: JobQueue) -> FairSharePolicy | None:
+    """The fair-share rules of a queue, with the assumptions about them; None if it has none."""
+    given = scenario.fair_share(queue)
+    if given is None:
+        return None
+    return FairSharePolicy(
+        share_decay_us=given.shareDecaySeconds * US_PER_S,
+        reservation_percent=given.computeReservation,
+        weights=tuple(
+            (each.shareIdentifier, round(each.weightFactor * UNIT_WEIGHT)) for each in given.shareDistribution
+        ),
+        model=scenario.assumptions.fairShareModel,
+        wildcard_split=scenario.assumptions.wildcardSplit,
+    )
