@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass, field
+from fractions import Fraction
+from math import floor
 from typing import TYPE_CHECKING
 
 from batchsim.core import invariants
@@ -162,7 +164,8 @@ class _Driver:
 
     def started(self, now: int, attempt: _Attempt) -> None:
         self.core.attempt_started(now, attempt.job)
-        self.will_end(attempt, now + self.world.runtime_us[attempt.job])
+        runs_us = self.world.runtime_us[attempt.job]
+        self.will_end(attempt, now + self.on_instance(runs_us, attempt.instances[attempt.main]))
         job_class = self.world.class_of[attempt.job]
         for number, instance in enumerate(attempt.instances):
             if len(attempt.instances) == 1 or number == attempt.main:
@@ -183,13 +186,19 @@ class _Driver:
             return
         if kind == NODE_STARTED:
             node.runs = True
-            ends = now + self.world.time_of_node(node.attempt.job, node.number)
+            runs_us = self.world.time_of_node(node.attempt.job, node.number)
+            ends = now + self.on_instance(runs_us, node.attempt.instances[node.number])
             if ends > now:
                 self.at(ends, NODE_EXIT, 0, node)
                 return
         node.over = True
         recorder.n_ended_us[node.row] = now
         recorder.n_exit_code[node.row] = 0
+
+    def on_instance(self, runs_us: int, instance: int) -> int:
+        """Divided by the speed of the instance's type, in exact fractions; halves go up."""
+        speed = Fraction(self.world.speeds.get(self.recorder.i_type[instance], 10**6), 10**6)
+        return floor(runs_us / speed + Fraction(1, 2))
 
     def exited(self, now: int, attempt: _Attempt) -> None:
         recorder, job = self.recorder, attempt.job

@@ -47,6 +47,9 @@ TYPES = [
     machine(4, 40, usd=0.25),
 ]
 
+EVEN_SPEEDS = ({0: 500_000, 2: 250_000},)  # at which a running time is a whole number still
+UNEVEN_SPEEDS = ({0: 3_000_000, 2: 700_000}, {1: 1_500_000})
+
 
 def slowed(builder: PlanBuilder, world: dict[str, object], k: int) -> dict[str, object]:
     """The same world, in which everything takes `k` times as long."""
@@ -251,6 +254,7 @@ def _world(draw: st.DrawFn, builder: PlanBuilder, *, everything: bool) -> dict[s
         "dispatch_us": draw(st.sampled_from([0, 0, 1])),
         "container_start_us": draw(st.sampled_from([0, 0, 2])),
         "startup_us": draw(st.one_of(st.just([]), st.lists(st.integers(0, 3), min_size=jobs, max_size=jobs))),
+        "speeds": draw(st.sampled_from([{}, {}, *EVEN_SPEEDS, *(UNEVEN_SPEEDS if everything else ())])),
         "stop_grace_us": draw(st.integers(0, 4)),
         "boot": Boot(draw(st.integers(0, 3)), draw(st.integers(0, 3)), draw(st.integers(0, 3))),
     }

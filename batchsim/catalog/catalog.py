@@ -80,6 +80,11 @@ class Catalog:
             raise CatalogError(self._unknown(name), hint=self._likely(name))
         return found
 
+    def check_known(self, name: str) -> None:
+        """Raise CatalogError, with the likely spelling, unless it is the name of a type or a family."""
+        if name not in self._types and name not in self._families:
+            raise CatalogError(self._unknown(name), hint=self._likely(name))
+
     def price_row(self, name: str) -> Price:
         """The On-Demand price with its origin. Raises CatalogError naming the regions that sell the type."""
         instance_type = self.get(name)

@@ -103,8 +103,11 @@ class Attempts:
 
     def runtime_us(self, job: int, attempt: int) -> int:
         """Of an attempt that is RUNNING."""
-        measured = self._world.measured.get((job, attempt))
-        return self._world.runtime_us[job] if measured is None else measured.runtime_us
+        world, recorder = self._world, self._recorder
+        measured = world.measured.get((job, attempt))
+        if measured is not None:
+            return measured.runtime_us
+        return world.lasts_us(world.runtime_us[job], recorder.i_type[recorder.instance[job]])
 
     def place_nodes(self, now: int, job: int, attempt: int, instances: Sequence[int]) -> tuple[int, bool]:
         """As `place`, of a multi-node job: its main node, for which the others wait [spec 1.11]."""
@@ -128,7 +131,8 @@ class Attempts:
             row = recorder.add_node(job, attempt, node, instance, now)
             recorder.n_starting_us[row] = starting
             recorder.n_started_us[row] = started
-            recorder.n_ended_us[row] = started + world.time_of_node(job, node)
+            lasts_us = world.lasts_us(world.time_of_node(job, node), recorder.i_type[instance])
+            recorder.n_ended_us[row] = started + lasts_us
             recorder.n_exit_code[row] = 0
         self._children[job] = range(first, len(recorder.n_job))
 
@@ -196,9 +200,10 @@ class Attempts:
 
 
 def all_begin_at_once(plan: Plan, world: World) -> bool:
-    """Whether every attempt is RUNNING as soon as it is placed, and holds no GPU to be noted."""
+    """Whether every attempt is RUNNING as soon as it is placed, equally long anywhere, and holds no GPU."""
     return not (
         world.tasks
+        or world.speeds
         or world.dispatch_us
         or world.container_start_us
         or any(world.images)

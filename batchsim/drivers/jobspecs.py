@@ -83,8 +83,9 @@ class _Kind:
 class JobContainers:
     """Says what each container is made of.
 
-    Where containers stand is not known before a run: whoever drives it sets `environment_of` (instance ->
-    environment), `gpus_of` (job -> mask), `host_of` and `cgroup_of` (instance -> engine, cgroup).
+    Where containers stand is not known before a run: whoever drives it sets `environment_of` and `type_of`
+    (instance -> environment, row of the plan's types), `gpus_of` (job -> mask), `host_of` and `cgroup_of`
+    (instance -> engine, cgroup).
 
     Raises ScenarioError or UsageError for jobs that cannot be run.
     """
@@ -98,6 +99,7 @@ class JobContainers:
         kinds = _Kinds(scenario, options)
         self._kinds = [kinds.of_class(each) for each in workload.classes]
         self.environment_of: Callable[[int], int] = lambda _: 0
+        self.type_of: Callable[[int], int] = lambda _: -1
         self.host_of: Callable[[int], int] = lambda _: 0
         self.cgroup_of: Callable[[int], str] = lambda _: ""
         self.gpus_of: Mapping[int, int] = {}
@@ -117,11 +119,11 @@ class JobContainers:
             name=f"{name}-{key.node}",
             image=kind.image,
             labels={RUN: options.run, JOB: str(key.job), ATTEMPT: str(key.attempt), NODE: str(key.node)},
-            lifetime_s=self._lifetime_s(key),
+            lifetime_s=self._lifetime_s(key, instance),
             host=self.host_of(instance),
             instance=instance,
             entrypoint=() if kind.command else ("sh", "-c", _STAND_IN, "sh"),
-            command=kind.command or self._stand_in(key),
+            command=kind.command or self._stand_in(key, instance),
             environment={**kind.environment, **self._variables(key, instance), **visible},
             memory_mib=kind.memory_mib,
             vcpus=kind.vcpus,
@@ -140,7 +142,7 @@ class JobContainers:
     def _class_of(self, key: Key) -> JobClass:
         return self._classes[self._world.class_of[key.job]]
 
-    def _stand_in(self, key: Key) -> tuple[str, ...]:
+    def _stand_in(self, key: Key, instance: int) -> tuple[str, ...]:
         """What the stand-in sleeps, what it does on SIGTERM, and its exit code."""
         world, nodes = self._world, self._class_of(key).nodes
         outcome = world.outcomes[world.class_of[key.job]]
@@ -150,20 +152,21 @@ class JobContainers:
         trap = ""
         if outcome.sigterm_after_us is not None:
             trap = f"sleep {self._real_s(outcome.sigterm_after_us):.6f}; exit {outcome.sigterm_exit}"
-        return f"{self._real_s(self._runtime_us(key)):.6f}", trap, str(exit_code)
+        return f"{self._real_s(self._runtime_us(key, instance)):.6f}", trap, str(exit_code)
 
-    def _runtime_us(self, key: Key) -> int:
-        nodes = self._class_of(key).nodes
+    def _runtime_us(self, key: Key, instance: int) -> int:
+        world, nodes = self._world, self._class_of(key).nodes
         child = nodes is not None and key.node != nodes.main
-        return self._world.time_of_node(key.job, key.node) if child else self._world.runtime_us[key.job]
+        running_us = world.time_of_node(key.job, key.node) if child else world.runtime_us[key.job]
+        return world.lasts_us(running_us, self.type_of(instance))
 
     def _real_s(self, us: int) -> float:
         return us / self._options.speed / US_PER_S
 
-    def _lifetime_s(self, key: Key) -> int:
+    def _lifetime_s(self, key: Key, instance: int) -> int:
         """Until its time limit, or else for as long as a container may live; of stand-ins it is known."""
         timeout_us = self._plan.classes[self._plan.class_of[key.job]].timeout_us
-        longest_us = timeout_us or self._runtime_us(key)
+        longest_us = timeout_us or self._runtime_us(key, instance)
         lifetime_s = 0 if timeout_us else self._options.lifetime_s
         return max(lifetime_s, ceil(self._real_s(longest_us + self._world.stop_grace_us))) + _SPARE_S
 

@@ -9,7 +9,7 @@ EKS, all vCPUs of its plan are in quarters.
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -21,6 +21,7 @@ from batchsim.core.plan import Plan, Policy
 from batchsim.drivers.demand import Demand
 from batchsim.drivers.machines import MachineTypes
 from batchsim.drivers.places import plan_environments, plan_queues, plan_updates
+from batchsim.drivers.world import UNIT_SPEED, Machines
 from batchsim.drivers.worlds import build_world
 from batchsim.errors import ScenarioError
 from batchsim.scenario import TraceJobs
@@ -99,10 +100,10 @@ def _prepared(scenario: Scenario, workload: Workload, draw: tuple[int, int]) -> 
         consumables=consumables,
         shares=demand.shares,
         graph=_graph(workload.edges),
-        estimate_us=_estimates(scenario.assumptions, workload),
         updates=updates,
     )
     world = build_world(scenario, workload, types, machines, draw)
+    plan = replace(plan, estimate_us=_estimates(scenario.assumptions, workload, world, environments))
     return Setup(plan, world, types.price_date(), types.billings)
 
 
@@ -170,16 +171,21 @@ def _graph(edges: Edges | None) -> Graph:
     )
 
 
-def _estimates(assumptions: Assumptions, workload: Workload) -> list[int]:
-    """The running time that EASY backfilling expects of each job.
+def _estimates(
+    assumptions: Assumptions, workload: Workload, world: World, environments: Sequence[EnvironmentPlan]
+) -> list[int]:
+    """The running time that EASY backfilling expects of each job, on the slowest type that is listed.
 
     A job is not cut off at what its user has stated, so that less than it takes would be no bound.
     """
     if assumptions.backfill != "easy":
         return []
+    rows = [row for each in environments for row in each.types]
+    slowest = min(rows, key=lambda row: world.speeds.get(row, UNIT_SPEED), default=-1)
+    exact = [world.lasts_us(us, slowest) for us in world.runtime_us]
     if assumptions.estimate == "exact":
-        return [int(us) for us in workload.runtime_us]
-    return [int(us) for us in np.maximum(workload.runtime_us, workload.requested_us)]
+        return exact
+    return [max(us, stated) for us, stated in zip(exact, workload.requested_us.tolist(), strict=True)]
 
 
 def _policy(assumptions: Assumptions) -> Policy:

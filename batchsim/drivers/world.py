@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 SIGKILL_EXIT: Final = 137  # 128 + 9
 PULL_ERROR: Final = "CannotPullContainerError"
+UNIT_SPEED: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +140,8 @@ class World:
     interruptions   when EC2 takes back Spot instances; None where there are none
     capacity        which launches EC2 refuses
     tasks           how Fargate tasks come; None where no environment has any
+    speeds          by row of the plan's types, in millionths: how many times as fast jobs run there as
+                    `runtime_us` and `node_us` say; types at whose speed they do are absent
     measured        (job, attempt) -> what it took in a real run, in place of all that is said here about
                     how it starts, how long it runs and how it ends
 
@@ -159,6 +162,7 @@ class World:
     startup_us: Sequence[int] = ()
     node_us: Ragged | None = None
     requests: Sequence[Request] = ()
+    speeds: Mapping[int, int] = field(default_factory=dict)
     measured: Mapping[tuple[int, int], Measured] = field(default_factory=dict)
     dispatch_us: int = 0
     container_start_us: int = 0
@@ -198,8 +202,13 @@ class World:
             return self.stop_grace_us, SIGKILL_EXIT
         return after_us, outcome.sigterm_exit
 
+    def lasts_us(self, running_us: int, type_index: int) -> int:
+        """What a running time takes on an instance of a type, to the nearest microsecond."""
+        speed = self.speeds.get(type_index)
+        return running_us if speed is None else (running_us * UNIT_SPEED + speed // 2) // speed
+
     def time_of_node(self, job: int, node: int) -> int:
-        """The running time of a node of a multi-node job."""
+        """The running time of a node of a multi-node job, at usual speed."""
         if self.node_us is not None:
             start = int(self.node_us.start[job])
             if start < self.node_us.start[job + 1]:

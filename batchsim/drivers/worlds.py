@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from batchsim.drivers.fargate import Tasks, launch_interval_us
+from batchsim.drivers.speeds import speeds
 from batchsim.drivers.spot import Capacity, Interruptions, interruption_rate, pool_number, shortage
 from batchsim.drivers.world import PULL_ERROR, Boot, Outcome, PlanUpdate, ResourceUpdate, World
 from batchsim.scenario import applied_updates
@@ -72,6 +73,7 @@ def build_world(
         interruptions=_interruptions(assumptions, types),
         capacity=_capacity(assumptions, types),
         tasks=_tasks(scenario),
+        speeds=speeds(assumptions, types),
         machines=machines,
         seed=draw[0],
         replication=draw[1],

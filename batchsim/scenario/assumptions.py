@@ -11,7 +11,7 @@ from pydantic import Field
 
 from .distributions import Distribution
 from .unbuilt import is_unbuilt
-from .values import Duration, ImageSize, InstanceTypeName, Model, Rate, Size, integral, sized
+from .values import Duration, ImageSize, InstanceTypeName, Model, Rate, SafeName, Size, integral, sized
 
 _MARK = "x-assumption"
 
@@ -149,6 +149,14 @@ class Assumptions(Model):
     )
     terminateDelay: Duration = _assumed(
         "30s", 0, "time", "[spec 5.3]", "Time from terminate call to gone; billing stops at the call."
+    )
+    speedFactors: dict[SafeName, Annotated[float, Field(ge=0.01, le=100)]] = _assumed(
+        {},
+        {},
+        "factor",
+        "[measured]",
+        "How many times as fast jobs run on an instance type or family, or on fargate; 1 where nothing is"
+        " said.",
     )
     sizeTiebreak: Literal["largest_not_exceeding_demand", "smallest_fitting"] = _assumed(
         "largest_not_exceeding_demand",

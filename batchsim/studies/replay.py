@@ -123,6 +123,7 @@ class _Run:
         with _log_in(folder) as log, ExitStack() as guards:
             core = LoggedScheduler(self._setup.plan, log)
             self._specs.environment_of = self._recorder.i_environment.__getitem__
+            self._specs.type_of = self._recorder.i_type.__getitem__
             self._specs.gpus_of = core.gpus_of
             self._specs.host_of = self._host_of
             self._specs.cgroup_of = self._cgroup_of

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hypothesis import given
+from hypothesis import strategies as st
 
 from batchsim.drivers.simulated import simulate
 from batchsim.results.recording import Recorder
@@ -12,13 +13,25 @@ from tests.random_worlds import worlds
 COLUMNS = [name for name in Recorder.__slots__ if name != "jobs"]
 
 
+def record(drive, case):
+    builder, world, horizon = case
+    recorder = Recorder(len(builder.submit_us))
+    drive(builder.plan(), builder.world(**world), recorder, horizon_us=horizon)
+    return {name: getattr(recorder, name) for name in COLUMNS}
+
+
 @given(worlds(everything=True))
 def test_simpy_and_a_bare_heap_record_the_same_bytes(case):
+    found = record(simulate, case)
+    assert found == record(heap_simulate, case)
+    assert found["outcome"] in {"finished", "stalled", "horizon"}
+
+
+@given(worlds(everything=True), st.booleans())
+def test_likewise_where_every_type_has_a_speed_of_its_own(case, at_once):
     builder, world, horizon = case
-    records = []
-    for drive in (simulate, heap_simulate):
-        recorder = Recorder(len(builder.submit_us))
-        drive(builder.plan(), builder.world(**world), recorder, horizon_us=horizon)
-        records.append({name: getattr(recorder, name) for name in COLUMNS})
-    assert records[0] == records[1]
-    assert records[0]["outcome"] in {"finished", "stalled", "horizon"}
+    if at_once:
+        world = {name: value for name, value in world.items() if name in {"boot", "requests", "node_us"}}
+    world = {**world, "speeds": {0: 300_000, 1: 3_000_000, 2: 700_000}}
+    case = (builder, world, horizon)
+    assert record(simulate, case) == record(heap_simulate, case)

@@ -84,13 +84,15 @@ class _Container:
 class FakeGateway:
     """An engine in virtual time, in which containers do what a world says.
 
-    `took_us` is how long the latest call would have blocked; `notify` is told of ends.
+    `took_us` is how long the latest call would have blocked; `notify` is told of ends; `type_of` says
+    of which type an instance is.
     """
 
     def __init__(self, plan: Plan, world: World, clock: FakeClock) -> None:
         self.plan, self.world, self.clock = plan, world, clock
         self.took_us = 0
         self.notify: Callable[[Notice], None] = lambda _: None
+        self.type_of: Callable[[int], int] = lambda _: -1
         self.containers: dict[str, _Container] = {}
         self.nets: dict[str, Mapping[str, str]] = {}
         self.pulled: dict[tuple[int, int], int] = {}
@@ -190,6 +192,7 @@ class FakeGateway:
             lasts = self.world.runtime_us[job]
         else:
             lasts = self.world.time_of_node(job, node)
+        lasts = self.world.lasts_us(lasts, self.type_of(it.spec.instance))
         it.ends_us = self.clock.us + lasts
         self.clock.after(lasts, lambda: self._ends(container, it))
 

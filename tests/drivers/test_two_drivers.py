@@ -34,6 +34,7 @@ def drive_with_fakes(plan, world, recorder, horizon_us=None):
     gateway = FakeGateway(plan, world, clock)
     containers = Containers([gateway], FakePool(clock, gateway), clock, inbox)
     gateway.notify = containers.notice
+    gateway.type_of = recorder.i_type.__getitem__
     reality = Reality(clock, inbox, containers, specify)
     WallClockDriver(Scheduler(plan), world, recorder, reality).run(horizon_us)
 

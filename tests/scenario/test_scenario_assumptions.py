@@ -34,6 +34,7 @@ AWS = {
     "spotNotice": 120 * SECOND,
     "idleScaleIn": 120 * SECOND,
     "terminateDelay": 30 * SECOND,
+    "speedFactors": {},
     "sizeTiebreak": "largest_not_exceeding_demand",
     "backfill": "none",
     "estimate": "exact",
@@ -52,6 +53,7 @@ AWS = {
     "stopGrace": 30 * SECOND,
 }
 KEPT_IN_IDEAL = {
+    "speedFactors": {},
     "fargateLaunchBurst": 100,
     "fargateSpotFactor": 0.3,
     "spotPriceFactor": 0.36,
@@ -139,8 +141,9 @@ def test_the_table_has_every_assumption_with_unit_source_and_sentence():
             "pods",
             "fraction",
             "tasks",
+            "factor",
         }
-        assert re.fullmatch(r"\[spec \d+\.\d+(, \d+\.\d+)*\]", row.source)
+        assert re.fullmatch(r"\[spec \d+\.\d+(, \d+\.\d+)*\]|\[measured\]", row.source)
         assert row.sentence.endswith(".")
 
 

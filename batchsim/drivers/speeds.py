@@ -1,0 +1,45 @@
+"""How fast jobs run on which instance types: `assumptions.speedFactors` by row of a plan's types."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from batchsim.drivers.world import UNIT_SPEED
+from batchsim.errors import at_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from batchsim.drivers.machines import MachineTypes
+    from batchsim.scenario import Assumptions
+
+FARGATE, FARGATE_SPOT = "fargate", "fargate-spot"
+
+
+def speeds(assumptions: Assumptions, types: MachineTypes) -> dict[int, int]:
+    """By row, in millionths, the factors that are not 1.
+
+    What is said of a type goes before what is said of its family. Raises CatalogError for a name that is
+    no type, no family and no machine of the scenario: a factor without effect would be taken for one.
+    """
+    given = assumptions.speedFactors
+    names = [machine.name for machine in types.rows]
+    known = {FARGATE, FARGATE_SPOT, *(each for name in names for each in _names(name))}
+    for name in given:
+        if name not in known:
+            with at_path(f"assumptions.speedFactors.{name}"):
+                types.catalog.check_known(name)
+    factors = {
+        row: next((given[each] for each in _names(name) if each in given), 1.0)
+        for row, name in enumerate(names)
+    }
+    return {row: round(factor * UNIT_SPEED) for row, factor in factors.items() if factor != 1}
+
+
+def _names(name: str) -> Iterator[str]:
+    """By which a type is called, the most special first."""
+    family = name.partition(".")[0]
+    yield name
+    yield family
+    if family == FARGATE_SPOT:
+        yield FARGATE
