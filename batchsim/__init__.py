@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from batchsim.errors import BatchsimError, InputError, ScenarioError
     from batchsim.results import Result
     from batchsim.scenario import Scenario, load_scenario, parse_scenario
+    from batchsim.studies.compare import compare
+    from batchsim.studies.comparison import Comparison
     from batchsim.studies.run import run
 
     __version__: str
@@ -23,10 +25,12 @@ if TYPE_CHECKING:
 # Imported when first asked for: pandas and pydantic take longer to load than many runs take.
 _HOMES = {
     "BatchsimError": "batchsim.errors",
+    "Comparison": "batchsim.studies.comparison",
     "InputError": "batchsim.errors",
     "Result": "batchsim.results",
     "Scenario": "batchsim.scenario",
     "ScenarioError": "batchsim.errors",
+    "compare": "batchsim.studies.compare",
     "load_scenario": "batchsim.scenario",
     "parse_scenario": "batchsim.scenario",
     "run": "batchsim.studies.run",
@@ -34,10 +38,12 @@ _HOMES = {
 
 __all__ = [
     "BatchsimError",
+    "Comparison",
     "InputError",
     "Result",
     "Scenario",
     "ScenarioError",
+    "compare",
     "load_scenario",
     "parse_scenario",
     "run",

@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "results.audit": BASE | {"results.files", "results.columns"},
     "drivers": BASE | {"core", "catalog", "scenario", "workload", "results"},
     "report": BASE | {"results"},
-    "studies": BASE | {"drivers", "core", "catalog", "scenario", "workload", "results", "__init__"},
+    "studies": BASE | {"drivers", "core", "catalog", "scenario", "workload", "results", "report", "__init__"},
     "cli": BASE | {"studies", "report", "catalog", "scenario", "results", "results.audit", "__init__"},
     "__main__": {"cli"},
     "__init__": BASE | {"studies", "scenario", "results"},

@@ -9,6 +9,7 @@ import typer
 from batchsim.cli.audit import audit
 from batchsim.cli.check import check
 from batchsim.cli.columns import columns
+from batchsim.cli.compare import compare
 from batchsim.cli.explain import explain
 from batchsim.cli.instances import instances
 from batchsim.cli.reap import reap
@@ -26,7 +27,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for _verb in (run, replay, validate, calibrate, reap, check, instances, explain, schema, columns, audit):
+for _verb in (
+    run,
+    compare,
+    replay,
+    validate,
+    calibrate,
+    reap,
+    check,
+    instances,
+    explain,
+    schema,
+    columns,
+    audit,
+):
     app.command()(verb(_verb))
 
 

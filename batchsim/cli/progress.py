@@ -53,6 +53,38 @@ class RunProgress:
         )
 
 
+class TaskProgress:
+    """Called now and then with (done, all) of pieces of work called `what`."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._on_terminal = sys.stderr.isatty()
+        self._next_s = time.monotonic() + (_BAR_AFTER_S if self._on_terminal else _LINE_EVERY_S)
+        self._bar: Progress | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def __call__(self, done: int, of: int) -> None:
+        now_s = time.monotonic()
+        if now_s < self._next_s:
+            return
+        told = f"{done:,} of {of:,} {self._what}"
+        if not self._on_terminal:
+            self._next_s = now_s + _LINE_EVERY_S
+            note(told)
+            return
+        self._next_s = now_s + _BAR_EVERY_S
+        if self._bar is None:
+            self._bar = _new_bar()
+        (task,) = self._bar.task_ids
+        self._bar.update(task, completed=done, total=of, description=told, refresh=True)
+
+
 def _new_bar() -> Progress:
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
     from rich.table import Column

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import pandas as pd
 import pyarrow as pa  # type: ignore[import-untyped]
@@ -37,7 +38,7 @@ from batchsim.results.columns import (
 from batchsim.results.names import BESIDE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from typing import BinaryIO
 
 Format = Literal["parquet", "csv"]
@@ -45,11 +46,34 @@ FORMATS: tuple[Format, ...] = ("parquet", "csv")
 MANIFEST = "manifest.json"
 SUMMARY = "summary.json"
 
-_OURS = {
-    MANIFEST,
-    SUMMARY,
-    *(f"{frame}.{suffix}" for frame in (*FRAMES, *OPTIONAL_FRAMES) for suffix in FORMATS),
-}
+
+class Owner(NamedTuple):
+    """Whose folder it is: of a study, or with "" of a run. No other files may be in it."""
+
+    study: str
+    files: frozenset[str]
+
+    def owns(self, folder: Path) -> bool:
+        """Whether an earlier result of the kind is there."""
+        if not (folder / MANIFEST).is_file():
+            return False
+        manifest = _read_json(folder / MANIFEST)
+        return "batchsim" in manifest and manifest.get("study", "") == self.study
+
+    def is_temporary(self, name: str) -> bool:
+        return name.startswith(tuple(f".{ours}." for ours in self.files)) and name.endswith(".tmp")
+
+
+RUN = Owner(
+    "",
+    frozenset(
+        {
+            MANIFEST,
+            SUMMARY,
+            *(f"{frame}.{suffix}" for frame in (*FRAMES, *OPTIONAL_FRAMES) for suffix in FORMATS),
+        }
+    ),
+)
 _FORMULA = r"^('*[=+\-@\t\r\n])"
 _NEUTRALISED = r"^'('*[=+\-@\t\r\n])"
 
@@ -69,20 +93,38 @@ def write_folder(
     target = Path(folder)
     if suffix not in FORMATS:
         raise UsageError(path="format", expected=" or ".join(FORMATS), found=repr(suffix))
-    try:
-        _prepare(target)
+    with _blaming(folder):
+        _prepare(target, RUN)
         files: dict[str, Callable[[BinaryIO], None]] = {
             f"{name}.{suffix}": _frame_writer(frame, suffix) for name, frame in frames.items()
         }
         files[SUMMARY] = _json_writer(summary)
         files[MANIFEST] = _json_writer(manifest)
-        _replace_all(target, files)
-    except OSError as error:
-        raise ResultError(
-            f"cannot write the result: {error.strerror or error}",
-            file=str(folder),
-            hint="give a folder that can be written to, on a disk with room",
-        ) from error
+        _replace_all(target, files, RUN)
+
+
+def write_study(
+    folder: str | Path,
+    owner: Owner,
+    files: Mapping[str, pd.DataFrame | bytes | Mapping[str, Any]],
+    manifest: Mapping[str, Any],
+) -> None:
+    """Write what a study of several runs has found: frames as CSV, mappings as JSON, bytes as they are.
+
+    All of it or nothing, as `write_folder`; the manifest says in `study` whose folder it is.
+    """
+    assert owner.files == {*files, MANIFEST}
+    assert manifest["study"] == owner.study
+    with _blaming(folder):
+        _prepare(Path(folder), owner)
+        writers = {name: _writer(content) for name, content in files.items()}
+        _replace_all(Path(folder), {**writers, MANIFEST: _json_writer(manifest)}, owner)
+
+
+def _writer(content: pd.DataFrame | bytes | Mapping[str, Any]) -> Callable[[BinaryIO], None]:
+    if isinstance(content, bytes):
+        return lambda file: _write_bytes(file, content)
+    return _frame_writer(content, "csv") if isinstance(content, pd.DataFrame) else _json_writer(content)
 
 
 def read_folder(
@@ -109,21 +151,22 @@ def read_folder(
 # --- writing ----------------------------------------------------------------------------------
 
 
-def check_folder(folder: str | Path) -> None:
+def check_folder(folder: str | Path, owner: Owner | None = None) -> None:
     """Raise ResultError if a result could not be written to `folder`; creates and changes nothing.
 
     Asked before a long run, so that it is not lost to a name that was mistyped.
     """
+    owner = owner or RUN
     target = Path(folder)
     if target.exists() and not target.is_dir():
         raise ResultError(file=str(folder), expected="a folder to write to", found="a file")
     names = _names_in(target) if target.is_dir() else []
-    foreign = [name for name in names if name not in (*_OURS, *BESIDE) and not _is_temporary(name)]
-    if foreign and not _is_a_result(target):
+    foreign = [name for name in names if name not in (*owner.files, *BESIDE) and not owner.is_temporary(name)]
+    if (foreign or MANIFEST in names) and not owner.owns(target):
         raise ResultError(
             file=str(folder),
             expected="a new folder, an empty one, or one with an earlier result",
-            found=", ".join(foreign),
+            found=", ".join(foreign or names),
             hint="nothing was written",
         )
     there = next(parent for parent in (target, *target.absolute().parents) if parent.exists())
@@ -136,10 +179,22 @@ def check_folder(folder: str | Path) -> None:
         )
 
 
-def _prepare(folder: Path) -> None:
-    check_folder(folder)
+@contextmanager
+def _blaming(folder: str | Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ResultError(
+            f"cannot write the result: {error.strerror or error}",
+            file=str(folder),
+            hint="give a folder that can be written to, on a disk with room",
+        ) from error
+
+
+def _prepare(folder: Path, owner: Owner) -> None:
+    check_folder(folder, owner)
     folder.mkdir(parents=True, exist_ok=True)
-    for name in filter(_is_temporary, _names_in(folder)):
+    for name in filter(owner.is_temporary, _names_in(folder)):
         (folder / name).unlink(missing_ok=True)
 
 
@@ -147,19 +202,11 @@ def _names_in(folder: Path) -> list[str]:
     return sorted(entry.name for entry in folder.iterdir())
 
 
-def _is_a_result(folder: Path) -> bool:
-    return (folder / MANIFEST).is_file() and "batchsim" in _read_json(folder / MANIFEST)
-
-
 def _temporary(name: str) -> str:
     return f".{name}.{os.getpid()}.tmp"
 
 
-def _is_temporary(name: str) -> bool:
-    return name.startswith(tuple(f".{ours}." for ours in _OURS)) and name.endswith(".tmp")
-
-
-def _replace_all(folder: Path, files: Mapping[str, Callable[[BinaryIO], None]]) -> None:
+def _replace_all(folder: Path, files: Mapping[str, Callable[[BinaryIO], None]], owner: Owner) -> None:
     try:
         for name, write in files.items():
             with (folder / _temporary(name)).open("wb") as file:
@@ -169,7 +216,7 @@ def _replace_all(folder: Path, files: Mapping[str, Callable[[BinaryIO], None]]) 
         (folder / MANIFEST).unlink(missing_ok=True)
         for name in files:
             (folder / _temporary(name)).replace(folder / name)
-        for name in sorted(_OURS - files.keys()):
+        for name in sorted(owner.files - files.keys()):
             (folder / name).unlink(missing_ok=True)
         _sync_folder(folder)
     finally:

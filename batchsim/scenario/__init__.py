@@ -41,7 +41,7 @@ from .jobs import (
     TraceJobs,
     WorkloadEntry,
 )
-from .loading import load_scenario, parse_scenario
+from .loading import load_scenario, parse_scenario, with_overrides
 from .noderanges import NodeRange
 from .nodes import NodeGroup, NodeOverrides, NodeProperties, NodeRangeProperty
 from .outcomes import CapacityFailures, Failure, OnSigterm, StartFailures
@@ -139,4 +139,5 @@ __all__ = [
     "parse_scenario",
     "parse_target",
     "substituted",
+    "with_overrides",
 ]

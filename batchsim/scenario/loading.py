@@ -47,9 +47,20 @@ def parse_scenario(
     in `base`. Raises ScenarioError as `load_scenario` does.
     """
     tree = read_tree(text, file, must_be_json=file.lower().endswith(".json"))
-    document = apply_overrides(Document(file, tree.data, tree.place), overrides)
+    return _checked(apply_overrides(Document(file, tree.data, tree.place), overrides), Path(base))
+
+
+def with_overrides(scenario: Scenario, overrides: Sequence[str]) -> Scenario:
+    """The scenario with further `path=value` overrides, as if it had been loaded with them.
+
+    Raises ScenarioError as `load_scenario` does.
+    """
+    return _checked(apply_overrides(scenario.document, overrides), scenario.base_dir)
+
+
+def _checked(document: Document, base: Path) -> Scenario:
     try:
         scenario = Scenario.model_validate(document.data)
     except ValidationError as failure:
         raise scenario_problems(failure, document) from None
-    return scenario.read_from(document, Path(base))
+    return scenario.read_from(document, base)

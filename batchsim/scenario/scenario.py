@@ -24,6 +24,7 @@ from .metadata import not_modelled
 from .policies import FairsharePolicy, SchedulingPolicy
 from .queues import JobQueue
 from .services import SERVICE_JOBS_NOT_MODELLED, QuotaShare, ServiceEnvironment
+from .tree import Place
 from .values import Duration, FilePath, Many, MismatchError, MismatchesError, Model, SafeName, matching
 
 LONGEST_HORIZON_US = 10 * 366 * 24 * S_PER_HOUR * US_PER_S
@@ -83,6 +84,11 @@ class Scenario(Model):
     def base_dir(self) -> Path:
         """The folder in which relative paths of the scenario are looked up."""
         return self._base_dir
+
+    @property
+    def document(self) -> Document:
+        """What it was read from; of a scenario that was not read from a text, what it would be written as."""
+        return self._document or Document("the scenario", self.to_dict(), Place(1, 1, 1, 1))
 
     def read_from(self, document: Document, base_dir: Path) -> Self:
         """This scenario, knowing the document it was read from and where relative paths are looked up."""

@@ -219,13 +219,16 @@ def test_colour_on_a_terminal_unless_refused(stuck):
     assert "\x1b" not in on_terminal(80, "check", stuck, NO_COLOR="1")
 
 
+COMPARE = (
+    "compare -n 2 --vary computeEnvironments.cloud.computeResources.instanceTypes=[c6i.large],[r6i],[x2idn]"
+)
 NUMBER = re.compile(r"(?<![\w.,])[0-9][0-9.,]*(?![\w.])")
 
 
 @pytest.mark.parametrize("columns", [40, 50, 60, 80, 120])
-@pytest.mark.parametrize("verb", ["run", "run -n 2", "check", "instances", "columns"])
+@pytest.mark.parametrize("verb", ["run", "run -n 2", COMPARE, "check", "instances", "columns"])
 def test_tables_fit_the_terminal_and_no_number_is_cut(verb, columns, stuck):
-    arguments = [*verb.split(), *([stuck] if verb[:3] in {"run", "che"} else [])]
+    arguments = [*verb.split(), *([stuck] if verb[:3] in {"run", "com", "che"} else [])]
     printed = on_terminal(columns, *arguments, NO_COLOR="1")
     lines = [line.rstrip() for line in printed.splitlines() if "--set" not in line]
     assert len(lines) > 10

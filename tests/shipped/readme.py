@@ -23,6 +23,8 @@ from batchsim.scenario import assumption_table
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
 ANY = "..."
+# What long runs tell of their progress now and then, which depends on the machine.
+PROGRESS = re.compile(r"^(replication .*: )?[\d,]+ of [\d,]+ (runs|jobs ended, simulated .*)\n", re.MULTILINE)
 
 
 class Session(NamedTuple):
@@ -90,7 +92,7 @@ def run(command: str, folder: Path) -> tuple[int, str]:
         encoding="utf-8",
         check=False,
     )
-    return ran.returncode, ran.stdout + ran.stderr
+    return ran.returncode, ran.stdout + PROGRESS.sub("", ran.stderr)
 
 
 ASSUMPTIONS = re.compile(r"(<!-- assumptions: .* -->\n)(.*?)(<!-- end of assumptions -->)", re.DOTALL)

@@ -55,10 +55,11 @@ def test_the_page_shows_the_main_job_first_and_every_verb_it_explains():
     assert "..." not in SESSIONS[0].shown
     assert {session.command.split()[1] for session in SESSIONS} == {
         "run",
+        "compare",
         "check",
         "instances",
-        "audit",
         "explain",
+        "audit",
     }
 
 

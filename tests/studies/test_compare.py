@@ -1,0 +1,511 @@
+"""Variants of a scenario, their paired differences, and the ranking."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from scipy import stats
+
+import batchsim
+from batchsim.errors import InputError, ResultError, ScenarioError, UsageError
+from batchsim.studies.cells import cell, differences, ranking, sentences
+from batchsim.studies.comparison import Comparison, Outcome
+from batchsim.studies.measures import MEASURES, parse_target
+from batchsim.studies.replications import interval
+from batchsim.studies.speeds import speed_factors
+from batchsim.studies.variants import axes_of, label, names, parse_axis
+from tests.studies.scenarios import definition, jobs, managed, world
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TYPES = "computeEnvironments.cloud.computeResources.instanceTypes"
+MOST = "computeEnvironments.cloud.computeResources.maxvCpus"
+FIGURES = {"cost_usd": "cost_usd", "makespan_s": "makespan_s", "waiting_p95_s": "waiting_p95_s"}
+
+
+def data(**more):
+    runtime = {"exponential": {"mean": "10m"}}
+    work = [jobs("j", "q0", "d", 30, runtime=runtime, **more)]
+    return world([managed("cloud", 16, "c6i.xlarge")], work, definition("d", 2, 6000))
+
+
+@pytest.fixture(scope="module")
+def found():
+    scenario = batchsim.parse_scenario(json.dumps(data()))
+    return batchsim.compare(
+        scenario,
+        {TYPES: [["c6i.large"], ["c6i.xlarge"], ["m6i.xlarge"], ["r6i.xlarge"]]},
+        replications=4,
+        subject_to="p95_wait<=20m",
+        workers=1,
+    )
+
+
+# ------------------------------------------------------------------------------------------- what it rests on
+
+
+def test_each_run_is_that_of_the_scenario_with_the_value_set(found):
+    for name in ("c6i.xlarge", "m6i.xlarge"):
+        scenario = batchsim.parse_scenario(json.dumps(data()), overrides=[f"{TYPES}=[{name}]"])
+        mine = found.runs[found.runs["variant"] == name]
+        assert mine["replication"].tolist() == [0, 1, 2, 3]
+        for number in range(4):
+            summary = batchsim.run(scenario, replication=number).summary
+            row = mine.iloc[number]
+            assert {key: row[key] for key in FIGURES} == {key: summary[key] for key in FIGURES}
+            used = summary["cost_parts_usd"]["used"]
+            assert row["waste_usd"] == pytest.approx(summary["cost_usd"] - used, abs=1e-12)
+            assert row["waste_share"] == pytest.approx(1 - used / summary["cost_usd"])
+
+
+def test_differences_are_paired_and_have_the_interval_of_student_t(found):
+    runs = found.runs.pivot_table(index="replication", columns="variant", values="cost_usd")
+    for name in ("m6i.xlarge", "r6i.xlarge"):
+        paired = stats.ttest_rel(runs[name], runs["c6i.xlarge"])
+        low, high = paired.confidence_interval(0.95)
+        row = found.table.loc[name]
+        assert row["cost_usd_difference"] == pytest.approx((runs[name] - runs["c6i.xlarge"]).mean())
+        assert row["cost_usd_difference_low"] == pytest.approx(low)
+        assert row["cost_usd_difference_high"] == pytest.approx(high)
+        alone = stats.t.interval(0.95, 3, runs[name].mean(), stats.sem(runs[name]))
+        assert (row["cost_usd_low"], row["cost_usd_high"]) == pytest.approx(alone)
+
+
+def test_equal_draws_make_a_difference_surer_than_the_figures_it_is_of(found):
+    row = found.table.loc["r6i.xlarge"]
+    assert row["cost_usd_difference_high"] - row["cost_usd_difference_low"] < (
+        row["cost_usd_high"] - row["cost_usd_low"]
+    )
+
+
+def test_all_cores_find_what_one_finds():
+    scenario = batchsim.parse_scenario(json.dumps(data()))
+    one, two = (
+        batchsim.compare(scenario, [f"{MOST}=8,16"], replications=2, seed=5, workers=workers)
+        for workers in (1, 2)
+    )
+    assert one.to_dict() == two.to_dict()
+    assert one.manifest == two.manifest
+    assert one.runs.equals(two.runs)
+
+
+def test_a_mistake_in_a_worker_is_raised_here():
+    scenario = batchsim.parse_scenario(json.dumps(data()))
+    with pytest.raises(InputError, match=r"--vary computeEnvironments.*c9x"):
+        batchsim.compare(scenario, [f"{TYPES}=[c6i],[c9x]"], replications=2, workers=2)
+
+
+# ------------------------------------------------------------------------------------------------ the ranking
+
+
+def test_variants_are_ranked_by_cost_and_those_that_place_no_job_are_not(found):
+    table = found.table
+    assert table.index.tolist()[-1] == "c6i.large"
+    assert table["rank"].tolist()[:3] == [1, 2, 3]
+    assert table["cost_usd"].iloc[:3].is_monotonic_increasing
+    never = table.loc["c6i.large"]
+    assert (never["status"], never["never_placed"], never["meets"]) == ("never placed", 30, "")
+    assert "asks for 6000 MiB; the most that one instance offers is" in never["why"]
+    assert table["rank"].isna().tolist() == [False, False, False, True]
+    assert not table.loc["c6i.large", "cheapest"]
+    assert never[["cost_usd", "makespan_s", "cost_usd_difference"]].isna().all()
+    assert set(found.runs["variant"]) == {"c6i.xlarge", "m6i.xlarge", "r6i.xlarge"}
+
+
+def test_the_first_variant_that_places_all_is_what_others_differ_from(found):
+    assert found.baseline.variant.name == "c6i.xlarge"
+    assert found.table.loc["c6i.xlarge", "cost_usd_difference"] != found.table.loc["c6i.xlarge", "cost_usd"]
+    assert found.table["cost_usd_difference"].isna().sum() == 2
+
+
+def test_frames_have_declared_types(found):
+    kinds = found.table.dtypes.astype(str)
+    assert kinds["rank"] == kinds["never_placed"] == "Int64"
+    assert kinds["cheapest"] == "bool"
+    assert all(
+        kinds[name] == "float64" for name in kinds.index if name.endswith(("_usd", "_s", "_low", "_high"))
+    )
+    assert found.table.index.name == "variant"
+    assert found.runs.dtypes.astype(str)["cost_usd"] == "float64"
+
+
+def test_a_variant_that_lets_jobs_fail_is_not_the_cheapest():
+    """Slow instances run into the time limit: they cost less, because they do less."""
+    slow = data()
+    slow["jobDefinitions"][0]["timeout"] = {"attemptDurationSeconds": 1200}
+    scenario = batchsim.parse_scenario(json.dumps(slow))
+    found = batchsim.compare(
+        scenario,
+        [f"{TYPES}=[c6i.xlarge],[m6i.xlarge]", "assumptions.spotNotice=1m,2m"],
+        replications=3,
+        speed_factors={"c6i": 0.1},
+        workers=1,
+    )
+    assert {each.variant.labels[0] for each in found.outcomes if found.does_less(each)} == {"c6i.xlarge"}
+    assert found.cheapest.variant.labels == ("m6i.xlarge", "1m")
+    assert [each.variant.labels[0] for each in found.ranked] == ["m6i.xlarge"] * 2 + ["c6i.xlarge"] * 2
+    assert found.table["status"].tolist()[2:] == ["fewer jobs succeed"] * 2
+    assert "SUCCEEDED" in ranking(found).headers
+
+
+def licensed(total: int, **more):
+    """The same jobs, each of which uses up a licence."""
+    scenario = data(**more)
+    scenario["consumableResources"] = [
+        {"consumableResourceName": "licence", "totalQuantity": total, "resourceType": "NON_REPLENISHABLE"}
+    ]
+    scenario["jobDefinitions"][0] |= {
+        "retryStrategy": {"attempts": 3},
+        "consumableResourceProperties": {
+            "consumableResourceList": [{"consumableResource": "licence", "quantity": 1}]
+        },
+    }
+    return batchsim.parse_scenario(json.dumps(scenario))
+
+
+def test_too_few_licences_for_all_jobs_are_known_before_a_run():
+    given = ["consumableResources.licence.totalQuantity=40,30,20"]
+    found = batchsim.compare(licensed(40), given, replications=2, workers=1)
+    short = found.table.loc["20"]
+    assert (short["status"], short["never_placed"]) == ("never placed", 10)
+    assert short["why"] == "there is too little of licence"
+    assert found.cheapest.variant.name == "40"
+
+
+def test_a_run_that_stalls_counts_as_never_placed():
+    """Only a run shows that further attempts use up the licences of other jobs."""
+    given = ["consumableResources.licence.totalQuantity=30,90"]
+    found = batchsim.compare(licensed(30, failure={"rate": 0.5}), given, replications=2, workers=1)
+    short = found.table.loc["30"]
+    assert short["status"] == "never placed"
+    assert 0 < short["never_placed"] < 30
+    assert "licence" in short["why"]
+    assert short[["cost_usd", "waiting_p95_s"]].isna().all()
+    assert found.cheapest.variant.name == "90"
+    assert found.baseline is found.cheapest
+
+
+def test_a_horizon_is_told(found):
+    cut = batchsim.compare(
+        batchsim.parse_scenario(json.dumps(data())),
+        ["horizon=10m,20m"],
+        replications=1,
+        workers=1,
+    )
+    assert set(cut.table["status"]) == {"stopped at the horizon", "fewer jobs succeed"}
+    assert any("horizon" in each for each in sentences(cut))
+    assert cut.table["cost_usd_low"].isna().all()
+
+
+# ---------------------------------------------------------------------------------------------------- targets
+
+
+@pytest.mark.parametrize(
+    ("text", "limit", "column"),
+    [
+        ("p95_wait<=30m", 1800, "waiting_p95_s"),
+        ("waiting_p95_s < 30", 30, "waiting_p95_s"),
+        ("cost<=99.5", 99.5, "cost_usd"),
+        ("cost<99.5 USD", 99.5, "cost_usd"),
+        ("utilization>=80%", 0.8, "utilization"),
+        ("waste<0.2", 0.2, "waste_share"),
+        ("succeeded>=30", 30, "jobs_succeeded"),
+        ("q.1.max_wait<=1h30m", 5400, "q.1.waiting_max_s"),
+    ],
+)
+def test_targets_are_read(text, limit, column):
+    target = parse_target(text, ["q.1", "other"])
+    assert (target.limit, target.measure.column) == (pytest.approx(limit), column)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("p95_wait", "expected MEASURE<=VALUE"),
+        ("p95_wiat<=30m", "did you mean p95_wait?"),
+        ("p95_wait<=soon", "expected a duration"),
+        ("cost<=30m", "expected a number such as 100"),
+        ("cost<=10%", "expected a number such as 100"),
+        ("cost<=-1", "expected a number"),
+        ("waste<20 USD", "80% or 0.8"),
+        ("nobody.p95_wait<1h", "expected a job queue"),
+        ("q0.utilization<1", "expected a measure"),
+        ("<=3", "expected MEASURE<=VALUE"),
+    ],
+)
+def test_targets_that_make_no_sense(text, said):
+    with pytest.raises(UsageError) as refused:
+        parse_target(text, ["q0"])
+    assert said in str(refused.value)
+    assert str(refused.value).startswith(f"--subject-to {text}: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "values", "verdict"),
+    [
+        ("cost<=10", [8, 9], "likely"),  # 8.5 -+ 6.4
+        ("cost<=20", [8, 9], "yes"),
+        ("cost<=8", [8, 9], "unlikely"),
+        ("cost<=1", [8, 9], "no"),
+        ("cost>=1", [8, 9], "yes"),
+        ("cost<9", [9], "no"),
+        ("cost<=9", [9], "yes"),
+    ],
+)
+def test_verdicts_are_of_the_mean_and_of_the_whole_interval(text, values, verdict):
+    assert parse_target(text, []).verdict(interval(values)) == verdict
+
+
+def test_what_cannot_be_measured_meets_no_target():
+    assert parse_target("p95_wait<=1h", []).verdict(None) == "no"
+
+
+def test_the_ticked_variant_is_the_cheapest_that_meets_all_targets():
+    scenario = batchsim.parse_scenario(json.dumps(data()))
+    given = [f"{MOST}=4,8,32"]
+    free = batchsim.compare(scenario, given, replications=3, workers=1)
+    waits = free.table["waiting_p95_s"].to_dict()
+    assert waits["4"] > waits["8"] > waits["32"]
+    limit = (waits["8"] + waits["32"]) / 2
+    bound = batchsim.compare(
+        scenario,
+        given,
+        replications=3,
+        workers=1,
+        subject_to=[f"p95_wait<={limit:.0f}s", "q0.mean_wait<=10h"],
+    )
+    assert free.cheapest is not None
+    assert bound.cheapest.variant.name == "32"
+    assert bound.table["cheapest"].to_dict() == {"4": False, "8": False, "32": True}
+    assert "q0.waiting_mean_s" in bound.runs
+    none = batchsim.compare(scenario, given, replications=1, workers=1, subject_to="cost<=0")
+    assert none.cheapest is None
+    assert next(sentences(none)) == "no variant does the whole work and meets all targets"
+
+
+# -------------------------------------------------------------------------------------------- what is varied
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("a.b=[c6i],[m6i, r6i]", (["c6i"], ["m6i", "r6i"])),
+        ("a=1,2.5", (1, 2.5)),
+        ("a=12h,1d", ("12h", "1d")),
+        ('a={"poisson": {"rate": "1/s"}},{atOnce: {}}', ({"poisson": {"rate": "1/s"}}, {"atOnce": {}})),
+        ("a=true,false", (True, False)),
+    ],
+)
+def test_values_are_those_of_a_list(text, values):
+    assert parse_axis(text).values == values
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("horizon", "expected PATH=VALUE,VALUE,..."),
+        ("=1,2", "expected PATH=VALUE,VALUE,..."),
+        ("horizon=1h", "expected at least two values, found 1"),
+        ("horizon=", "found 0"),
+        ("horizon=1h,1h", "the value 1h stands twice"),
+        ("horizon=[1h,2h", "--vary horizon=[1h,2h"),
+    ],
+)
+def test_axes_that_make_no_sense(text, said):
+    with pytest.raises(InputError) as refused:
+        parse_axis(text)
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_axes_are_called_by_the_last_part_of_their_path_where_that_is_unique():
+    axes = axes_of(["a.types=1,2", "b.most=1,2", "c.most=1,2"])
+    assert names(axes) == ["types", "b.most", "c.most"]
+    with pytest.raises(UsageError, match="varied twice"):
+        axes_of(["a=1,2", "a=3,4"])
+    with pytest.raises(UsageError, match="at least one part"):
+        axes_of({})
+
+
+def test_values_in_words():
+    assert [label(each) for each in (["c6i", "m6i"], "12h", 4, True, None, {"a": ["b"]})] == [
+        "c6i, m6i",
+        "12h",
+        "4",
+        "true",
+        "null",
+        "{a: [b]}",
+    ]
+    assert len(label("x" * 100)) == 60
+
+
+def test_a_scenario_that_was_made_in_python_can_be_varied(found):
+    plain = batchsim.Scenario.model_validate(found.scenario.to_dict())
+    one = batchsim.compare(plain, {MOST: [8, 16]}, replications=1, workers=1)
+    two = batchsim.compare(found.scenario, {MOST: [8, 16]}, replications=1, workers=1)
+    assert one.runs.equals(two.runs)
+
+
+def test_too_many_variants_are_refused(found):
+    grid = {f"{MOST}": list(range(1, 50)), "horizon": [f"{hours}h" for hours in range(1, 50)]}
+    with pytest.raises(UsageError, match=r"at most 1,000 variants, found 2,401"):
+        batchsim.compare(found.scenario, grid, replications=1)
+
+
+def test_a_wrong_value_names_the_option_that_gave_it(found):
+    with pytest.raises(ScenarioError) as refused:
+        batchsim.compare(found.scenario, [f"{MOST}=8,many"], replications=1)
+    assert str(refused.value).startswith(f'--vary {MOST}="many": {MOST}: expected a whole number')
+
+
+# ----------------------------------------------------------------------------------------------------- speeds
+
+
+def test_speeds_are_read_from_options_and_tables(tmp_path):
+    table = tmp_path / "speeds.csv"
+    table.write_text("instance_type,speed_factor,by\nm7i,1.25,us\nc7i.large, 1.3,us\n")
+    assert speed_factors([str(table), "m7i=1.2", "r7i=2"]) == {"m7i": 1.2, "c7i.large": 1.3, "r7i": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("type,speed\nm7i,2\n", ":1: expected the columns instance_type and speed_factor, found type, speed"),
+        ("instance_type,speed_factor\nm7i,fast\n", ":2: speed_factor: expected a number"),
+        ("instance_type,speed_factor\nm7i,1\nm7i,2\n", ":3: m7i stands twice"),
+        ("instance_type,speed_factor\n,2\n", ":2: instance_type: expected a type"),
+        ("instance_type,speed_factor\n", "expected at least one row"),
+        ("", "found nothing"),
+    ],
+)
+def test_tables_of_speeds_that_make_no_sense(text, said, tmp_path):
+    table = tmp_path / "speeds.csv"
+    table.write_text(text)
+    with pytest.raises(UsageError) as refused:
+        speed_factors([str(table)])
+    assert said in str(refused.value)
+    for other in ("m7i", "absent.csv", "m7i=x"):
+        with pytest.raises(UsageError):
+            speed_factors([other])
+
+
+def test_a_faster_family_may_win():
+    scenario = batchsim.parse_scenario(json.dumps(data()))
+    given = [f"{TYPES}=[m6i.xlarge],[m7i.xlarge]"]
+    usual, faster = (
+        batchsim.compare(scenario, given, replications=2, speed_factors=factors, workers=1)
+        for factors in ([], "m7i=1.5")
+    )
+    assert (usual.cheapest.variant.name, faster.cheapest.variant.name) == ("m6i.xlarge", "m7i.xlarge")
+    assert faster.manifest["assumptions"]["speedFactors"] == {"m7i": 1.5}
+    shorter = faster.table.loc["m7i.xlarge", "makespan_s"]
+    assert shorter < usual.table.loc["m7i.xlarge", "makespan_s"]
+    assert faster.table.loc["m6i.xlarge", "makespan_s"] == usual.table.loc["m6i.xlarge", "makespan_s"]
+
+
+# ------------------------------------------------------------------------------------------- what is shown
+
+
+def test_cells_are_written_in_their_unit():
+    by_column = {each.column: each for each in MEASURES}
+    assert cell(by_column["cost_usd"], interval([1, 2, 3])) == "2.00 ± 2.48"
+    assert cell(by_column["cost_usd"], interval([-2]), signed=True) == "-2.00"
+    assert cell(by_column["makespan_s"], interval([3600, 3600]), signed=True) == "+1h 00m ± 0s"
+    assert cell(by_column["utilization"], interval([0.5, 0.5])) == "50.0 ± 0.0 %"
+    assert cell(by_column["utilization"], interval([0.125]), signed=True) == "+12.5 points"
+    assert cell(by_column["jobs_succeeded"], interval([1000])) == "1,000"
+    assert cell(by_column["cost_usd"], None) == "-"
+
+
+def test_the_texts_have_a_row_for_each_variant(found):
+    texts = ranking(found)
+    assert [row[2] for row in texts.rows] == found.table.index.tolist()
+    assert texts.rows[-1][0] == "-"
+    assert texts.rows[-1][-1] == "NEVER PLACED: 30 jobs"
+    assert all(len(row) == len(texts.headers) for row in texts.rows)
+    assert len(differences(found).rows) == 2
+
+
+def test_html_is_escaped_and_holds_the_table(found):
+    html = found._repr_html_()
+    assert html.count("<table>") == 2
+    assert "NEVER PLACED" in html
+    nasty = batchsim.compare(
+        batchsim.parse_scenario(json.dumps(data())),
+        {"workload.j.parameters": [{"<b>": "1"}, {"x": "2"}]},
+        replications=1,
+        workers=1,
+    )
+    assert "<b>:" not in nasty._repr_html_()
+
+
+# ---------------------------------------------------------------------------------------------------- files
+
+
+FILES = [
+    "cost-against-wait.png",
+    "cost-against-wait.svg",
+    "manifest.json",
+    "runs.csv",
+    "table.csv",
+    "table.json",
+]
+
+
+def listed(folder: Path) -> list[str]:
+    return sorted(each.name for each in folder.iterdir())
+
+
+def test_a_folder_holds_tables_plots_and_manifest_and_equal_comparisons_give_equal_bytes(found, tmp_path):
+    for name in ("one", "two"):
+        found.write(tmp_path / name)
+        assert listed(tmp_path / name) == FILES
+    for name in FILES:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    manifest = json.loads((tmp_path / "one" / "manifest.json").read_text())
+    assert manifest["vary"] == {TYPES: [["c6i.large"], ["c6i.xlarge"], ["m6i.xlarge"], ["r6i.xlarge"]]}
+    assert manifest["replications"] == 4
+    table = json.loads((tmp_path / "one" / "table.json").read_text())
+    assert [each["name"] for each in table["variants"]] == found.table.index.tolist()
+    assert table["variants"][0]["measures"]["cost_usd"]["mean"] == found.table["cost_usd"].iloc[0]
+    assert (tmp_path / "one" / FILES[0]).read_bytes()[:4] == b"\x89PNG"
+    svg = (tmp_path / "one" / FILES[1]).read_text()
+    assert all(f">{name}</text>" in svg for name in ("c6i.xlarge", "m6i.xlarge", "r6i.xlarge"))
+    assert "not shown, as some jobs can never be placed: c6i.large" in svg
+
+
+def test_a_folder_of_somebody_else_is_left_alone(found, tmp_path):
+    for name, text in (("notes.txt", "mine"), ("manifest.json", '{"batchsim": "0.1.0"}')):
+        folder = tmp_path / name.partition(".")[0]
+        folder.mkdir()
+        (folder / name).write_text(text)
+        with pytest.raises(ResultError, match="nothing was written"):
+            found.write(folder)
+        assert listed(folder) == [name]
+        assert (folder / name).read_text() == text
+
+
+def test_a_run_does_not_overwrite_a_comparison(found, tmp_path):
+    found.write(tmp_path / "c")
+    found.write(tmp_path / "c")
+    with pytest.raises(ResultError, match="nothing was written"):
+        batchsim.run(found.scenario).write(tmp_path / "c")
+    assert listed(tmp_path / "c") == FILES
+
+
+def test_the_plot_names_each_variant_that_was_run(found):
+    figure = found.plot()
+    axes = figure.axes[0]
+    assert {text.get_text() for text in axes.texts} == {"c6i.xlarge", "m6i.xlarge", "r6i.xlarge"}
+    assert axes.get_xlim()[0] > -60
+    with pytest.raises(UsageError):
+        found.plot("cost_usd")
+
+
+def test_an_outcome_without_values_has_no_interval(found):
+    nothing = Outcome(found.outcomes[0].variant, {})
+    assert nothing.interval("cost_usd") is None
+    assert isinstance(found, Comparison)
