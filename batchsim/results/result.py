@@ -109,8 +109,22 @@ class Result:
         )
         frames = ", ".join(f"{name} ({len(frame):,} rows)" for name, frame in self.frames.items())
         return (
-            f"<div><b>{escape(str(self.manifest['name']))}</b>"
-            f"<table>{cells}</table><small>frames: {escape(frames)}</small></div>"
+            f"<div><b>{escape(str(self.manifest['name']))}</b><table>{cells}</table>{self._parts_html()}"
+            f"<small>frames: {escape(frames)}</small></div>"
+        )
+
+    def _parts_html(self) -> str:
+        """Tables by job queue and compute environment, for notebooks."""
+        queues = [
+            (name, f"{of['jobs']:,}", *(_duration(of[f"waiting_{part}_s"]) for part in ("mean", "p95")), of)
+            for name, of in self.summary["queues"].items()
+        ]
+        environments = [
+            (name, f"{of['instances']:,}", f"{of['vcpu_hours_paid']:,.1f}", _percent(of["utilization"]), of)
+            for name, of in self.summary["environments"].items()
+        ]
+        return _table_html(("job queue", "jobs", "waiting mean", "P95"), queues) + _table_html(
+            ("environment", "instances", "vCPU-h paid", "utilization"), environments
         )
 
     def _headline(self) -> list[tuple[str, str]]:
@@ -123,9 +137,25 @@ class Result:
             ("makespan", _duration(summary["makespan_s"])),
             ("waiting mean", _duration(summary["waiting_mean_s"])),
             ("waiting P95", _duration(summary["waiting_p95_s"])),
-            ("utilization", "-" if summary["utilization"] is None else f"{summary['utilization']:.1%}"),
+            ("utilization", _percent(summary["utilization"])),
             ("cost", f"{summary['cost_usd']:,.2f} {manifest['currency']} ({manifest['region']}{dated})"),
         ]
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.1%}"
+
+
+def _table_html(headers: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
+    """The last of a row are the metrics that say what it costs."""
+    if not rows:
+        return ""
+    heads = "".join(f"<th>{escape(each)}</th>" for each in (*headers, "cost USD"))
+    lines = (
+        "".join(f"<td>{escape(each)}</td>" for each in (*texts, f"{metrics['cost_usd']:,.2f}"))
+        for *texts, metrics in rows
+    )
+    return f"<table><tr>{heads}</tr>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
 
 
 def _duration(seconds: float | None) -> str:
