@@ -21,7 +21,7 @@ from batchsim.core.plan import Plan, Policy
 from batchsim.drivers.demand import Demand
 from batchsim.drivers.machines import MachineTypes
 from batchsim.drivers.places import plan_environments, plan_queues, plan_updates
-from batchsim.drivers.world import UNIT_SPEED, Machines
+from batchsim.drivers.world import UNIT_SPEED
 from batchsim.drivers.worlds import build_world
 from batchsim.errors import ScenarioError
 from batchsim.scenario import TraceJobs
@@ -30,7 +30,7 @@ from batchsim.workload.table import QUARTERS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from batchsim.core.plan import QueuePlan
+    from batchsim.core.plan import EnvironmentPlan, QueuePlan
     from batchsim.drivers.world import World
     from batchsim.results.context import Billing
     from batchsim.scenario import Assumptions, Scenario
