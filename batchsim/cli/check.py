@@ -124,9 +124,16 @@ def _print_findings(scenario: str, report: CheckReport, *, wide: bool) -> None:
         print_text()
         print_text("All of them at once, by changing compute environments only:")
         print_line(f"batchsim check {shlex.quote(scenario)} {as_options(report.mend_all)}", indent=3)
-    if any("USD" in change.text for finding in never for change in finding.changes):
+    _print_prices(report)
+
+
+def _print_prices(report: CheckReport) -> None:
+    """Which prices the changes are told with."""
+    texts = [change.text for finding in report.never for change in finding.changes]
+    if any("USD" in text for text in texts):
+        said = ", but where Spot is said," if any("Spot)" in text for text in texts) else ""
         print_text()
-        print_text(f"On-Demand prices in USD, {report.region}, of {report.price_date}", "dim")
+        print_text(f"On-Demand prices{said} in USD, {report.region}, of {report.price_date}", "dim")
 
 
 def _verdict(report: CheckReport) -> tuple[str, str]:

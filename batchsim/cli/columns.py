@@ -18,6 +18,7 @@ class Frame(StrEnum):
     ATTEMPTS = "attempts"
     INSTANCES = "instances"
     TIMESERIES = "timeseries"
+    COSTS = "costs"
     ARRAYS = "arrays"
     DEPENDENCIES = "dependencies"
     WAITS = "waits"

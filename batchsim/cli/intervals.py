@@ -16,7 +16,7 @@ from batchsim.cli.output import (
     print_table,
     print_text,
 )
-from batchsim.cli.summary import MOST_ROWS, SPARE, Metrics, flat, foundations, has_gpus, prices, scopes
+from batchsim.cli.summary import MOST_ROWS, PARTS, SPARE, Metrics, flat, foundations, has_gpus, prices, scopes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -45,6 +45,7 @@ _MAIN: tuple[Spec, ...] = (
     ("vCPU-hours paid", "vcpu_hours_paid", column),
     ("cost USD", "cost_usd", usd),
 )
+_SPENT: tuple[Spec, ...] = tuple((f"of it {part}", f"cost_parts_usd.{part}", usd) for part in PARTS)
 _NOT_STARTED: Spec = ("jobs that never started", "jobs_not_started", counts)
 _MAIN_GPUS: tuple[Spec, ...] = (
     ("utilization of GPUs", "gpu_utilization", _each(percent)),
@@ -152,7 +153,8 @@ def _main_table(combined: Metrics) -> Table:
     ]
     rows = []
     values = dict(flat(combined, leaf="half_width"))
-    specs = [*_MAIN, *(_MAIN_GPUS if has_gpus(combined) else ())]
+    specs = [*_MAIN, *(spec for spec in _SPENT if values[spec[1]]["most"])]
+    specs += _MAIN_GPUS if has_gpus(combined) else ()
     if combined["jobs_not_started"]["most"]:
         specs.append(_NOT_STARTED)
     for header, key, write in specs:

@@ -16,10 +16,20 @@ from batchsim.errors import AuditError
 
 if TYPE_CHECKING:
     from batchsim.results import Result
+    from batchsim.results.context import IdleCost as Rule
     from batchsim.results.files import Format as FileFormat
     from batchsim.scenario import Scenario
 
 _MOST_VIOLATIONS = 20
+
+
+class IdleCost(StrEnum):
+    """Who bears what no job costs directly: `batchsim.results.bill`."""
+
+    PROPORTIONAL = "proportional"
+    EVEN = "even"
+    INSTANCE = "instance"
+    SEPARATE = "separate"
 
 
 class Files(StrEnum):
@@ -40,6 +50,7 @@ class Job:
     files: FileFormat
     audited: bool
     output_format: Format
+    idle_cost: Rule
     written: str = "nothing was written"
 
 
@@ -77,6 +88,13 @@ def run(
     files: Annotated[Files, typer.Option(help="Form of the frames in DIR.")] = Files.PARQUET,
     overrides: Overrides = None,
     audit: Annotated[bool, typer.Option(help="Derive the laws again from the result.")] = True,
+    idle_cost: Annotated[
+        IdleCost,
+        typer.Option(
+            help="Who bears boot, idle, fragmentation and tail: jobs in proportion to their direct cost, all"
+            " jobs evenly, the jobs of each instance, or nobody (kept separate)."
+        ),
+    ] = IdleCost.PROPORTIONAL,
     output_format: OutputFormat = Format.TABLE,
 ) -> None:
     """Simulate a scenario: waiting, utilization and cost.
@@ -89,7 +107,7 @@ def run(
     from batchsim.scenario import load_scenario
 
     loaded = load_scenario(scenario, overrides or ())
-    job = Job(loaded, seed, replications, folder, files.value, audit, output_format)
+    job = Job(loaded, seed, replications, folder, files.value, audit, output_format, idle_cost.value)
     try:
         verdict = _once(job) if replications == 1 else _several(job)
     except KeyboardInterrupt:
@@ -118,6 +136,7 @@ def _once(job: Job) -> Verdict:
         result = simulate(
             job.scenario,
             seed=job.seed,
+            idle_cost=job.idle_cost,
             report=lambda now_us, ended, jobs: progress(0, now_us, ended, jobs),
         )
     if job.folder is not None:
@@ -167,7 +186,7 @@ def _several(job: Job) -> Verdict:
     verdict = Verdict([], stalled=False)
     with RunProgress(job.replications) as progress:
         for number, result in enumerate(
-            replicate(job.scenario, job.replications, seed=job.seed, report=progress)
+            replicate(job.scenario, job.replications, seed=job.seed, report=progress, idle_cost=job.idle_cost)
         ):
             if folder is not None:
                 with held_back():

@@ -17,12 +17,21 @@ if TYPE_CHECKING:
 Metrics = dict[str, Any]
 
 MOST_ROWS = 12
-_PARTS = {
-    "used": "jobs running",
-    "starting": "jobs starting",
-    "booting": "booting",
-    "unused": "unused",
+PARTS = {
+    "busy": "jobs RUNNING",
+    "pull": "jobs before RUNNING: dispatch, image pull, container start",
+    "boot": "instances that are not ready for jobs yet",
+    "idle": "free, and nobody waits",
+    "fragmentation": "free, but what waits does not fit, or may not pass its queue's head",
+    "tail": "free after the last job of an instance",
+    "lost": "jobs whose host was lost: work done in vain",
 }
+_RULES = {
+    "proportional": "in proportion to what their jobs cost directly",
+    "even": "each job the same",
+    "instance": "each instance's by the jobs on it, in proportion to what they cost directly",
+}
+_PRICES = {"EC2": "On-Demand", "SPOT": "Spot", "FARGATE": "Fargate", "FARGATE_SPOT": "Fargate Spot"}
 _OUTCOMES = {"finished": "bold green", "horizon": "bold yellow", "stalled": "bold red"}
 
 
@@ -35,7 +44,7 @@ def print_summary(summary: Metrics, manifest: Metrics, audit: str, *, wide: bool
     print_text()
     headline = () if alone else _headline(summary, manifest)
     print_facts([*headline, *foundations(manifest, manifest), ("audit", audit)])
-    for table in () if alone else _tables(summary, wide=wide):
+    for table in () if alone else _tables(summary, manifest, wide=wide):
         print_text()
         print_table(table, wide=wide)
     if services is not None:
@@ -81,13 +90,17 @@ def _headline(summary: Metrics, manifest: Metrics) -> Iterator[tuple[str, str]]:
             )
         ),
     )
-    used, paid = column([summary["vcpu_hours_used"], summary["vcpu_hours_paid"]])
-    yield "utilization", f"{percent(summary['utilization'])}: {used} vCPU-hours used of {paid} paid"
+    used, paid, free = column([summary[f"vcpu_hours_{key}"] for key in ("used", "paid", "free")])
+    unpaid = (
+        f" and {free} free (Spot instances taken back within an hour)" if summary["vcpu_hours_free"] else ""
+    )
+    yield "utilization", f"{percent(summary['utilization'])}: {used} vCPU-hours used of {paid} paid{unpaid}"
     if has_gpus(summary):
         used, paid = column([summary["gpu_hours_used"], summary["gpu_hours_paid"]])
         yield "of GPUs", f"{percent(summary['gpu_utilization'])}: {used} GPU-hours used of {paid} paid"
     yield "cost", f"{usd([summary['cost_usd']])[0]} {prices(manifest)}"
-    yield "the bill", _bill(summary)
+    if not summary["cost_usd"]:
+        yield "the bill", "nothing was paid"
 
 
 def has_gpus(summary: Metrics) -> bool:
@@ -105,17 +118,35 @@ def _never_started(summary: Metrics) -> str:
 
 
 def prices(manifest: Metrics) -> str:
-    """Currency, region and date of the prices."""
+    """Currency and region, which prices were paid, and their date."""
     dated = manifest["price_date"]
-    origin = f"On-Demand prices of {dated}" if dated else "the scenario's own prices"
+    given = (each.get("computeResources") or {} for each in manifest["scenario"]["computeEnvironments"])
+    kinds = {each["type"] for each in given if each}
+    paid = [words for kind, words in _PRICES.items() if kind in kinds] or ["On-Demand"]
+    several = f"{', '.join(paid[:-1])} and " if paid[1:] else ""
+    origin = f"{several}{paid[-1]} prices of {dated}" if dated else "the scenario's own prices"
     return f"{manifest['currency']} ({manifest['region']}, {origin})"
 
 
-def _bill(summary: Metrics) -> str:
+def _bill(summary: Metrics, manifest: Metrics) -> Table:
     total, parts = summary["cost_usd"], summary["cost_parts_usd"]
-    if not total:
-        return "nothing was paid"
-    return ", ".join(f"{parts[key] / total:.0%} {words}".replace("%", " %") for key, words in _PARTS.items())
+    amounts = usd([parts[part] for part in PARTS])
+    rows = [
+        (part, amount, percent(parts[part] / total), words)
+        for (part, words), amount in zip(PARTS.items(), amounts, strict=True)
+    ]
+    headers = [Column("the bill", words=True), Column("USD"), Column("of it")]
+    excluded = f"Not in it: {', '.join(manifest['not_in_the_bill'])}."
+    return Table("", [*headers, Column("spent on", words=True, spare=1)], rows, excluded)
+
+
+def _borne(summary: Metrics, manifest: Metrics) -> str:
+    """By which rule queues bear what no job costs directly, where there is a choice."""
+    unborne, words = summary["cost_unattributed_usd"], _RULES.get(manifest["idle_cost"])
+    if not words:
+        return f"boot, idle, fragmentation and tail, {usd([unborne])[0]} USD, are borne by no queue"
+    sharers = sum(each["cost_usd"] > 0 for each in summary["queues"].values())
+    return f"boot, idle, fragmentation and tail are borne {words} (--idle-cost)" if sharers > 1 else ""
 
 
 def foundations(result: Metrics, manifest: Metrics) -> Iterator[tuple[str, str]]:
@@ -165,6 +196,7 @@ def each(words: Callable[[Any], str]) -> Callable[[Sequence[Any]], list[str]]:
 
 # Header, key (a dot leads into a nested mapping), how a column of values is written.
 _Spec = tuple[str, str, "Callable[[Sequence[Any]], list[str]]"]
+_SPENT: tuple[_Spec, ...] = tuple((f"USD\n{part}", f"cost_parts_usd.{part}", usd) for part in PARTS)
 _QUEUE: tuple[_Spec, ...] = (
     ("jobs", "jobs", each(count)),
     ("waiting\nmean", "waiting_mean_s", each(duration)),
@@ -186,6 +218,7 @@ _QUEUE_WIDE: tuple[_Spec, ...] = (
     ("SUCCEEDED", "states.SUCCEEDED", each(count)),
     ("FAILED", "states.FAILED", each(count)),
     ("part of\nutilization", "utilization", each(percent)),
+    *_SPENT,
 )
 _QUEUE_GPUS_WIDE: tuple[_Spec, ...] = (("of that\nof GPUs", "gpu_utilization", each(percent)),)
 _CAPACITY: tuple[_Spec, ...] = (
@@ -195,6 +228,7 @@ _CAPACITY: tuple[_Spec, ...] = (
     ("utilization", "utilization", each(percent)),
     ("cost\nUSD", "cost_usd", usd),
 )
+_CAPACITY_FREE: _Spec = ("vCPU-h\nfree", "vcpu_hours_free", column)
 _CAPACITY_GPUS: tuple[_Spec, ...] = (
     ("GPU-h\npaid", "gpu_hours_paid", column),
     ("GPU-h\nused", "gpu_hours_used", column),
@@ -205,10 +239,7 @@ _CAPACITY_WIDE: tuple[_Spec, ...] = (
     ("vCPU-h\nstarting", "vcpu_hours_starting", column),
     ("vCPU-h\nbooting", "vcpu_hours_booting", column),
     ("vCPU-h\nunused", "vcpu_hours_unused", column),
-    ("USD\nrunning", "cost_parts_usd.used", usd),
-    ("USD\nstarting", "cost_parts_usd.starting", usd),
-    ("USD\nbooting", "cost_parts_usd.booting", usd),
-    ("USD\nunused", "cost_parts_usd.unused", usd),
+    *_SPENT,
 )
 # What a narrow terminal can do without, the highest first.
 SPARE = {
@@ -221,17 +252,22 @@ SPARE = {
 }
 
 
-def _tables(summary: Metrics, *, wide: bool) -> Iterator[Table]:
+def _tables(summary: Metrics, manifest: Metrics, *, wide: bool) -> Iterator[Table]:
+    if summary["cost_usd"]:
+        yield _bill(summary, manifest)
     capacity, queue = _CAPACITY, _QUEUE
     if has_gpus(summary):
         capacity = (*capacity[:-1], *_CAPACITY_GPUS, capacity[-1])
         queue = (*queue[:-1], *_QUEUE_GPUS, queue[-1])
+    if summary["vcpu_hours_free"]:
+        capacity = (*capacity[:2], _CAPACITY_FREE, *capacity[2:])
     if wide:
         capacity, queue = (*capacity, *_CAPACITY_WIDE), (*queue, *_QUEUE_WIDE)
         queue = (*queue, *_QUEUE_GPUS_WIDE) if has_gpus(summary) else queue
     most = None if wide else MOST_ROWS
     queues = table_of("job queue", summary["queues"], queue, most)
-    notes = filter(None, (queues.left_out, _never_started(summary)))
+    borne = _borne(summary, manifest) if summary["cost_usd"] else ""
+    notes = filter(None, (queues.left_out, _never_started(summary), borne))
     yield queues._replace(left_out="\n".join(notes))
     yield table_of("environment", summary["environments"], capacity, most)
     types = sorted(summary["instanceTypes"].items(), key=lambda each: (-each[1]["cost_usd"], each[0]))

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from batchsim.results.cost import NOT_IN_THE_BILL
+from batchsim.results.costs import bill_of, costs_frame
 from batchsim.results.frames import build_frames, job_names
 from batchsim.results.metrics import summarize
 from batchsim.results.relations import arrays_frame, dependencies_frame
@@ -28,15 +30,20 @@ def build_result(recorder: Recorder, context: RunContext) -> Result:
     tables = build_tables(recorder, context)
     assert recorder.outcome is not None
     # The large frames last: what the others need for a moment is free again by then.
-    summary = summarize(tables, context, recorder.outcome)
+    parts = bill_of(tables, context)
+    summary = summarize(tables, context, recorder.outcome, parts)
+    costs = costs_frame(tables, context, parts)
+    of_instances = parts.of_instances
+    del parts
     timeseries = build_timeseries(tables, context)
     names = job_names(context, tables.jobs.job_class)
-    jobs, attempts, instances = build_frames(tables, recorder, context, names)
+    jobs, attempts, instances = build_frames(tables, recorder, context, names, of_instances)
     return Result(
         jobs=jobs,
         attempts=attempts,
         instances=instances,
         timeseries=timeseries,
+        costs=costs,
         summary=summary,
         manifest=build_manifest(recorder, context),
         arrays=arrays_frame(tables, context, names),
@@ -64,6 +71,8 @@ def build_manifest(recorder: Recorder, context: RunContext) -> dict[str, Any]:
         "horizon_s": None if context.horizon_us is None else context.horizon_us / US_PER_S,
         "assumptions": dict(context.assumptions),
         "not_modelled": list(context.not_modelled),
+        "idle_cost": context.idle_cost,
+        "not_in_the_bill": list(NOT_IN_THE_BILL),
         "workload": dict(context.notes),
         "scenario": dict(context.scenario),
     }

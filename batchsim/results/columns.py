@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from batchsim.results.recording import STATE_NAMES
 
-FRAMES = ("jobs", "attempts", "instances", "timeseries")
+FRAMES = ("jobs", "attempts", "instances", "timeseries", "costs")
 # Only where there are array jobs, where jobs wait for others, where heads were blocked, and where there
 # are service queues.
 OPTIONAL_FRAMES = ("arrays", "dependencies", "waits", "service_jobs")
@@ -87,6 +87,20 @@ _ATTEMPTS = (
     ("status_reason", CATEGORY, "", "AWS's statusReason of the attempt"),
     ("reason", CATEGORY, "", "AWS's container.reason of the attempt"),
 )
+_PARTS = (
+    ("busy_usd", FLOAT, "USD", "of cost_usd, held by attempts in RUNNING"),
+    ("pull_usd", FLOAT, "USD", "held by attempts before RUNNING: dispatch, image pull, container start"),
+    ("lost_usd", FLOAT, "USD", "instead of both, held by attempts that ended because their host was lost"),
+    ("boot_usd", FLOAT, "USD", "running but not yet ready for jobs"),
+    ("idle_usd", FLOAT, "USD", "free before the instance's last attempt ended, with nobody waiting"),
+    (
+        "fragmentation_usd",
+        FLOAT,
+        "USD",
+        "free before that, while jobs waited that could not use it; of a task: what was not asked for",
+    ),
+    ("tail_usd", FLOAT, "USD", "free after the instance's last attempt"),
+)
 _INSTANCES = (
     ("instance", TEXT, "", "id, or the name of one of the user's machines; unique"),
     ("environment", CATEGORY, "", "compute environment"),
@@ -107,6 +121,7 @@ _INSTANCES = (
         "s",
         "from running_s to ended_s or the run's end, rounded up, at least 60; 0 if interrupted within 1 h",
     ),
+    *_PARTS,
     ("cost_usd", FLOAT, "USD", "billed_s x usd_per_hour / 3600, rounded half up to a micro-USD"),
     ("busy_vcpu_s", FLOAT, "vCPU s", "sum over its attempts of vcpus x time in RUNNING"),
     ("starting_vcpu_s", FLOAT, "vCPU s", "sum over its attempts of vcpus x time from placed_s to RUNNING"),
@@ -129,6 +144,21 @@ _TIMESERIES = (
     ("booting_vcpus", NULLABLE_INTEGER, "vCPU", "environment: of instances requested and not yet ready"),
     ("provisioned_vcpus", NULLABLE_INTEGER, "vCPU", "environment: of instances that are billed"),
     ("cost_usd", FLOAT, "USD", "environment: cost so far, exact for the instances that have ended"),
+)
+_COSTS = (
+    ("environment", CATEGORY, "", "compute environment"),
+    ("queue", CATEGORY, "", "job queue; missing: what no job bears"),
+    ("share", CATEGORY, "", "share identifier, where there is one"),
+    ("group", CATEGORY, "", "workload entry"),
+    ("job_definition", CATEGORY, "", "job definition, where there is one"),
+    ("busy_usd", FLOAT, "USD", "attempts in RUNNING"),
+    ("pull_usd", FLOAT, "USD", "attempts before RUNNING: dispatch, image pull, container start"),
+    ("lost_usd", FLOAT, "USD", "instead of both, attempts that ended because their host was lost"),
+    ("boot_usd", FLOAT, "USD", "its part, by the idle-cost rule, of instances that were not ready yet"),
+    ("idle_usd", FLOAT, "USD", "its part of what was free with nobody waiting"),
+    ("fragmentation_usd", FLOAT, "USD", "its part of what was free while jobs waited that could not use it"),
+    ("tail_usd", FLOAT, "USD", "its part of what was free after the last attempt of an instance"),
+    ("cost_usd", FLOAT, "USD", "the sum of the seven; all rows add up to the bill"),
 )
 _ARRAYS = (
     ("job", TEXT, "", "name of the array job; its children are <name>:0, <name>:1, ...; unique"),
@@ -201,7 +231,7 @@ COLUMNS: tuple[Column, ...] = tuple(
     Column(frame, *column)
     for frame, columns in zip(
         (*FRAMES, *OPTIONAL_FRAMES),
-        (_JOBS, _ATTEMPTS, _INSTANCES, _TIMESERIES, _ARRAYS, _DEPENDENCIES, _WAITS, _SERVICE_JOBS),
+        (_JOBS, _ATTEMPTS, _INSTANCES, _TIMESERIES, _COSTS, _ARRAYS, _DEPENDENCIES, _WAITS, _SERVICE_JOBS),
         strict=True,
     )
     for column in columns

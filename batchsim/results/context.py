@@ -112,6 +112,8 @@ class EnvironmentRow(NamedTuple):
 
 
 Billing = Literal["ec2", "spot", "fargate"]
+IdleCost = Literal["proportional", "even", "instance", "separate"]
+"""Who bears what no job costs directly; see `bill`."""
 
 
 class InstanceTypeRow(NamedTuple):
@@ -144,6 +146,7 @@ class RunContext:
     price_date                      of the price table, "2026-01-31"; "" when no price came from it
     horizon_us                      where the run was to be stopped, None for "when all jobs are done"
     not_submitted                   jobs left out because they would be submitted beyond the horizon
+    idle_cost                       the rule by which jobs bear what none of them costs directly
     """
 
     name: str
@@ -172,6 +175,7 @@ class RunContext:
     wait_details: Mapping[int, Sequence[str]] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)
     not_modelled: Sequence[str] = ()
+    idle_cost: IdleCost = "proportional"
 
     @property
     def evaluation_us(self) -> int:

@@ -1,4 +1,4 @@
-"""What instances cost: per second with a minimum, in integer micro-USD, and where that money went.
+"""What instances cost: per second with a minimum, in integer micro-USD. Where it went says `bill`.
 
 An instance is billed from `running` to its end, or to the run's end if it outlives the run: whole
 seconds, rounded up, at least 60, times the hourly price / 3600, rounded half up to a micro-USD
@@ -9,15 +9,13 @@ alike, at the price the user gave them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from batchsim.units import S_PER_HOUR, US_PER_S
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import numpy.typing as npt
 
     from batchsim.results.exact import Ints
@@ -28,21 +26,6 @@ FREE_US: Final = S_PER_HOUR * US_PER_S
 
 INTERRUPTED: Final = "interrupted: Spot"
 """The end reason of a Spot instance that EC2 has taken back."""
-
-
-class CostParts(NamedTuple):
-    """The cost of instances by what their vCPUs did, in micro-USD; the four add up to the cost.
-
-    booting   from the start of billing until jobs could be placed
-    starting  reserved by attempts whose container was not yet up: dispatch, image pull, start
-    used      reserved by attempts in RUNNING
-    unused    everything else: idle, too small a remainder for any job, seconds rounded up
-    """
-
-    booting: int
-    starting: int
-    used: int
-    unused: int
 
 
 def billed_seconds(
@@ -64,36 +47,15 @@ def cost_uusd(billed_s: Ints, uusd_per_hour: Ints) -> npt.NDArray[np.int64]:
     return ((2 * billed_s * uusd_per_hour + S_PER_HOUR) // (2 * S_PER_HOUR)).astype(np.int64)
 
 
-def cost_parts(cost: Ints, capacity_us: Ints, parts_us: tuple[Ints, Ints, Ints]) -> list[CostParts]:
-    """Each instance's cost split in proportion to vCPU-time, rounded down; the rest is unused.
-
-    cost         micro-USD of each instance
-    capacity_us  its vCPUs times the time it ran, in us
-    parts_us     of that: booting, starting, used
-    """
-    parts = []
-    for total, capacity, *shares in zip(
-        cost.tolist(), capacity_us.tolist(), *(part.tolist() for part in parts_us), strict=True
-    ):
-        booting, starting, used = (total * share // capacity if capacity else 0 for share in shares)
-        parts.append(CostParts(booting, starting, used, total - booting - starting - used))
-    return parts
-
-
-def add_parts(parts: Sequence[CostParts]) -> CostParts:
-    return CostParts(*(sum(column) for column in zip(CostParts(0, 0, 0, 0), *parts, strict=True)))
-
-
-def shares(total: int, weights: list[int]) -> list[int]:
-    """`total` in proportion to `weights`, whole numbers that add up to it; largest remainder first.
-
-    With no weight at all there is nothing to share by: all zeros.
-    """
-    whole = sum(weights)
-    if not whole:
-        return [0] * len(weights)
-    given = [total * weight // whole for weight in weights]
-    by_remainder = sorted(range(len(weights)), key=lambda row: (-(total * weights[row] % whole), row))
-    for row in by_remainder[: total - sum(given)]:
-        given[row] += 1
-    return given
+NOT_IN_THE_BILL: Final = (
+    "EBS volumes",
+    "data transfer",
+    "public IPv4 addresses",
+    "CloudWatch",
+    "ECR",
+    "S3",
+    "EKS clusters",
+    "support",
+    "tax",
+)
+"""What an account is charged for beside what `cost_usd` holds."""

@@ -10,6 +10,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 
 from batchsim.results.arrays import STATES, assemble, category, nullable, rows_in_use, seconds, strings
+from batchsim.results.costs import in_usd
 from batchsim.results.recorded import QUARTERS, class_column
 from batchsim.results.recording import instance_id
 from batchsim.units import US_PER_S, UUSD_PER_USD
@@ -27,13 +28,17 @@ if TYPE_CHECKING:
 
 
 def build_frames(
-    tables: Tables, recorder: Recorder, context: RunContext, names: pa.Array
+    tables: Tables, recorder: Recorder, context: RunContext, names: pa.Array, parts: Ints
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """The jobs, attempts and instances frames of one run; `names` are those of the jobs."""
+    """The jobs, attempts and instances frames of one run.
+
+    names   of the jobs
+    parts   micro-USD of each part of the bill and instance, as in `bill.Bill.of_instances`
+    """
     instances = instance_names(recorder)
     jobs = _jobs_frame(tables, recorder, names, instances, context)
     attempts = _attempts_frame(tables, context, names, instances)
-    return jobs, attempts, _instances_frame(tables, context, instances)
+    return jobs, attempts, _instances_frame(tables, context, instances, parts)
 
 
 def instance_names(recorder: Recorder) -> list[str]:
@@ -154,7 +159,7 @@ def _attempts_frame(
     return assemble("attempts", columns)
 
 
-def _instances_frame(tables: Tables, context: RunContext, names: Sequence[str]) -> pd.DataFrame:
+def _instances_frame(tables: Tables, context: RunContext, names: Sequence[str], parts: Ints) -> pd.DataFrame:
     rows = tables.instances
     types = context.instance_types
     columns = {
@@ -172,7 +177,7 @@ def _instances_frame(tables: Tables, context: RunContext, names: Sequence[str]) 
         "billing": category(rows.type, [row.billing for row in types]),
         "usd_per_hour": rows.price / UUSD_PER_USD,
         "billed_s": rows.billed_s,
-        "cost_usd": rows.cost / UUSD_PER_USD,
+        **in_usd(parts),
         "busy_vcpu_s": rows.busy_quarter_us / (QUARTERS * US_PER_S),
         "starting_vcpu_s": rows.starting_quarter_us / (QUARTERS * US_PER_S),
         "busy_gpu_s": rows.busy_gpu_us / US_PER_S,

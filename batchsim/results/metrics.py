@@ -18,15 +18,17 @@ A key without a value (no job has started, say) is None. Keys, units as in the n
                                       end; of a queue its part of that: queues add up to the whole
     vcpu_hours_used                   vCPU-time in RUNNING
     vcpu_hours_paid                   billed_s x vCPUs: with the minimum and the rounding up
-    vcpu_hours_provisioned            without them; = used + starting + booting + unused
+    vcpu_hours_free                   of Spot instances that were taken back within an hour: used, not paid
+    vcpu_hours_provisioned            time from running_s to the end x vCPUs, paid or free;
+                                      = used + starting + booting + unused
     vcpu_hours_starting, _booting     reserved while the container was not up yet; instance not ready yet
     vcpu_hours_unused                 ready, and reserved by nobody
     gpu_utilization, gpu_hours_used, _paid, _provisioned   the same of GPUs
     instances, peak_vcpus             those that ran; most vCPUs running at one instant
-    cost_usd                          exact sum over instances; of a queue: each environment's cost is shared
-                                      by the vCPU-time its attempts reserved there
-    cost_unattributed_usd             of environments in which no attempt reserved anything
-    cost_parts_usd                    booting, starting, used, unused: see `cost.CostParts`
+    cost_usd                          exact sum over instances; of a queue: what its jobs bear, by the run's
+                                      idle-cost rule
+    cost_unattributed_usd             what no job bears
+    cost_parts_usd                    busy, pull, lost, boot, idle, fragmentation, tail: see `bill`
 
 Percentiles interpolate linearly between order statistics, as numpy and pandas do by default.
 """
@@ -38,8 +40,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from batchsim.results.cost import add_parts, cost_parts, shares
-from batchsim.results.exact import exact_sum, sums_by
+from batchsim.results.bill import PARTS
+from batchsim.results.exact import exact_sum, sums_by, totals_by
 from batchsim.results.recorded import QUARTERS
 from batchsim.results.recording import STATE_NAMES
 from batchsim.units import S_PER_HOUR, US_PER_S, UUSD_PER_USD
@@ -47,8 +49,8 @@ from batchsim.units import S_PER_HOUR, US_PER_S, UUSD_PER_USD
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from batchsim.results.bill import Bill
     from batchsim.results.context import RunContext
-    from batchsim.results.cost import CostParts
     from batchsim.results.exact import Ints
     from batchsim.results.recording import Outcome
     from batchsim.results.tables import Instances, Tables
@@ -60,15 +62,9 @@ _QUARTER_HOUR_US = QUARTERS * _HOUR_US
 Summary = dict[str, Any]
 
 
-def summarize(tables: Tables, context: RunContext, outcome: Outcome) -> Summary:
+def summarize(tables: Tables, context: RunContext, outcome: Outcome, spent: Bill) -> Summary:
     """The summary of a run: the whole, then by queue, environment and instance type."""
-    rows = tables.instances
-    parts = cost_parts(
-        rows.cost,
-        rows.provisioned_quarter_us,
-        (rows.booting_quarter_us, rows.starting_quarter_us, rows.busy_quarter_us),
-    )
-    queue_costs = _queue_costs(tables, context)
+    rows, parts = tables.instances, spent.of_instances
     every_instance = np.arange(len(rows.type))
     of_jobs = _job_metrics(tables, np.arange(len(tables.jobs.submit)))
     environments, types = (
@@ -82,8 +78,8 @@ def summarize(tables: Tables, context: RunContext, outcome: Outcome) -> Summary:
         **of_jobs,
         "attempts": len(tables.attempts.job),
         **_instance_metrics(rows, every_instance, parts),
-        "cost_unattributed_usd": (exact_sum(rows.cost) - sum(queue_costs)) / UUSD_PER_USD,
-        "queues": _by_queue(tables, context, queue_costs, of_jobs),
+        "cost_unattributed_usd": exact_sum(spent.unallocated.ravel()) / UUSD_PER_USD,
+        "queues": _by_queue(tables, context, spent.of_holds, of_jobs),
         "environments": _by_name(rows, rows.environment, environments, parts),
         "instanceTypes": {name: metrics for name, metrics in by_type.items() if metrics["instances"]},
     }
@@ -136,7 +132,7 @@ def _bounded_slowdown(execution: Ints, turnaround: Ints) -> float | None:
     return math.fsum(slowdown.tolist()) / len(execution)
 
 
-def _instance_metrics(rows: Instances, of: Ints, parts: Sequence[CostParts]) -> Summary:
+def _instance_metrics(rows: Instances, of: Ints, parts: Ints) -> Summary:
     provisioned, booting, starting, busy, gpus_provisioned, gpus_busy = (
         exact_sum(column[of])
         for column in (
@@ -148,14 +144,15 @@ def _instance_metrics(rows: Instances, of: Ints, parts: Sequence[CostParts]) -> 
             rows.busy_gpu_us,
         )
     )
-    split = add_parts([parts[row] for row in of.tolist()])
     ran = of[rows.running[of] >= 0]
+    free = of[(rows.billed_s[of] == 0) & (rows.running[of] >= 0)]
     return {
         "instances": len(ran),
         "peak_vcpus": _peak_vcpus(rows, ran),
         "utilization": busy / provisioned if provisioned else None,
         "vcpu_hours_used": busy / _QUARTER_HOUR_US,
         "vcpu_hours_paid": exact_sum(rows.billed_s[of] * rows.vcpus[of]) / S_PER_HOUR,
+        "vcpu_hours_free": exact_sum(rows.provisioned_quarter_us[free]) / _QUARTER_HOUR_US,
         "vcpu_hours_provisioned": provisioned / _QUARTER_HOUR_US,
         "vcpu_hours_starting": starting / _QUARTER_HOUR_US,
         "vcpu_hours_booting": booting / _QUARTER_HOUR_US,
@@ -165,8 +162,12 @@ def _instance_metrics(rows: Instances, of: Ints, parts: Sequence[CostParts]) -> 
         "gpu_hours_paid": exact_sum(rows.billed_s[of] * rows.gpus[of]) / S_PER_HOUR,
         "gpu_hours_provisioned": gpus_provisioned / _HOUR_US,
         "cost_usd": exact_sum(rows.cost[of]) / UUSD_PER_USD,
-        "cost_parts_usd": {name: uusd / UUSD_PER_USD for name, uusd in split._asdict().items()},
+        "cost_parts_usd": _in_parts([exact_sum(part[of]) for part in parts]),
     }
+
+
+def _in_parts(uusd: Sequence[int]) -> dict[str, float]:
+    return {name: part / UUSD_PER_USD for name, part in zip(PARTS, uusd, strict=True)}
 
 
 def _peak_vcpus(rows: Instances, ran: Ints) -> int:
@@ -177,9 +178,7 @@ def _peak_vcpus(rows: Instances, ran: Ints) -> int:
     return int(changes[order].cumsum().max(initial=0))
 
 
-def _by_queue(
-    tables: Tables, context: RunContext, costs: Sequence[int], of_all: Summary
-) -> dict[str, Summary]:
+def _by_queue(tables: Tables, context: RunContext, borne: Ints, of_all: Summary) -> dict[str, Summary]:
     holds = tables.holds
     jobs = [np.flatnonzero(tables.jobs.queue == row) for row in range(len(context.queues))]
     count = len(context.queues)
@@ -187,6 +186,7 @@ def _by_queue(
     used = sums_by(holder, holds.quarters * holds.running_us, count)
     gpus_used = sums_by(holder, holds.gpus * holds.running_us, count)
     number = np.bincount(tables.jobs.queue[tables.attempts.job], minlength=count).tolist()
+    parts = list(zip(*(totals_by(holder, part, count).tolist() for part in borne), strict=True))
     provisioned = exact_sum(tables.instances.provisioned_quarter_us)
     gpus_provisioned = exact_sum(tables.instances.provisioned_gpu_us)
     return {
@@ -197,28 +197,14 @@ def _by_queue(
             "vcpu_hours_used": used[row] / _QUARTER_HOUR_US,
             "gpu_utilization": gpus_used[row] / gpus_provisioned if gpus_provisioned else None,
             "gpu_hours_used": gpus_used[row] / _HOUR_US,
-            "cost_usd": costs[row] / UUSD_PER_USD,
+            "cost_usd": sum(parts[row]) / UUSD_PER_USD,
+            "cost_parts_usd": _in_parts(parts[row]),
         }
         for row, name in enumerate(context.queues)
     }
 
 
-def _queue_costs(tables: Tables, context: RunContext) -> list[int]:
-    """Micro-USD of each queue: its share of each environment's cost, by reserved vCPU-time."""
-    holds, rows = tables.holds, tables.instances
-    queues, environments = len(context.queues), len(context.environments)
-    cell = rows.environment[holds.instance] * queues + tables.jobs.queue[holds.job]
-    reserved = sums_by(cell, holds.quarters * (holds.until - holds.placed), queues * environments)
-    costs = [0] * queues
-    for row, total in enumerate(sums_by(rows.environment, rows.cost, environments)):
-        for queue, share in enumerate(shares(total, reserved[row * queues : (row + 1) * queues])):
-            costs[queue] += share
-    return costs
-
-
-def _by_name(
-    rows: Instances, codes: Ints, names: Sequence[str], parts: Sequence[CostParts]
-) -> dict[str, Summary]:
+def _by_name(rows: Instances, codes: Ints, names: Sequence[str], parts: Ints) -> dict[str, Summary]:
     """Instance metrics by the name that each code stands for."""
     number = {name: row for row, name in enumerate(dict.fromkeys(names))}
     named = np.array([number[name] for name in names], dtype=np.int64)[codes]

@@ -10,11 +10,13 @@ from batchsim.results.files import Format, read_folder, write_folder
 from batchsim.units import US_PER_S, format_duration
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     import pandas as pd
 
     from batchsim.results.audit import Violation
+    from batchsim.results.context import IdleCost
 
 
 @dataclass(slots=True, repr=False, eq=False)
@@ -25,6 +27,7 @@ class Result:
     attempts    one row an attempt, by job, then by number
     instances   one row an instance, in the order in which they were requested
     timeseries  one row an instant and queue, compute environment or share
+    costs       one row an environment, queue, share, group and job definition: what they cost, and for what
     arrays      one row an array job; None if there is none
     dependencies   one row a job, or barrier, and what it waits for; None if nobody waits
     waits       one row a change of what the head of a queue waits for; None if none was ever blocked
@@ -37,6 +40,7 @@ class Result:
     attempts: pd.DataFrame
     instances: pd.DataFrame
     timeseries: pd.DataFrame
+    costs: pd.DataFrame
     summary: dict[str, Any]
     manifest: dict[str, Any]
     arrays: pd.DataFrame | None = None
@@ -52,6 +56,7 @@ class Result:
             "attempts": self.attempts,
             "instances": self.instances,
             "timeseries": self.timeseries,
+            "costs": self.costs,
             "arrays": self.arrays,
             "dependencies": self.dependencies,
             "waits": self.waits,
@@ -78,6 +83,21 @@ class Result:
         from batchsim.results.audit import audit_frames  # noqa: PLC0415 - only who asks pays for it
 
         return audit_frames(self.frames, self.summary, self.manifest)
+
+    def costs_by(self, by: str | Sequence[str], idle_cost: IdleCost | None = None) -> pd.DataFrame:
+        """The bill by what it was spent on: a row a group, in USD; all rows add up to the bill.
+
+        by         one or more of environment, queue, share, group, job_definition, job and tag:NAME (a tag of
+                   the workload entry, else of its job definition): what jobs bear, overhead shared out;
+                   or of environment, instance_type, billing and instance: what instances cost
+        idle_cost  the rule that shares overhead out, instead of the run's: see `batchsim.results.bill`
+
+        The columns are those of `by`, missing where nobody bears it, then `busy_usd` to `tail_usd` and
+        `cost_usd`, as `costs` has them. Raises UsageError for other groups or rules.
+        """
+        from batchsim.results.costs import costs  # noqa: PLC0415 - only who asks pays for it
+
+        return costs(self.frames, self.manifest, by, idle_cost)
 
     def snapshot(self, queue: str, at: str | float) -> pd.DataFrame:
         """The first 100 RUNNABLE jobs of a queue in dispatch order: GetJobQueueSnapshot [spec 1.18].

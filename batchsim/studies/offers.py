@@ -149,7 +149,9 @@ class Offers:
 
     def _with_type(self, offer: _Offer, index: int, kind: MachineType) -> _Offer:
         listed = (*offer.listed, kind.name)
-        price = f"{kind.uusd_per_hour / UUSD_PER_USD:.6g} USD/h"
+        resources = self._scenario.computeEnvironments[index].computeResources
+        spot = " Spot" if resources is not None and resources.type == "SPOT" else ""
+        price = f"{kind.uusd_per_hour / UUSD_PER_USD:.6g} USD/h{spot}"
         return offer.then(
             f"add {kind.name} ({price}) to {offer.environment.name}",
             {self._path(index, "computeResources", "instanceTypes"): f"[{', '.join(listed)}]"},
@@ -158,7 +160,10 @@ class Offers:
         )
 
     def _cheapest(self, index: int, like: str, need: Need) -> MachineType | None:
-        """Of the types with the architecture of `like` that hold `need`: virtual and current ones first."""
+        """Of the types with the architecture of `like` that hold `need`: virtual and current ones first.
+
+        For a Spot environment it is the Spot price that counts, of types that are sold so and below its bid.
+        """
         query = InstanceQuery(
             self._whole(need.vcpus),
             need.memory_mib,
@@ -173,6 +178,13 @@ class Offers:
             for kind in (row.instance_type for row in ranked)
             if (machine := self._machine(kind.name, index)).holds(need)
         ]
+        resources = self._scenario.computeEnvironments[index].computeResources
+        if resources is not None and resources.type == "SPOT":
+            bid = (resources.bidPercentage or 100) / 100
+            fitting = [
+                each for each in fitting if each[0].spot and self._types.spot_factor(each[0].name) < bid
+            ]
+            fitting.sort(key=lambda each: each[1].uusd_per_hour)
         usual = (
             machine
             for kind, machine in fitting
@@ -181,8 +193,12 @@ class Offers:
         return next(usual, fitting[0][1] if fitting else None)
 
     def _machine(self, name: str, index: int) -> MachineType:
-        """An instance type as an environment would have it."""
-        row = self._types.from_catalog(name, platform=self._scenario.computeEnvironments[index].platform)
+        """An instance type as an environment would have it, at the price it would pay."""
+        environment = self._scenario.computeEnvironments[index]
+        resources = environment.computeResources
+        spot = resources is not None and resources.type == "SPOT"
+        of_catalog = self._types.of_spot if spot else self._types.from_catalog
+        row = of_catalog(name, platform=environment.platform)
         return self._types.rows[row]
 
     def _with_max_vcpus(self, offer: _Offer, index: int, least: int) -> _Offer:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from batchsim.results import Result
+    from batchsim.results.context import IdleCost
     from batchsim.results.files import Format
     from batchsim.scenario import Scenario
 
@@ -57,6 +58,7 @@ def replicate(
     *,
     seed: int = 0,
     report: Callable[[int, int, int, int], None] | None = None,
+    idle_cost: IdleCost = "proportional",
 ) -> Iterator[Result]:
     """Run replications 0 to count - 1 of a seed, one after the other; each is made when it is asked for.
 
@@ -64,7 +66,7 @@ def replicate(
     """
     for replication in range(count):
         told = None if report is None else partial(report, replication)
-        yield run(scenario, seed=seed, replication=replication, report=told)
+        yield run(scenario, seed=seed, replication=replication, report=told, idle_cost=idle_cost)
 
 
 def interval(values: Sequence[float]) -> Interval:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from batchsim.results import Result
+    from batchsim.results.context import IdleCost
     from batchsim.scenario import Scenario
 
 
@@ -33,9 +34,11 @@ def run(
     seed: int = 0,
     replication: int = 0,
     report: Callable[[int, int, int], None] | None = None,
+    idle_cost: IdleCost = "proportional",
 ) -> Result:
     """Simulate `scenario` once.
 
+    `idle_cost` says who bears what no job costs directly: see `batchsim.results.bill`.
     The same scenario, seed and replication give the same result to the byte. `report(now_us,
     jobs_ended, jobs)` is called now and then. Raises InputError when the scenario's files or instance types
     cannot be used.
@@ -52,7 +55,8 @@ def run(
     with scenario.placing_errors():
         simulate(setup.plan, world, recorder, horizon_us=scenario.horizon, report=told)
         services = run_services(scenario, seed, replication)
-    result = build_result(recorder, describe(scenario, workload, setup, len(drawn) - jobs))
+    context = describe(scenario, workload, setup, len(drawn) - jobs)
+    result = build_result(recorder, replace(context, idle_cost=idle_cost))
     return add_services(result, services)
 
 

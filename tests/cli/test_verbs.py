@@ -14,9 +14,10 @@ import pytest
 from batchsim.catalog import ARCHITECTURES, MEMORY_MODELS, SORT_KEYS, Catalog
 from batchsim.cli.columns import Frame
 from batchsim.cli.instances import Arch, MemoryModel, SortBy
-from batchsim.cli.run import Files
+from batchsim.cli.run import Files, IdleCost
 from batchsim.results import COLUMNS, Result, Violation
 from batchsim.results.audit import LAWS
+from batchsim.results.bill import IDLE_COSTS
 from batchsim.results.columns import FRAMES, OPTIONAL_FRAMES
 from batchsim.results.files import Format as FileFormat
 from batchsim.scenario import json_schema, load_scenario
@@ -46,6 +47,7 @@ def names(folder: Path) -> list[str]:
         (Arch, ARCHITECTURES),
         (MemoryModel, MEMORY_MODELS),
         (Frame, (*FRAMES, *OPTIONAL_FRAMES)),
+        (IdleCost, IDLE_COSTS),
         (Files, get_args(FileFormat)),
     ],
 )

@@ -245,6 +245,14 @@ PLANTED = {
     "an array that ended with its first child": ("everything", "L21", ("arrays", "end_s", 1, 30.0)),
     "an array of another name": ("everything", "L21", ("arrays", "job", 0, "part-1")),
     "an array RUNNING": ("everything", "L21", ("arrays", "state", 0, "RUNNING")),
+    "a part a micro-USD more": ("horizon", "L23", ("instances", "idle_usd", 1, 0.021482)),
+    "a part that is missing": ("horizon", "L23", ("instances", "pull_usd", 0, np.nan)),
+    "a negative part": ("horizon", "L23", ("instances", "tail_usd", 0, -0.000001)),
+    "a row that bears a micro-USD less": ("horizon", "L23", ("costs", "busy_usd", 1, 0.165749)),
+    "a queue that bears nothing": ("horizon", "L23", ("costs", "queue", 2, None)),
+    "a bearer whom nobody knows": ("horizon", "L23", ("costs", "group", 1, "nobody")),
+    "another environment bears it": ("horizon", "L23", ("costs", "environment", 0, "lab")),
+    "the host was not lost": ("horizon", "L23", ("attempts", "status_reason", 3, "bad luck")),
     "stalled in silence": ("stalled", "L16", ("jobs", "status_reason", 2, None)),
 }
 
@@ -273,10 +281,13 @@ IN_SUMMARY = {
     "cost_usd": ("L13", 0.202501),
     "environments.lab.cost_usd": ("L13", 0.2025),
     "instanceTypes.small.cost_usd": ("L13", 0.0),
-    "queues.own.cost_usd": ("L13", 0.011385),
-    "cost_unattributed_usd": ("L13", 0.1),
-    "cost_parts_usd.used": ("L13", 0.1),
-    "environments.cloud.cost_parts_usd.unused": ("L13", 0.1),
+    "queues.own.cost_usd": ("L13", 0.000926),
+    "cost_unattributed_usd": ("L23", 0.1),
+    "cost_parts_usd.busy": ("L23", 0.1),
+    "environments.cloud.cost_parts_usd.idle": ("L23", 0.000001),
+    "instanceTypes.small.cost_parts_usd.lost": ("L23", 0.0),
+    "queues.gpu.cost_parts_usd.tail": ("L23", 0.000001),
+    "vcpu_hours_free": ("L15", 0.18),
     "waiting_jobs": ("L14", 3),
     "jobs_not_started": ("L14", 4),
     "not_started_max_s": ("L14", None),
@@ -317,6 +328,35 @@ IN_SUMMARY = {
 def test_a_planted_figure_of_the_summary_is_reported_under_its_law(horizon, path):
     law, value = IN_SUMMARY[path]
     assert law in laws(broken(horizon, summary={path: value}))
+
+
+MOVED = {
+    # what is moved from one part, or bearer, to another: (frame, the cells and how much they grow)
+    "boot called idle": ("instances", (("boot_usd", 0, -0.0005), ("idle_usd", 0, 0.0005))),
+    "pull called busy": ("instances", (("pull_usd", 1, -0.01), ("busy_usd", 1, 0.01))),
+    "idle called tail": ("instances", (("idle_usd", 1, -0.02), ("tail_usd", 1, 0.02))),
+    "work of another queue": ("costs", (("busy_usd", 1, -0.01), ("busy_usd", 2, 0.01))),
+    "idle cost of another queue": ("costs", (("idle_usd", 1, -0.01), ("idle_usd", 2, 0.01))),
+}
+
+
+@pytest.mark.parametrize("planted", MOVED)
+def test_money_that_was_moved_is_missed_where_it_was(horizon, planted):
+    frame, cells = MOVED[planted]
+    changes = [
+        (frame, column, row, horizon.frames[frame][column][row] + amount) for column, row, amount in cells
+    ]
+    totals = [
+        (frame, "cost_usd", row, horizon.frames[frame]["cost_usd"][row] + amount)
+        for _, row, amount in cells
+        if len({row for _, row, _ in cells}) > 1
+    ]
+    assert "L23" in laws(broken(horizon, *changes, *totals))
+
+
+@pytest.mark.parametrize("rule", ["even", "separate"])
+def test_idle_cost_is_borne_by_the_rule_that_the_manifest_names(horizon, rule):
+    assert "L23" in laws(broken(horizon, manifest={"idle_cost": rule}))
 
 
 def test_a_run_must_end_as_its_states_say(horizon, finished, stalled):

@@ -13,7 +13,7 @@ from batchsim.results import Result, build_result, files
 from batchsim.results.files import check_folder
 from tests.results.worlds import told_by_hand
 
-NAMES = {"jobs", "attempts", "instances", "timeseries"}
+NAMES = ("jobs", "attempts", "instances", "timeseries", "costs")
 
 
 @pytest.fixture

@@ -93,6 +93,13 @@ INSTANCES = {
     "billing": ["ec2", "ec2", "ec2"],
     "usd_per_hour": [0.1, 3.6, 0.1],
     "billed_s": [90, 200, 0],
+    "busy_usd": [0.001389, 0.1665, 0],
+    "pull_usd": [0.000222, 0.012019, 0],
+    "lost_usd": [0.000056, 0, 0],
+    "boot_usd": [0.000833, 0, 0],
+    "idle_usd": [0, 0.021481, 0],
+    "fragmentation_usd": [0, 0, 0],
+    "tail_usd": [0, 0, 0],
     "cost_usd": [0.0025, 0.2, 0],
     "busy_vcpu_s": [100, 540, 0],
     "starting_vcpu_s": [20, 39.75, 0],
@@ -196,7 +203,7 @@ def test_a_world_without_jobs_and_instances_has_empty_frames_of_the_same_dtypes(
         declared = {column.name: column.dtype for column in columns_of(frame)}
         assert all(empty.frames[frame][name].dtype == dtype for name, dtype in declared.items())
         assert list(empty.frames[frame].columns) == list(full.frames[frame].columns)
-    assert [len(empty.frames[frame]) for frame in FRAMES] == [0, 0, 0, 2]
+    assert [len(empty.frames[frame]) for frame in FRAMES] == [0, 0, 0, 2, 0]
     assert empty.audit() == []
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from batchsim import units
 from batchsim.results import EnvironmentRow, InstanceTypeRow, Recorder, build_result
-from batchsim.results.cost import CostParts, billed_seconds, cost_parts, cost_uusd, shares
+from batchsim.results.cost import NOT_IN_THE_BILL, billed_seconds, cost_uusd
 from batchsim.results.exact import exact_sum, sums_by
 from tests.results.worlds import JobClass, S, context_of, told_by_hand, write_attempt
 
@@ -59,27 +59,40 @@ def test_every_value_of_the_summary_is_what_was_computed_by_hand():
         "gpu_hours_paid": 200 / 3600,
         "gpu_hours_provisioned": 200 / 3600,
         "cost_usd": 0.2025,
-        "cost_parts_usd": {"booting": 0.000833, "starting": 0.010214, "used": 0.136388, "unused": 0.055065},
+        "vcpu_hours_free": 0,
+        "cost_parts_usd": {
+            "busy": 0.167889,
+            "pull": 0.012241,
+            "lost": 0.000056,
+            "boot": 0.000833,
+            "idle": 0.021481,
+            "fragmentation": 0,
+            "tail": 0,
+        },
         "cost_unattributed_usd": 0,
     }
     assert set(queues) == {"gpu", "bulk", "own", "empty"}
     assert environments["cloud"]["cost_usd"] == types["small"]["cost_usd"] == 0.0025
+    # lab: 0.001 USD/s; nine tenths are its GPU, a tenth its 4 vCPUs
     assert environments["lab"]["cost_parts_usd"] == {
-        "booting": 0,
-        "starting": 0.009937,
-        "used": 0.135,
-        "unused": 0.055063,
+        "busy": 0.1665,  # 170 s x 0.975, 30 s x 0.025
+        "pull": 0.012019,  # (3.25 s + 9 s) x 0.975, 3 s x 0.025
+        "lost": 0,
+        "boot": 0,
+        "idle": 0.021481,
+        "fragmentation": 0,
+        "tail": 0,
     }
     assert (environments["cloud"]["instances"], environments["cloud"]["peak_vcpus"]) == (1, 2)
     assert environments["cloud"]["utilization"] == 100 / 180
     assert set(types) == {"small", "big"}
 
 
-def test_queues_share_the_cost_of_an_environment_by_what_they_reserved():
+def test_queues_bear_the_cost_of_an_environment_by_what_their_jobs_cost_directly():
     queues = build_result(*told_by_hand()).summary["queues"]
-    # lab: 0.2 USD over 546.75 vCPU s of gpu and 33 of own, that is 188,615.78 and 11,384.22 micro-USD
-    assert queues["gpu"]["cost_usd"] == 0.188616
-    assert queues["own"]["cost_usd"] == 0.011384
+    # lab: 0.2 USD over (170 s + 12.25 s) x 0.975 of gpu and (30 s + 3 s) x 0.025 of own, in proportion
+    assert queues["gpu"]["cost_usd"] == 0.199075
+    assert queues["own"]["cost_usd"] == 0.000925
     assert queues["bulk"]["cost_usd"] == 0.0025
     assert queues["empty"]["cost_usd"] == 0
 
@@ -129,6 +142,8 @@ def test_the_manifest_says_what_the_result_rests_on():
             "backfill": "none",
         },
         "not_modelled": ["tags"],
+        "idle_cost": "proportional",
+        "not_in_the_bill": list(NOT_IN_THE_BILL),
         "workload": {"align": {"source": "generated"}},
         "scenario": {
             "batchsim": 1,
@@ -192,20 +207,6 @@ def test_columns_are_billed_as_single_instances_are(rows):
     assert seconds.tolist() == [units.billed_seconds(row[1]) for row in rows]
     expected = [units.cost_uusd(units.billed_seconds(row[1]), row[2]) for row in rows]
     assert cost_uusd(seconds, price).tolist() == expected
-
-
-def test_cost_parts_are_rounded_down_and_the_rest_is_unused():
-    columns = (np.array([10, 0, 7]), np.array([3, 0, 0]), (np.array([1, 0, 0]),) * 3)
-    assert cost_parts(*columns) == [CostParts(3, 3, 3, 1), CostParts(0, 0, 0, 0), CostParts(0, 0, 0, 7)]
-
-
-@given(st.integers(0, 10**12), st.lists(st.integers(0, 10**18), min_size=1, max_size=8))
-def test_shares_add_up_and_are_within_one_of_the_exact_share(total, weights):
-    parts = shares(total, weights)
-    whole = sum(weights)
-    assert sum(parts) == (total if whole else 0)
-    for part, weight in zip(parts, weights, strict=True):
-        assert not whole or abs(part * whole - total * weight) < whole
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(-(2**63), 2**63 - 1)), max_size=50))

@@ -399,6 +399,20 @@ class _Ticks:
             world.classes,
             [(job.submit * world.tick_us, job.job_class) for job in world.jobs],
             environments=[EnvironmentRow(f"env{row}", managed=row == 0) for row in range(world.environments)],
+            scenario={
+                "batchsim": 1,
+                "name": "small",
+                "workload": _entries(world.classes),
+                "jobQueues": [
+                    {
+                        "jobQueueName": name,
+                        "computeEnvironmentOrder": [
+                            {"order": 1, "computeEnvironment": f"env{row % world.environments}"}
+                        ],
+                    }
+                    for row, name in enumerate(self.queues)
+                ],
+            },
             instance_types=world.kinds,
             assumptions={
                 "submitEvaluation": f"{world.evaluate * world.tick_us}us",

@@ -82,11 +82,11 @@ def test_a_value_that_no_replication_has_is_none():
 
 
 def test_a_type_that_a_replication_did_not_launch_counts_as_zero_without_a_utilization():
-    used = {"cost_usd": 4.0, "utilization": 0.5, "cost_parts_usd": {"used": 2.0}}
+    used = {"cost_usd": 4.0, "utilization": 0.5, "cost_parts_usd": {"busy": 2.0}}
     combined = combine([told(instanceTypes={"c6i.large": used}), told(instanceTypes={})])
     row = combined["instanceTypes"]["c6i.large"]
     assert row["cost_usd"]["mean"] == 2
-    assert row["cost_parts_usd"]["used"]["mean"] == 1
+    assert row["cost_parts_usd"]["busy"]["mean"] == 1
     assert row["utilization"] == interval([0.5])._asdict()
 
 

@@ -16,6 +16,7 @@ from batchsim.errors import ResultError
 from batchsim.results.audit import (
     accounts,
     arrays,
+    bill,
     capacity,
     counts,
     dependencies,
@@ -66,6 +67,7 @@ _CHECKS = (
     nodes.gpus,
     arrays.arrays,
     services.services,
+    bill.bill,
 )
 
 

@@ -31,6 +31,7 @@ LAWS = {
     "L20": "what replications say together follows from each of them",
     "L21": "an array job is what its children are",
     "L22": "what is told of service jobs agrees with itself",
+    "L23": "the parts of the bill add up to it, are what instances did, and are borne by the rule",
 }
 
 

@@ -1,0 +1,93 @@
+"""What `batchsim run` says of the bill."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.spec.scenarios import scenario, submit
+from tests.spec.test_spec_fargate import fargate, on_fargate
+from tests.spec.test_spec_spot import OFTEN, interrupted_at, spot
+from tests.studies.scenarios import managed
+
+
+def test_the_bill_is_told_by_what_it_was_spent_on_and_what_is_not_in_it(invoke, good):
+    text = invoke("run", good).stdout
+    first = [line.split()[0] for line in text[text.index("the bill ") :].splitlines()[2:9]]
+    assert first == ["busy", "pull", "boot", "idle", "fragmentation", "tail", "lost"]
+    assert "Not in it: EBS volumes, data transfer, " in text
+    assert "tail are borne in proportion to what their jobs cost directly (--idle-cost)" in text
+
+
+def test_idle_cost_that_is_kept_separate_is_borne_by_no_queue(invoke, good):
+    summary = json.loads(invoke("run", good, "--idle-cost", "separate", "--format", "json").stdout)
+    parts = summary["cost_parts_usd"]
+    overhead = sum(parts[part] for part in ("boot", "idle", "fragmentation", "tail"))
+    assert summary["cost_unattributed_usd"] == pytest.approx(overhead)
+    text = invoke("run", good, "--idle-cost", "separate").stdout
+    assert "USD, are borne by no queue" in text
+
+
+def test_replications_share_idle_cost_by_the_same_rule_and_tell_the_parts(invoke, good):
+    text = invoke("run", good, "-n", "2", "--idle-cost", "even").stdout
+    assert "of it busy" in text
+    assert "of it lost" not in text
+    combined = json.loads(
+        invoke("run", good, "-n", "2", "--idle-cost", "separate", "--format", "json").stdout
+    )
+    assert combined["cost_unattributed_usd"]["mean"] > 0
+
+
+def test_an_unknown_rule_is_a_usage_error(invoke, good):
+    assert invoke("run", good, "--idle-cost", "fair").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("environments", "words"),
+    [
+        ([managed("cloud", 4, "c6i.large")], "On-Demand prices of 2"),
+        ([spot(4, "c6i.large")], "us-east-1, Spot prices of 2"),
+        ([managed("first", 4, "c6i.large"), spot(4, "c6i.large")], "On-Demand and Spot prices of 2"),
+    ],
+)
+def test_the_prices_are_called_what_they_are(invoke, write, environments, words):
+    text = invoke("run", write(scenario(submit("job", "1h"), environments=environments))).stdout
+    assert words in text
+
+
+def test_fargate_prices_are_called_so(invoke, write):
+    data = on_fargate(
+        submit("job", "1h", definition="task"), environments=[fargate(8), fargate(8, "FARGATE_SPOT")]
+    )
+    assert "(us-east-1, Fargate and Fargate Spot prices of 2" in invoke("run", write(data)).stdout
+
+
+def test_hours_that_were_used_but_not_paid_are_called_free(invoke, write, monkeypatch):
+    interrupted_at(30, monkeypatch)
+    data = scenario(submit("job", "2h", retryStrategy={"attempts": 2}), environments=[spot(2, "c6i.large")])
+    text = invoke("run", write(data | {"assumptions": {"preset": "ideal", **OFTEN}})).stdout
+    assert (
+        "1.00 vCPU-hours used of 0.00 paid and 2.00 free (Spot instances taken back within an hour)" in text
+    )
+
+
+def test_a_spot_environment_is_offered_types_at_spot_prices(invoke, write):
+    from batchsim.catalog import Catalog
+
+    environment = spot(64, "c6i.large")
+    data = scenario(submit("job", "1h", definition="big"), environments=[environment])
+    big = {"jobDefinitionName": "big", "type": "container"}
+    big["containerProperties"] = {
+        "image": "busybox",
+        "resourceRequirements": [{"type": "VCPU", "value": "3"}, {"type": "MEMORY", "value": "20000"}],
+    }
+    data["jobDefinitions"].append(big)
+    text = invoke("check", write(data)).stdout
+    line = next(line for line in text.splitlines() if "Spot)" in line)
+    name, price = line.split("add ")[1].split()[:2]
+    catalog = Catalog.load("us-east-1")
+    pool = catalog.spot(name)
+    assert pool is not None
+    assert float(price[1:]) == pytest.approx(catalog.price_uusd(name) * pool.price_factor / 1e6, rel=1e-5)
+    assert "On-Demand prices, but where Spot is said, in USD" in text
