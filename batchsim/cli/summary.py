@@ -135,7 +135,7 @@ def _bill(summary: Metrics, manifest: Metrics) -> Table:
         (part, amount, percent(parts[part] / total), words)
         for (part, words), amount in zip(PARTS.items(), amounts, strict=True)
     ]
-    headers = [Column("the bill", words=True), Column("USD"), Column("of it")]
+    headers = [Column("bill", words=True), Column("USD"), Column("of it")]
     excluded = f"Not in it: {', '.join(manifest['not_in_the_bill'])}."
     return Table("", [*headers, Column("spent on", words=True, spare=1)], rows, excluded)
 

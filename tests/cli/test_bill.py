@@ -14,7 +14,7 @@ from tests.studies.scenarios import managed
 
 def test_the_bill_is_told_by_what_it_was_spent_on_and_what_is_not_in_it(invoke, good):
     text = invoke("run", good).stdout
-    first = [line.split()[0] for line in text[text.index("the bill ") :].splitlines()[2:9]]
+    first = [line.split()[0] for line in text[text.index("\nbill  ") + 1 :].splitlines()[2:9]]
     assert first == ["busy", "pull", "boot", "idle", "fragmentation", "tail", "lost"]
     assert "Not in it: EBS volumes, data transfer, " in text
     assert "tail are borne in proportion to what their jobs cost directly (--idle-cost)" in text
