@@ -120,7 +120,9 @@ def _never_started(summary: Metrics) -> str:
 def prices(manifest: Metrics) -> str:
     """Currency and region, which prices were paid, and their date."""
     dated = manifest["price_date"]
-    given = (each.get("computeResources") or {} for each in manifest["scenario"]["computeEnvironments"])
+    given = (
+        each.get("computeResources") or {} for each in manifest["scenario"].get("computeEnvironments", ())
+    )
     kinds = {each["type"] for each in given if each}
     paid = [words for kind, words in _PRICES.items() if kind in kinds] or ["On-Demand"]
     several = f"{', '.join(paid[:-1])} and " if paid[1:] else ""

@@ -94,7 +94,7 @@ def test_run_prints_tables(invoke, good):
     manifest = run(load_scenario(good)).manifest
     assert f"(us-east-1, On-Demand prices of {manifest['price_date']})" in text
     for line in (
-        "the bill ",
+        "bill  ",
         "assumptions  preset aws, unchanged",
         f"audit        {len(LAWS)} laws hold",
         "seed         0",
