@@ -52,7 +52,7 @@ def _key(column: str, word: str, title: str, unit: Unit) -> Measure:
 
 
 def _wasted(summary: Mapping[str, Any]) -> float:
-    return float(summary["cost_usd"] - summary["cost_parts_usd"]["used"])
+    return float(summary["cost_usd"] - summary["cost_parts_usd"]["busy"])
 
 
 def _wasted_share(summary: Mapping[str, Any]) -> float | None:

@@ -56,7 +56,7 @@ def test_each_run_is_that_of_the_scenario_with_the_value_set(found):
             summary = batchsim.run(scenario, replication=number).summary
             row = mine.iloc[number]
             assert {key: row[key] for key in FIGURES} == {key: summary[key] for key in FIGURES}
-            used = summary["cost_parts_usd"]["used"]
+            used = summary["cost_parts_usd"]["busy"]
             assert row["waste_usd"] == pytest.approx(summary["cost_usd"] - used, abs=1e-12)
             assert row["waste_share"] == pytest.approx(1 - used / summary["cost_usd"])
 
