@@ -14,6 +14,7 @@ from __future__ import annotations
 import tempfile
 import time
 from array import array
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -26,6 +27,7 @@ from batchsim.core.plan import ClassPlan, EnvironmentPlan, MachineType, Need, Pl
 from batchsim.core.shares import FairSharePolicy
 from batchsim.core.waits import REASON_NAMES
 from batchsim.drivers.simulated import simulate
+from batchsim.drivers.spot import Interruptions
 from batchsim.drivers.world import Boot, Machines, Outcome, World
 from batchsim.results.build import build_result
 from batchsim.results.context import EnvironmentRow, InstanceTypeRow, RunContext
@@ -53,6 +55,8 @@ if TYPE_CHECKING:
 DELAYS = Delays()
 PASS_INTERVAL_US = shapes.US_PER_S
 BACKLOG_SLOTS = 1024
+MOST_ATTEMPTS = 10
+SPOT_NOTICE_US = 120 * shapes.US_PER_S
 
 
 class Cost(NamedTuple):
@@ -180,7 +184,12 @@ def prepare(shape: Shape) -> tuple[Plan, World, RunContext]:
     policy = None if shape.share is None else FairSharePolicy()
     needs: dict[Need, int] = {}
     classes = [
-        ClassPlan(queue, needs.setdefault(Need(*need), len(needs)), share=share if policy else -1)
+        ClassPlan(
+            queue,
+            needs.setdefault(Need(*need), len(needs)),
+            attempts=MOST_ATTEMPTS if shape.losses_per_h else 1,
+            share=share if policy else -1,
+        )
         for queue, share, *need in distinct
     ]
     managed = bool(shape.max_vcpus)
@@ -189,9 +198,7 @@ def prepare(shape: Shape) -> tuple[Plan, World, RunContext]:
             MachineType(kind.name, kind.vcpus, kind.memory_mib, 0, round(kind.usd_per_hour * 1e6))
             for kind in shape.kinds
         ],
-        environments=[
-            EnvironmentPlan("ce", tuple(range(len(shape.kinds))), managed=managed, max_vcpus=shape.max_vcpus)
-        ],
+        environments=[_environment(shape)],
         queues=[
             QueuePlan(f"q{index}", priority, (0,), fair_share=policy)
             for index, priority in enumerate(shape.queue_priorities)
@@ -212,8 +219,28 @@ def prepare(shape: Shape) -> tuple[Plan, World, RunContext]:
         pull_us=[0] * len(classes),
         boot=Boot(0, 0, DELAYS.boot_us),
         machines=[Machines(0, row, kind.instances, "") for row, kind in enumerate(shape.kinds)],
+        interruptions=_interruptions(shape),
     )
     return plan, world, _context(shape, plan, class_of)
+
+
+def _environment(shape: Shape) -> EnvironmentPlan:
+    types = tuple(range(len(shape.kinds)))
+    plain = EnvironmentPlan("ce", types, managed=bool(shape.max_vcpus), max_vcpus=shape.max_vcpus)
+    if not shape.losses_per_h:
+        return plain
+    return replace(plain, strategy="SPOT_PRICE_CAPACITY_OPTIMIZED", bands=tuple(-(row % 3) for row in types))
+
+
+def _interruptions(shape: Shape) -> Interruptions | None:
+    """Half of them take all instances of a type."""
+    if not shape.losses_per_h:
+        return None
+    rate = shape.losses_per_h / 3600 / shapes.US_PER_S
+    rows = range(len(shape.kinds))
+    return Interruptions(
+        dict.fromkeys(rows, rate), {row: row for row in rows}, shapes.SHARED_LOSSES, SPOT_NOTICE_US
+    )
 
 
 def _cadence() -> Policy:
@@ -277,7 +304,14 @@ def _context(shape: Shape, plan: Plan, class_of: np.ndarray[tuple[int], np.dtype
             for each in plan.environments
         ],
         instance_types=[
-            InstanceTypeRow(each.name, each.vcpus, each.memory_mib, each.gpus, each.uusd_per_hour)
+            InstanceTypeRow(
+                each.name,
+                each.vcpus,
+                each.memory_mib,
+                each.gpus,
+                each.uusd_per_hour,
+                "spot" if shape.losses_per_h else "ec2",
+            )
             for each in plan.types
         ],
         arrays=Arrays.of(children) if shape.children else None,

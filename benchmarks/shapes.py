@@ -7,6 +7,7 @@ A shape is made from a seed alone, so that a child process can make its own inst
     fleet            mixed needs on 10,000 instances, 70 % of their vCPUs busy once the fleet has filled
     managed_steady   three queues, mixed needs, an environment of at most 4,096 vCPUs that scales
     managed_burst    the same jobs, all submitted at once
+    managed_spot     the jobs of `managed_steady` on Spot instances, one in ten of which is lost an hour
     shares           the jobs of `steady`, over 200 share identifiers of a queue with a fair-share policy
     workflow         the jobs of `burst` as one DAG: layers of 1,000 that fan out and in, every tenth gathered
     arrays           the jobs of `burst` as arrays of 10,000 children, in chains of ten, child by child
@@ -74,6 +75,9 @@ _QUEUE_SHARES = (0.2, 0.3, 0.5)
 _VCPU_SHARES = {1: 0.25, 2: 0.22, 3: 0.10, 4: 0.18, 6: 0.08, 8: 0.10, 12: 0.04, 16: 0.03}
 _MIB_PER_VCPU_SHARES = {1700: 0.4, 3400: 0.35, 7000: 0.25}
 
+# Far more than in the worst pools of the Spot Advisor, of which a fifth or more is lost in a month.
+LOSSES_PER_HOUR, SHARED_LOSSES = 0.1, 0.5
+
 SHARES = 200
 LAYER, LAYERS_UNTIL_GATHERED, MOST_PARENTS = 1_000, 10, 4
 CHILDREN, ARRAYS_IN_CHAIN = 10_000, 10
@@ -87,6 +91,7 @@ class Shape:
     vcpus, memory_mib, gpus, queue   int64; `queue` counts in `queue_priorities`
     kinds       instance types; each with its number where the fleet is fixed
     max_vcpus   0 where the fleet is fixed, else where the environment stops growing
+    losses_per_h   how often an instance is lost; above 0 they are Spot instances, and jobs are tried again
     share       int64 share identifiers, 0..SHARES-1, where the queue has a fair-share policy; else None
     edges       who waits for whom; None: nobody
     children    where all jobs are children of arrays, one array after another: how many each has; else 0
@@ -101,6 +106,7 @@ class Shape:
     queue_priorities: tuple[int, ...]
     kinds: tuple[InstanceKind, ...]
     max_vcpus: int = 0
+    losses_per_h: float = 0.0
     share: NDArray[np.int64] | None = None
     edges: Edges | None = None
     children: int = 0
@@ -137,6 +143,10 @@ def managed_steady(jobs: int, seed: int = 1) -> Shape:
 
 def managed_burst(jobs: int, seed: int = 1) -> Shape:
     return _at_once(managed_steady(jobs, seed))
+
+
+def managed_spot(jobs: int, seed: int = 1) -> Shape:
+    return replace(managed_steady(jobs, seed), losses_per_h=LOSSES_PER_HOUR)
 
 
 def shares(jobs: int, seed: int = 1) -> Shape:
@@ -192,6 +202,7 @@ SHAPES: dict[str, Callable[[int], Shape]] = {
     "fleet": fleet,
     "managed_steady": managed_steady,
     "managed_burst": managed_burst,
+    "managed_spot": managed_spot,
     "shares": shares,
     "workflow": workflow,
     "arrays": arrays,

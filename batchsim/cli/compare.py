@@ -61,6 +61,12 @@ Replications = Annotated[
     int,
     typer.Option("-n", "--replications", min=1, max=10_000, help="Runs of each variant, for intervals."),
 ]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers", min=1, metavar="N", help="Processes; by default one a core.", show_default=False
+    ),
+]
 Folder = Annotated[
     str | None,
     typer.Option(
@@ -82,6 +88,7 @@ def compare(
     replications: Replications = 10,
     seed: Seed = 0,
     folder: Folder = None,
+    workers: Workers = None,
     overrides: Overrides = None,
     audit: Annotated[bool, typer.Option(help="Derive the laws again from each result.")] = True,
     output_format: OutputFormat = Format.TABLE,
@@ -111,6 +118,7 @@ def compare(
             subject_to=subject_to or (),
             speed_factors=speed_factor or (),
             audit=audit,
+            workers=workers,
             report=progress,
         )
     if folder is not None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from batchsim.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,8 +25,9 @@ def do_all(
     workers   processes; None: one a core; with 1, or one piece of work, all is done in this process
     done      told now and then how many are done
 
-    What one of them raises is raised here, and the others are stopped. The processes start afresh instead
-    of as copies of this one, whose threads and locks a copy would inherit.
+    What one of them raises is raised here, and the others are stopped. Raises UsageError when a process is
+    killed. The processes start afresh instead of as copies of this one, whose threads and locks a copy would
+    inherit.
     """
     from loky import cpu_count  # type: ignore[import-untyped] # noqa: PLC0415 - only who asks pays for it
 
@@ -54,6 +58,10 @@ def _in_processes(
             if done is not None:
                 done(number)
         return [future.result() for future in futures]
+    except BrokenProcessPool:
+        raise UsageError(
+            "a process was killed, as happens when memory runs out", hint="use fewer workers, or one"
+        ) from None
     except BaseException:
         executor.shutdown(wait=True, kill_workers=True)
         raise

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from batchsim.drivers.simulated import simulate
+from batchsim.results.recording import Recorder
 from benchmarks import cases, doublings, report, throughput
 from benchmarks.report import Case, Verdict, judge
 
@@ -22,6 +24,18 @@ def test_batchsim_and_the_textbook_scale_alike(shape):
     ours = cases.batchsim(shape, 600).mean_wait_s
     for rival in cases.MANAGED_RIVALS.values():
         assert rival(shape, 600).mean_wait_s == pytest.approx(ours, rel=0.5)
+
+
+def test_spot_instances_are_lost_and_their_jobs_tried_again():
+    shape = cases.shapes.managed_spot(30_000)
+    plan, world, _ = cases.prepare(shape)
+    recorder = Recorder(len(shape))
+    simulate(plan, world, recorder)
+    lost = sum(reason == "interrupted: Spot" for reason in recorder.i_end_reason.values())
+    assert lost > 20
+    assert sum(recorder.attempts) - len(shape) > 100
+    assert recorder.outcome == "finished"
+    assert max(recorder.attempts) < cases.MOST_ATTEMPTS
 
 
 def test_the_log_gives_the_same_waits_as_the_loop():

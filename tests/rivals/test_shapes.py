@@ -93,6 +93,14 @@ def test_a_burst_is_submitted_at_once_and_is_otherwise_the_steady_workload(name)
         assert np.array_equal(getattr(shape, column), getattr(steady, column))
 
 
+def test_losses_are_all_that_sets_spot_apart_from_managed_steady():
+    shape, steady = shapes.managed_spot(1000), shapes.managed_steady(1000)
+    assert (shape.losses_per_h, steady.losses_per_h) == (0.1, 0)
+    assert (shape.kinds, shape.max_vcpus) == (steady.kinds, steady.max_vcpus)
+    for column in COLUMNS:
+        assert np.array_equal(getattr(shape, column), getattr(steady, column))
+
+
 @pytest.mark.parametrize("name", ["fleet", "managed_steady", "managed_burst"])
 def test_mixed_needs_are_24_and_each_fits_some_instance(name):
     shape = shapes.SHAPES[name](20_000)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +15,7 @@ from batchsim.errors import InputError, ResultError, ScenarioError, UsageError
 from batchsim.studies.cells import cell, differences, ranking, sentences
 from batchsim.studies.comparison import Comparison, Outcome
 from batchsim.studies.measures import MEASURES, parse_target
+from batchsim.studies.parallel import do_all
 from batchsim.studies.replications import interval
 from batchsim.studies.speeds import speed_factors
 from batchsim.studies.variants import axes_of, label, names, parse_axis
@@ -90,6 +93,22 @@ def test_all_cores_find_what_one_finds():
     assert one.to_dict() == two.to_dict()
     assert one.manifest == two.manifest
     assert one.runs.equals(two.runs)
+
+
+def test_a_process_that_is_killed_is_one_line():
+    with pytest.raises(UsageError, match="fewer workers"):
+        do_all(_die, [(0,), (1,)], workers=2)
+
+
+def test_pieces_of_work_are_done_in_order_and_counted():
+    for workers in (1, 2):
+        told: list[int] = []
+        assert do_all(pow, [(2, n) for n in range(5)], workers=workers, done=told.append) == [1, 2, 4, 8, 16]
+        assert told == [1, 2, 3, 4, 5]
+
+
+def _die(number):
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_a_mistake_in_a_worker_is_raised_here():
