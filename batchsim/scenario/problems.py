@@ -157,9 +157,13 @@ def _rewritten(kind: str, value: Any, location: Location) -> str | None:
     if kind in ("model_type", "model_attributes_type") and value is not None:
         keys = list(dict.fromkeys(_keys_at(location)))
         if len(keys) == 1 and not isinstance(value, list):
-            return f"write {{{keys[0]}: {value}}}" if len(str(value)) <= _LONGEST_FOUND else None
+            return f"write {{{keys[0]}: {value}}}" if _can_be_shown(value) else None
         return f"its keys are {', '.join(keys)}" if 0 < len(keys) <= _MOST_KEYS_TOLD else None
     return None
+
+
+def _can_be_shown(value: object) -> bool:
+    return len(text := str(value)) <= _LONGEST_FOUND and text.isprintable()
 
 
 def _in_seconds(text: str) -> str | None:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batchsim.core.states import FAILED
 from batchsim.drivers.containers import Containers
 from batchsim.drivers.decisions import History, LoggedScheduler, is_told, read_log
 from batchsim.drivers.gateway import RUN, GatewayLostError
@@ -123,5 +124,8 @@ def test_jobs_end_as_they_would_have(case, script, telling):
     run = Run((builder, world, None), script, telling)
     recorder = Recorder(len(builder.submit_us))
     simulate(builder.plan(), builder.world(**world), recorder, horizon_us=None)
-    for name in ("state", "attempts", "exit_code", "status_reason"):
+    for name in ("state", "attempts", "exit_code"):
         assert list(getattr(run.recorder, name)) == list(getattr(recorder, name)), name
+    for job, state in enumerate(recorder.state):
+        if state == FAILED:
+            assert run.recorder.status_reason[job] == recorder.status_reason[job]
