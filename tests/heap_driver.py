@@ -66,6 +66,8 @@ class _Driver:
         self.batch: list[tuple[int, int, int, int]] = []
         self.attempts: dict[int, _Attempt] = {}
         self.lost: set[int] = set()
+        self.why: dict[int, str] = {}  # of launches, "" where they were not refused
+        self.slot_of: dict[int, int] = {}
         self.buckets: dict[str, tuple[int, int]] = {}
         self.image_at: dict[tuple[int, int], int] = {}
 
@@ -117,7 +119,7 @@ class _Driver:
                 return
             core.launch_failed(now, index)
             self.recorder.i_ended_us[index] = now
-            self.recorder.i_end_reason[index] = "InsufficientInstanceCapacity"
+            self.recorder.i_end_reason[index] = self.why[index]
         elif kind == LOST:
             self.instance_lost(now, index)
         elif kind == REQUEST:
@@ -268,14 +270,19 @@ class _Driver:
             if self.plan.environments[environment].per_job:
                 return
             draw = (self.world.seed, self.world.replication, index)
-            if self.world.capacity.refuses(*draw, type_index):
-                self.at(now + self.world.boot.draw_reaction(*draw), LAUNCH_FAILED, index)
+            asked = now + self.world.boot.draw_reaction(*draw)
+            self.why[index] = self.ask(asked, now, index, environment, type_index)
+            if self.why[index]:
+                self.at(asked, LAUNCH_FAILED, index)
                 return
             running, ready = self.world.boot.draw(*draw)
             if self.world.interruptions is not None:
                 lost = self.world.interruptions.lost_at(*draw, type_index, now + running)
                 if lost != NEVER:
                     self.at(lost, LOST, index)
+            told = self.told(asked, index, environment, type_index)
+            if told is not None:
+                self.at(told + self.world.spot_notice_us, LOST, index)
             recorder.i_running_us[index] = now + running
             recorder.i_ready_us[index] = now + running + ready
             self.at(now + running + ready, READY, index)
@@ -289,6 +296,63 @@ class _Driver:
             recorder.i_end_reason[arguments[0]] = (
                 "replaced: infrastructure update" if replaced else "scaled in: idle"
             )
+
+    def there(self) -> list[int]:
+        ended = self.recorder.i_ended_us
+        return [index for index, why in self.why.items() if not why and ended[index] < 0]
+
+    def ask(self, asked: int, now: int, index: int, environment: int, row: int) -> str:
+        capacity, recorder = self.world.capacity, self.recorder
+        draw = (self.world.seed, self.world.replication, index)
+        for quota in capacity.quotas:
+            mine = [each for each in self.there() if recorder.i_type[each] in quota.rows]
+            used = sum(self.plan.types[recorder.i_type[each]].vcpus for each in mine)
+            if row in quota.rows and used + self.plan.types[row].vcpus > quota.vcpus:
+                return "MaxSpotInstanceCountExceeded" if quota.spot else "VcpuLimitExceeded"
+        if capacity.refuses(*draw, row):
+            return "InsufficientInstanceCapacity"
+        why = "InsufficientInstanceCapacity"
+        for zone in capacity.zones_in_order(draw):
+            pool = (row, zone)
+            bid = capacity.bid(environment, row, now)
+            if pool in capacity.prices and 0 <= bid <= capacity.prices[pool].at(asked):
+                why = "SpotMaxPriceTooLow"
+            elif not capacity.is_short(draw, pool, asked):
+                mine = [each for each in self.there() if (recorder.i_type[each], self.zone_of(each)) == pool]
+                free = set(range(len(mine) + 1)) - {self.slot_of[each] for each in mine}
+                slot = self.slot_of[index] = min(free)
+                if pool not in capacity.slots or slot < capacity.slots[pool].at(asked):
+                    if capacity.zones > 1:
+                        recorder.i_zone[index] = zone
+                    return ""
+        return why
+
+    def zone_of(self, index: int) -> int:
+        return self.recorder.i_zone.get(index, 0)
+
+    def told(self, asked: int, index: int, environment: int, row: int) -> int | None:
+        capacity, pool = self.world.capacity, (row, self.zone_of(index))
+        slots, prices = capacity.slots.get(pool), capacity.prices.get(pool)
+        bid = capacity.bid(environment, row, self.recorder.i_requested_us[index])
+        ends = []
+        for at, there in zip(slots.at_us, slots.values, strict=True) if slots else ():
+            if at > asked and there <= self.slot_of[index]:
+                ends.append(at)
+        for at, price in zip(prices.at_us, prices.values, strict=True) if prices else ():
+            if at > asked and 0 <= bid <= price:
+                ends.append(at)
+        return min(ends, default=None)
+
+    def price(self, last: int) -> None:
+        recorder = self.recorder
+        for index, row in enumerate(recorder.i_type):
+            steps = self.world.capacity.prices.get((row, self.zone_of(index)))
+            begin, end = recorder.i_running_us[index], recorder.i_ended_us[index]
+            end = last if end < 0 else end
+            if steps is not None and 0 <= begin <= end:
+                seconds = max(60, -((begin - end) // 1_000_000))
+                paid = sum(int(steps.at(begin + second * 1_000_000)) for second in range(seconds))
+                recorder.i_uusd_per_hour[index] = (2 * paid + seconds) // (2 * seconds)
 
     def begin(self, now: int, attempt: _Attempt) -> None:
         world, recorder, job = self.world, self.recorder, attempt.job
@@ -386,15 +450,18 @@ class _Driver:
         if horizon_us is not None:
             last = min(last, horizon_us)
         if all(state in {SUCCEEDED, FAILED} for state in core.state):
+            self.price(last)
             recorder.finish(last, "finished")
         elif horizon_us is not None and self.goes_on():
             for job, state in enumerate(core.state):
                 if state == STARTING and recorder.placed_us[job] >= horizon_us:
                     recorder.placed_us[job] = recorder.instance[job] = -1
                     recorder.attempts[job] -= 1
+            self.price(horizon_us)
             recorder.finish(horizon_us, "horizon")
         else:
             recorder.status_reason.update(core.waiting_reasons())
+            self.price(last)
             recorder.finish(last, "stalled")
 
     def goes_on(self) -> bool:

@@ -20,8 +20,10 @@ from batchsim.core.plan import (
     TimeLimit,
 )
 from batchsim.core.shares import FairSharePolicy
+from batchsim.drivers.ec2 import Capacity, Quota, Shortage
 from batchsim.drivers.world import PULL_ERROR, Boot, Outcome, PlanUpdate, ResourceUpdate
 from batchsim.workload import JobsEvent, Ragged
+from batchsim.workload.steps import Steps
 from tests.harness import PlanBuilder, machine
 
 if TYPE_CHECKING:
@@ -128,6 +130,36 @@ def _queue_update(draw: st.DrawFn, places: int, queues: Sequence[QueuePlan]) -> 
         enabled=draw(st.sampled_from([True, True, False])),
     )
     return QueueUpdate(index, after)
+
+
+@st.composite
+def capacities(draw: st.DrawFn, rows: int, environments: int) -> Capacity:
+    """What EC2 has, with all that can lack; each of the first `rows` types is a Spot pool."""
+    zones = draw(st.sampled_from([1, 1, 3]))
+    pools = [(row, zone) for row in range(rows) for zone in range(zones)]
+
+    def of_some(values: st.SearchStrategy[int]) -> dict[tuple[int, int], Steps]:
+        chosen = draw(st.lists(st.sampled_from(pools), max_size=3, unique=True))
+        return {pool: Steps([0, 3, 9, 17], draw(st.lists(values, min_size=4, max_size=4))) for pool in chosen}
+
+    chance = draw(st.sampled_from([0.3, 1.0]))
+    return Capacity(
+        dict.fromkeys(range(rows), draw(st.sampled_from([0.0, 0.5]))),
+        [
+            Shortage(frozenset(pools[::2]), [chance] + [0.2] * 23, draw(st.integers(0, 1))),
+            Shortage(frozenset(pools[::3]), steps=Steps([0, 10], [chance, 0.0])),
+        ][: draw(st.integers(0, 2))],
+        zones,
+        [Quota(frozenset({0, 2}), draw(st.integers(0, 12))), Quota(frozenset({1}), 5, spot=True)]
+        if draw(st.booleans())
+        else [],
+        of_some(st.integers(0, 3)),
+        of_some(st.integers(1, 9)),
+        {
+            row: [(-1, dict.fromkeys(range(rows), 9)), (8, dict.fromkeys(range(rows), 4))]
+            for row in range(environments)
+        },
+    )
 
 
 @st.composite

@@ -6,13 +6,14 @@ A driver owns time and the world; this is the rest of its duty. All of it writes
 from __future__ import annotations
 
 from array import array
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from batchsim.core.columns import UNBORN
 from batchsim.core.fleet import BOOTING, GONE
 from batchsim.core.grid import NEVER
 from batchsim.core.scheduler import ESSENTIAL_CONTAINER_EXITED
 from batchsim.core.states import FAILED, RUNNABLE, RUNNING, STARTING, SUCCEEDED
+from batchsim.drivers.ec2 import write_prices
 from batchsim.drivers.world import PlanUpdate, ResourceUpdate
 from batchsim.results.cost import INTERRUPTED
 from batchsim.results.recording import instance_id
@@ -20,15 +21,11 @@ from batchsim.results.recording import instance_id
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from batchsim.core.commands import Command
     from batchsim.core.scheduler import Scheduler
     from batchsim.drivers.attempts import Ending
     from batchsim.drivers.fargate import TokenBuckets
     from batchsim.drivers.world import Machines, Request, World
     from batchsim.results.recording import Outcome, Recorder
-
-
-NO_CAPACITY: Final = "InsufficientInstanceCapacity"  # EC2's error code
 
 
 REPLACED: Final = "replaced: infrastructure update"
@@ -47,42 +44,12 @@ def join_machines(core: Scheduler, recorder: Recorder, machines: Sequence[Machin
             recorder.i_running_us[index] = recorder.i_ready_us[index] = 0
 
 
-class Launch(NamedTuple):
-    """What comes of a launch: at `until_us` the instance is ready, or the launch has `failed`; then at
-    `lost_us` it is taken back, if it is still there.
-    """
-
-    until_us: int
-    failed: bool = False
-    lost_us: int = NEVER
-
-
-def launch(world: World, recorder: Recorder, now: int, command: Command) -> Launch:
-    """Obey LAUNCH."""
-    _, index, environment, type_index = command
-    row = recorder.add_instance(environment, type_index, now)
-    assert row == index
-    if world.tasks is not None and environment in world.tasks.bucket_of:
-        return Launch(NEVER)  # its job's START comes right behind
-    draw = world.seed, world.replication, index
-    if world.capacity.shortage_of and world.capacity.refuses(*draw, type_index):
-        return Launch(now + world.boot.draw_reaction(*draw), failed=True)
-    to_running, to_ready = world.boot.draw(world.seed, world.replication, index)
-    recorder.i_running_us[index] = now + to_running
-    recorder.i_ready_us[index] = ready = now + to_running + to_ready
-    lost = NEVER
-    if world.interruptions is not None:
-        lost = world.interruptions.lost_at(*draw, type_index, now + to_running)
-    return Launch(ready, lost_us=lost)
-
-
 def fail_launch(core: Scheduler, recorder: Recorder, now: int, instance: int) -> None:
-    """EC2 has no capacity for an instance that was asked for, and is still wanted."""
+    """EC2 refuses an instance that was asked for, and is still wanted; the reason is written already."""
     if core.instances[instance].state != BOOTING:
         return
     core.launch_failed(now, instance)
     recorder.i_ended_us[instance] = now
-    recorder.i_end_reason[instance] = NO_CAPACITY
 
 
 def lose(
@@ -94,8 +61,7 @@ def lose(
     """
     if core.instances[instance].state == GONE or not goes_on(core, world, now):
         return None
-    assert world.interruptions is not None
-    if core.instances[instance].type in world.interruptions.tasks:
+    if world.interruptions is not None and core.instances[instance].type in world.interruptions.tasks:
         return lose_host(core, recorder, now, instance, ("interrupted: Fargate Spot", TASK_INTERRUPTED))
     return lose_host(core, recorder, now, instance, (INTERRUPTED, host_terminated(instance)))
 
@@ -198,9 +164,17 @@ def tell_request(core: Scheduler, request: Request, now: int, submitted: int) ->
 def conclude(
     core: Scheduler, recorder: Recorder, world: World, horizon_us: int | None
 ) -> tuple[int, Outcome]:
-    """Take over what the scheduler has kept; gives when the run ended, and how.
+    """Take over what the scheduler has kept, and write prices; gives when the run ended, and how."""
+    ended_us, outcome = _conclude(core, recorder, world, horizon_us)
+    if world.capacity.prices:
+        write_prices(world.capacity, recorder, ended_us)
+    return ended_us, outcome
 
-    Finished when every job has ended; else at the horizon, if anything would happen there or later; else
+
+def _conclude(
+    core: Scheduler, recorder: Recorder, world: World, horizon_us: int | None
+) -> tuple[int, Outcome]:
+    """Finished when every job has ended; else at the horizon, if anything would happen there or later; else
     stalled, with a reason for each job that waits.
     """
     recorder.runnable_us = core.runnable_us

@@ -10,12 +10,16 @@ from batchsim.catalog.eks import allocatable_mib, allocatable_milli, max_pods
 from batchsim.catalog.fargate import MEMORY_MIB, TaskPrice, task_prices
 from batchsim.catalog.memory import ECS_RESERVED_MIB
 from batchsim.core.plan import MachineType
-from batchsim.errors import CatalogError, at_path
+from batchsim.errors import CatalogError, ScenarioError, at_path
 from batchsim.units import UUSD_PER_USD, format_size, usd_to_uusd
+from batchsim.workload.steps import read_prices
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from batchsim.results.context import Billing
     from batchsim.scenario import Machine, Scenario
+    from batchsim.workload.steps import Steps
 
 
 class MachineTypes:
@@ -29,6 +33,7 @@ class MachineTypes:
         with at_path("catalog"):
             self.catalog = Catalog.load(scenario.region, csv)
         self.vcpu_parts = vcpu_parts
+        self.spot_prices = _recorded_prices(scenario)
         self._rows: dict[tuple[MachineType, Billing], int] = {}
         self._priced = False
         self._memory_model = scenario.assumptions.memoryModel
@@ -46,6 +51,10 @@ class MachineTypes:
     def billings(self) -> list[Billing]:
         """For each of `rows` how it is billed."""
         return [billing for _, billing in self._rows]
+
+    def launched(self, *billings: str) -> list[int]:
+        """The rows that are billed in one of these ways."""
+        return [row for row, billing in enumerate(self.billings) if billing in billings]
 
     def price_date(self) -> str:
         """Of the catalogue; "" when no price came from it."""
@@ -77,6 +86,9 @@ class MachineTypes:
         """The type at its Spot price."""
         on_demand = self._described(name, None, platform)
         price = usd_to_uusd(on_demand.uusd_per_hour * self.spot_factor(name) / UUSD_PER_USD)
+        recorded = self._recorded_at_first(name)
+        if recorded:
+            price = round(sum(recorded) / len(recorded))
         return self._intern(replace(on_demand, uusd_per_hour=price), "spot")
 
     def of_fargate(self, *, spot: bool) -> list[int]:
@@ -121,6 +133,10 @@ class MachineTypes:
         vcpus = machine.vcpus * self.vcpu_parts
         return self._intern(MachineType(name, vcpus, machine.memory, machine.gpus, price))
 
+    def _recorded_at_first(self, name: str) -> list[float]:
+        """The recorded prices at the beginning, in all zones: strategies rank types by their mean."""
+        return [steps.values[0] for (of, _), steps in self.spot_prices.items() if of == name]
+
     def _of_a_node(self, vcpus: int, memory_mib: int) -> int:
         """The memory of an EKS node, given that of an ECS instance [spec 1.12]."""
         if self._memory_model == "nominal":
@@ -130,3 +146,22 @@ class MachineTypes:
 
     def _intern(self, row: MachineType, billing: Billing = "ec2") -> int:
         return self._rows.setdefault((row, billing), len(self._rows))
+
+
+def _recorded_prices(scenario: Scenario) -> Mapping[tuple[str, str], Steps]:
+    """By instance type and zone; of zones that the scenario does not have, none."""
+    zones = scenario.assumptions.availabilityZones
+    prices: dict[tuple[str, str], Steps] = {}
+    for number, given in enumerate(scenario.assumptions.spotPrices):
+        with at_path(f"assumptions.spotPrices.{number}.trace"):
+            found = read_prices(scenario.base_dir / given.trace, scenario.region, given.begin)
+        kept = {key: steps for key, steps in found.items() if key[1] in ("", *zones)}
+        if not kept:
+            raise ScenarioError(
+                path="assumptions.availabilityZones",
+                expected="zones of the price trace",
+                found=", ".join(zones) or "none",
+                hint=f"it has {', '.join(sorted({zone for _, zone in found})[:10])}",
+            )
+        prices = kept | prices
+    return prices

@@ -90,11 +90,15 @@ def _on_the_market(
 ) -> list[tuple[int, InstanceType]]:
     """The types that are sold as Spot instances, at prices below the bid [spec 3.4].
 
-    Prices do not move, so that a type above the bid is never launched.
+    Recorded prices move, and are compared at each launch; others do not, so that a type above the bid is
+    never launched.
     """
     bid = (resources.bidPercentage or 100) / 100
     sold = [(entry, each) for entry, each in found if each.spot]
-    cheap = [(entry, each) for entry, each in sold if types.spot_factor(each.name) < bid]
+    moving = {name for name, _ in types.spot_prices}
+    cheap = [
+        (entry, each) for entry, each in sold if each.name in moving or types.spot_factor(each.name) < bid
+    ]
     if not cheap:
         raise ScenarioError(
             "none of these types is sold as a Spot instance"

@@ -30,6 +30,7 @@ from batchsim.core.scheduler import Scheduler
 from batchsim.core.states import STARTING
 from batchsim.drivers import bookkeeping
 from batchsim.drivers.attempts import Attempts, all_begin_at_once, all_end_well
+from batchsim.drivers.ec2 import Ec2
 from batchsim.errors import StallError
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class SimulatedDriver:
         "_callbacks",
         "_core",
         "_due",
+        "_ec2",
         "_ended_jobs",
         "_ends_well",
         "_env",
@@ -95,6 +97,7 @@ class SimulatedDriver:
         self._callbacks: list[Callable[[simpy.Event], None]] = [self._instant]
         self._exit_at = [-1] * len(world.submit_us)
         self._attempts = Attempts(plan, world, recorder)
+        self._ec2 = Ec2(world, recorder, [each.vcpus for each in plan.types])
         self._begins_at_once = all_begin_at_once(plan, world)
         self._ends_well = all_end_well(plan, world)
         self._next_job = 0
@@ -299,7 +302,7 @@ class SimulatedDriver:
     def _obey(self, now: int, command: Command) -> None:
         kind = command[0]
         if kind == LAUNCH:
-            until, failed, lost = bookkeeping.launch(self._world, self._recorder, now, command)
+            until, failed, lost = self._ec2.launch(now, command)
             if until != NEVER:
                 self._at(until, (_LAUNCH_FAILED if failed else _READY) | command[1])
             if lost != NEVER:

@@ -1,4 +1,4 @@
-"""What EC2 does to instances: Spot interruptions, and launches for which there is no capacity.
+"""Spot interruptions at random.
 
 An instance of a Spot environment is interrupted at an exponential rate [spec 3.8]. Of these interruptions a
 part is its own; the others come to its pool, all instances of its type, at one instant. Whoever is there
@@ -89,22 +89,3 @@ def interruption_rate(assumptions: Assumptions, pool: SpotPool | None) -> float:
 def pool_number(name: str) -> int:
     """The number of the pool of an instance type."""
     return crc32(name.encode())
-
-
-@dataclass(frozen=True, slots=True)
-class Capacity:
-    """For which launches EC2 has no capacity: by row of the plan's types a probability above 0."""
-
-    shortage_of: Mapping[int, float] = field(default_factory=dict)
-
-    def refuses(self, seed: int, replication: int, instance: int, type_index: int) -> bool:
-        chance = self.shortage_of.get(type_index)
-        return chance is not None and uniform(seed, replication, "launches", instance) < chance
-
-
-def shortage(assumptions: Assumptions, name: str) -> float:
-    """The probability that a launch of a type is refused: by its name, its family, or for all."""
-    given = assumptions.insufficientCapacity
-    if not isinstance(given, dict):
-        return given
-    return given.get(name, given.get(name.partition(".")[0], 0.0))

@@ -26,6 +26,7 @@ from batchsim.core.states import STARTING
 from batchsim.drivers import bookkeeping
 from batchsim.drivers.agenda import Agenda, Entry, Kind
 from batchsim.drivers.attempts import Ending
+from batchsim.drivers.ec2 import Ec2
 from batchsim.drivers.fargate import TokenBuckets
 from batchsim.drivers.gateway import Key
 from batchsim.drivers.reports import Inbox, Report, What
@@ -96,6 +97,7 @@ class WallClockDriver:
         self._progress = reality.progress
         self._host_of = reality.host_of
         self._hosts_left = set(range(reality.hosts))
+        self._ec2 = Ec2(world, recorder, [each.vcpus for each in core.plan.types])
         self._buckets = TokenBuckets(world.tasks) if world.tasks is not None else None
         self._agenda = Agenda()
         self._reports: list[Report] = []
@@ -357,7 +359,7 @@ class WallClockDriver:
             self._open_jobs -= 1
             self._idle_rounds = 0
         elif kind == LAUNCH:
-            until, failed, lost = bookkeeping.launch(self._world, self._recorder, now, command)
+            until, failed, lost = self._ec2.launch(now, command)
             self._agenda.add(until, Kind.LAUNCH_FAILED if failed else Kind.READY, command[1])
             self._agenda.add(lost, Kind.LOST, command[1])
         elif kind == EVICT:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from batchsim.drivers.spot import Capacity
+from batchsim.drivers.ec2 import Capacity
 from batchsim.errors import at_path
 from batchsim.workload import JobsEvent
 from batchsim.workload.distributions import quantile
@@ -138,7 +138,8 @@ class World:
     node_us         for each job the running times of its nodes; an empty row: all take `runtime_us`
     requests        what users do to jobs, resources, environments and queues, in order of time
     interruptions   when EC2 takes back Spot instances; None where there are none
-    capacity        which launches EC2 refuses
+    capacity        what EC2 has to launch
+    spot_notice_us  from being told to being lost, of instances that recorded capacity or prices take back
     tasks           how Fargate tasks come; None where no environment has any
     speeds          by row of the plan's types, in millionths: how many times as fast jobs run there as
                     `runtime_us` and `node_us` say; types at whose speed they do are absent
@@ -171,6 +172,7 @@ class World:
     interruptions: Interruptions | None = None
     tasks: Tasks | None = None
     capacity: Capacity = field(default_factory=Capacity)
+    spot_notice_us: int = 0
     machines: Sequence[Machines] = ()
     goes_on: bool = False
     seed: int = 0

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from batchsim.drivers.fargate import Tasks, launch_interval_us
+from batchsim.drivers.market import build_capacity
 from batchsim.drivers.speeds import speeds
-from batchsim.drivers.spot import Capacity, Interruptions, interruption_rate, pool_number, shortage
+from batchsim.drivers.spot import Interruptions, interruption_rate, pool_number
 from batchsim.drivers.world import PULL_ERROR, Boot, Outcome, PlanUpdate, ResourceUpdate, World
 from batchsim.scenario import applied_updates
 from batchsim.workload import JobsEvent, UpdateOf
@@ -71,7 +72,8 @@ def build_world(
             )
         ),
         interruptions=_interruptions(assumptions, types),
-        capacity=_capacity(assumptions, types),
+        capacity=build_capacity(scenario, types),
+        spot_notice_us=assumptions.spotNotice,
         tasks=_tasks(scenario),
         speeds=speeds(assumptions, types),
         machines=machines,
@@ -112,15 +114,6 @@ def _tasks(scenario: Scenario) -> Tasks | None:
         launch_interval_us(assumptions.fargateLaunchRate),
         assumptions.fargateLaunchBurst,
     )
-
-
-def _capacity(assumptions: Assumptions, types: MachineTypes) -> Capacity:
-    chances = {
-        row: shortage(assumptions, machine.name)
-        for row, (machine, billing) in enumerate(zip(types.rows, types.billings, strict=True))
-        if billing != "fargate"
-    }
-    return Capacity({row: chance for row, chance in chances.items() if chance})
 
 
 class _Images:

@@ -105,6 +105,7 @@ _INSTANCES = (
     ("instance", TEXT, "", "id, or the name of one of the user's machines; unique"),
     ("environment", CATEGORY, "", "compute environment"),
     ("instance_type", CATEGORY, "", "instance type"),
+    ("zone", CATEGORY, "", "Availability Zone, where the scenario has several; missing for refused launches"),
     ("vcpus", INTEGER, "vCPU", "capacity for jobs"),
     ("memory_mib", INTEGER, "MiB", "capacity for jobs, after what the system keeps for itself"),
     ("gpus", INTEGER, "GPU", "capacity for jobs"),
@@ -114,7 +115,7 @@ _INSTANCES = (
     ("ended_s", FLOAT, "s", "told to terminate, or lost: billing stops; missing when the run ended first"),
     ("end_reason", CATEGORY, "", "why it ended"),
     ("billing", CATEGORY, "", "ec2, spot or fargate: how it is paid for"),
-    ("usd_per_hour", FLOAT, "USD/h", "price"),
+    ("usd_per_hour", FLOAT, "USD/h", "price; where it moved, its mean over the billed seconds"),
     (
         "billed_s",
         INTEGER,

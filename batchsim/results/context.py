@@ -140,6 +140,7 @@ class RunContext:
     wait_reasons                    what the numbers of the recorder's `w_reason` mean
     wait_details                    for some of these numbers the texts that `w_detail` is an index of
     environments, instance_types    tables that the recorder's instances refer to by row
+    zones                           names of Availability Zones, likewise; empty where there is only one
     scenario, assumptions, notes, not_modelled   JSON-able; they go to the manifest as they are
     real                            JSON-able: how a real run was made; None for a simulation
     digest                          SHA-256 of the scenario, in hex
@@ -162,6 +163,7 @@ class RunContext:
     environments: Sequence[EnvironmentRow]
     instance_types: Sequence[InstanceTypeRow]
     version: str
+    zones: Sequence[str] = ()
     seed: int = 0
     replication: int = 0
     driver: str = "simulated"

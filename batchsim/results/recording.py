@@ -44,6 +44,8 @@ class Recorder:
                               status reason reads "Essential container in task exited" [spec 1.6].
     gpus          dict[int, int], only for jobs with GPUs: bit mask of those that the last attempt has on its
                               instance (a multi-node job: on that of its main node); `e_gpus` likewise
+    i_zone        dict[int, int], row of `RunContext.zones`, where there is more than one
+    i_uusd_per_hour   dict[int, int], of instances whose price has moved: its mean over the billed seconds
     requested     dict[int, str], "cancelled" or "terminated", for jobs that ended because of it
 
     An attempt of a multi-node job is that of its main node. Each other node, once it is launched, has a row
@@ -56,7 +58,8 @@ class Recorder:
     A driver may write `starting_us`, `started_us`, `i_running_us` and `i_ready_us` as soon as they are
     known, ahead of time: what had not happened when the attempt, the instance or the run ended is erased.
     An attempt that ends at the very instant at which it was to run counts as run unless the driver
-    clears `started_us`. `ended_us`, `exit_code` and `state` are written when they happen, not before.
+    clears `started_us`. `i_end_reason`, too, may be written ahead of time. `ended_us`, `exit_code` and
+    `state` are written when they happen, not before.
     """
 
     __slots__ = (
@@ -84,6 +87,8 @@ class Recorder:
         "i_requested_us",
         "i_running_us",
         "i_type",
+        "i_uusd_per_hour",
+        "i_zone",
         "instance",
         "jobs",
         "n_attempt",
@@ -156,6 +161,8 @@ class Recorder:
         self.i_ended_us = array("q")
         self.i_end_reason: dict[int, str] = {}
         self.i_name: dict[int, str] = {}
+        self.i_zone: dict[int, int] = {}
+        self.i_uusd_per_hour: dict[int, int] = {}
 
         self.w_queue = array("i")
         self.w_at_us = array("q")
@@ -250,6 +257,8 @@ class Recorder:
             end = _view(ends)
             for column in begins:
                 _erase_after(column, np.where(end < 0, latest, end))
+        for row in [row for row in self.i_end_reason if self.i_ended_us[row] < 0]:
+            del self.i_end_reason[row]
         self._settle_states()
 
     def _settle_states(self) -> None:

@@ -50,6 +50,7 @@ class Jobs:
 class Instances:
     """One row an instance.
 
+    zone              -1 where there is only one
     until             its end, or the run's
     price, cost       micro-USD per hour, micro-USD
     ..._quarter_us    quarters of vCPUs times microseconds: provisioned is the whole of it, booting,
@@ -59,6 +60,7 @@ class Instances:
 
     environment: Ints
     type: Ints
+    zone: Ints
     requested: Ints
     running: Ints
     ready: Ints
@@ -173,6 +175,11 @@ def _instances(recorder: Recorder, context: RunContext, holds: Attempts, ended_a
         np.array([getattr(row, name) for row in types], dtype=np.int64)[type_]
         for name in ("vcpus", "gpus", "uusd_per_hour")
     )
+    for row, paid in recorder.i_uusd_per_hour.items():
+        price[row] = paid
+    zone = np.full(count, -1, dtype=np.int64)
+    for row, number in recorder.i_zone.items():
+        zone[row] = number
     running, ready, ended = view(recorder.i_running_us), view(recorder.i_ready_us), view(recorder.i_ended_us)
     until = np.where(ended < 0, ended_at, ended)
     ran = running >= 0
@@ -185,6 +192,7 @@ def _instances(recorder: Recorder, context: RunContext, holds: Attempts, ended_a
     return Instances(
         environment=view(recorder.i_environment),
         type=type_,
+        zone=zone,
         requested=view(recorder.i_requested_us),
         running=running,
         ready=ready,

@@ -7,11 +7,23 @@ behaviour specification it comes from, and a sentence. `assumption_table` gives 
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from .distributions import Distribution
+from .market import AccountQuotas, Availabilities, Prices, Shortages, Zones
 from .unbuilt import is_unbuilt
-from .values import Duration, ImageSize, InstanceTypeName, Model, Rate, SafeName, Size, integral, sized
+from .values import (
+    Duration,
+    ImageSize,
+    InstanceTypeName,
+    MismatchError,
+    Model,
+    Rate,
+    SafeName,
+    Size,
+    integral,
+    sized,
+)
 
 _MARK = "x-assumption"
 
@@ -92,6 +104,29 @@ class Assumptions(Model):
         "fraction",
         "[spec 3.4]",
         "Probability that EC2 has no capacity for a launch; or such numbers by instance type or family.",
+    )
+    availabilityZones: Zones = _assumed(
+        [],
+        [],
+        "zones",
+        "[spec 3.5]",
+        "Names of the zones in which instances are launched, in random order; empty: one without a name.",
+    )
+    capacityShortages: Shortages = _assumed(
+        [], [], "rules", "[spec 3.4]", "When EC2 has no capacity, by type, zone and time of day."
+    )
+    accountQuotas: AccountQuotas = _assumed(
+        {},
+        {},
+        "vCPU",
+        "[spec 3.10]",
+        "vCPUs of On-Demand and Spot instances that the account may run, by family; absent: any number.",
+    )
+    spotAvailability: Availabilities = _assumed(
+        [], [], "traces", "[spec 3.8]", "Recorded numbers of Spot instances that there are of a pool."
+    )
+    spotPrices: Prices = _assumed(
+        [], [], "traces", "[spec 3.4]", "Recorded Spot prices, in place of the catalogue's."
     )
     spotPriceFactor: Annotated[float, Field(gt=0, le=1)] = _assumed(
         0.36,
@@ -251,6 +286,21 @@ class Assumptions(Model):
     stopGrace: Duration = _assumed(
         "30s", "30s", "time", "[spec 1.7]", "Time from SIGTERM to SIGKILL of a container that is stopped."
     )
+
+    @model_validator(mode="after")
+    def _refusals_end(self) -> Self:
+        """What is refused for certain must not be asked for again at the same instant."""
+        certain = ("capacityShortages", "accountQuotas", "spotAvailability", "spotPrices")
+        given = [name for name in certain if getattr(self, name) not in ((), AccountQuotas())]
+        if given and not self.launchCooloff:
+            raise MismatchError(
+                "a launchCooloff above 0",
+                message=f"{given[0]} may refuse launches for as long as it likes",
+                hint="180s is the value of preset aws",
+                place=("launchCooloff",),
+                missing="launchCooloff" not in self.model_fields_set,
+            )
+        return self
 
     def resolved(self) -> Self:
         """The same values, all counted as given, so that a dump shows every one that has an effect."""

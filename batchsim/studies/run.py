@@ -93,6 +93,7 @@ def describe(scenario: Scenario, workload: Workload, setup: Setup, not_submitted
             )
             for each, billing in zip(plan.types, setup.billings, strict=True)
         ],
+        zones=scenario.assumptions.availabilityZones,
         version=__version__,
         seed=setup.world.seed,
         replication=setup.world.replication,

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import difflib
-import math
-import re
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Final
 
@@ -14,18 +11,18 @@ import numpy as np
 from batchsim.errors import TraceError
 from batchsim.scenario import MAX_JOBS
 from batchsim.units import MAX_TIME_US, S_PER_HOUR, US_PER_S
+from batchsim.workload.csvrows import NUMBER, lines_of, number, rows_of
 from batchsim.workload.textblocks import TextBlocks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-_US_PER_UNIT: Final = {"s": US_PER_S, "ms": US_PER_S // 1000, "m": 60 * US_PER_S, "h": S_PER_HOUR * US_PER_S}
-_NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
+    from batchsim.workload.csvrows import Row
 
-_Row = tuple[int, list[str]]
+_US_PER_UNIT: Final = {"s": US_PER_S, "ms": US_PER_S // 1000, "m": 60 * US_PER_S, "h": S_PER_HOUR * US_PER_S}
 
 
 def read_samples(path: Path, column: str | None = None, unit: str = "s") -> tuple[NDArray[np.int64], str]:
@@ -37,7 +34,7 @@ def read_samples(path: Path, column: str | None = None, unit: str = "s") -> tupl
     not a number of 0 or more, and for a file without any.
     """
     blocks = TextBlocks(path)
-    rows = _rows(_lines(blocks), blocks.file)
+    rows = rows_of(lines_of(blocks), blocks.file)
     index, rows = _find_column(rows, column, blocks.file)
     values: list[float] = []
     for line, cells in rows:
@@ -51,26 +48,7 @@ def read_samples(path: Path, column: str | None = None, unit: str = "s") -> tupl
     return np.sort(_to_us(values, _US_PER_UNIT[unit], blocks.file)), blocks.sha256()
 
 
-def _lines(blocks: TextBlocks) -> Iterator[tuple[int, str]]:
-    for first_line, text in blocks:
-        for offset, line in enumerate(text.split(b"\n")):
-            if line.strip() and not line.lstrip().startswith(b"#"):
-                yield first_line + offset, line.decode("utf-8", "replace").strip()
-
-
-def _rows(lines: Iterable[tuple[int, str]], file: str) -> Iterator[_Row]:
-    delimiter = None
-    for number, line in lines:
-        if delimiter is None:
-            delimiter = next((mark for mark in ",;\t" if mark in line), ",")
-        try:
-            cells = next(csv.reader([line], delimiter=delimiter))
-        except csv.Error as error:
-            raise TraceError(f"not a row of a CSV file: {error}", file=file, line=number) from error
-        yield number, [cell.strip() for cell in cells]
-
-
-def _find_column(rows: Iterator[_Row], column: str | None, file: str) -> tuple[int, Iterator[_Row]]:
+def _find_column(rows: Iterator[Row], column: str | None, file: str) -> tuple[int, Iterator[Row]]:
     """The column's index and the rows that hold values."""
     head = list(islice(rows, 2))
     if column is not None:
@@ -87,7 +65,7 @@ def _find_column(rows: Iterator[_Row], column: str | None, file: str) -> tuple[i
         return header.index(column), chain(head[1:], rows)
     for skipped, (_, cells) in enumerate(head):
         for index, cell in enumerate(cells):
-            if _NUMBER.fullmatch(cell):
+            if NUMBER.fullmatch(cell):
                 return index, chain(head[skipped:], rows)
     raise TraceError(
         file=file,
@@ -98,13 +76,7 @@ def _find_column(rows: Iterator[_Row], column: str | None, file: str) -> tuple[i
 
 
 def _value(cells: list[str], index: int, line: int, file: str) -> float:
-    cell = cells[index] if index < len(cells) else ""
-    value = float(cell) if _NUMBER.fullmatch(cell) else math.nan
-    if not 0 <= value < math.inf:
-        raise TraceError(
-            f"column {index + 1}", file=file, line=line, expected="a number of 0 or more", found=ascii(cell)
-        )
-    return value
+    return number(cells[index] if index < len(cells) else "", f"column {index + 1}", line, file)
 
 
 def _to_us(values: list[float], us_per_unit: int, file: str) -> NDArray[np.int64]:

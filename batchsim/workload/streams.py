@@ -39,6 +39,8 @@ Stream = Literal[
     "spot_pools",
     "launches",
     "provisioning",
+    "shortages",
+    "zones",
 ]
 
 # The numbers are part of every published result: add at the end, never renumber.
@@ -62,6 +64,8 @@ STREAMS: Final[Mapping[Stream, int]] = {
     "spot_pools": 17,
     "launches": 18,
     "provisioning": 19,
+    "shortages": 20,
+    "zones": 21,
 }
 
 _MASK: Final = 2**64 - 1

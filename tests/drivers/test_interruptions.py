@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from batchsim.core.grid import NEVER
 from batchsim.core.plan import Need
+from batchsim.drivers.ec2 import Capacity
 from batchsim.drivers.simulated import simulate
-from batchsim.drivers.spot import Capacity, Interruptions
+from batchsim.drivers.spot import Interruptions
 from batchsim.drivers.world import Boot
 from batchsim.results.recording import Recorder
 from tests.harness import PlanBuilder, machine, managed
 from tests.heap_driver import heap_simulate
-from tests.random_worlds import worlds
+from tests.random_worlds import capacities, worlds
 
 COLUMNS = [name for name in Recorder.__slots__ if name != "jobs"]
 
@@ -43,6 +46,16 @@ def test_two_drivers_lose_the_same_instances(case, rate, shared, notice, refused
 
     first = record(simulate, builder, made(), horizon or 10_000)
     assert first == record(heap_simulate, builder, made(), horizon or 10_000)
+
+
+@given(worlds(everything=True), st.data(), st.sampled_from([0, 2]))
+def test_two_drivers_find_the_same_zones_quotas_and_recorded_capacity(case, data, notice):
+    builder, world, horizon = case
+    builder.policy = replace(builder.policy, launch_cooloff_us=2)  # else it would ask for ever
+    capacity = data.draw(capacities(len(builder.types), len(builder.environments)))
+    world = {**world, "capacity": capacity, "spot_notice_us": notice}
+    first = record(simulate, builder, world, horizon or 60)
+    assert first == record(heap_simulate, builder, world, horizon or 60)
 
 
 def test_an_instance_that_is_lost_while_it_boots_is_replaced():

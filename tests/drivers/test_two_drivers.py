@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from batchsim.core.plan import EnvironmentPlan, Need, QueuePlan
 from batchsim.core.scheduler import Scheduler
 from batchsim.drivers.containers import Containers
+from batchsim.drivers.ec2 import Capacity
 from batchsim.drivers.fargate import Tasks
 from batchsim.drivers.gateway import ATTEMPT, JOB, NODE, ContainerSpec, Key
 from batchsim.drivers.reports import Inbox
 from batchsim.drivers.simulated import simulate
-from batchsim.drivers.spot import Capacity, Interruptions
+from batchsim.drivers.spot import Interruptions
 from batchsim.drivers.wallclock import Reality, WallClockDriver
 from batchsim.drivers.world import Outcome, PlanUpdate
 from batchsim.results.recording import Recorder
 from batchsim.workload import JobsEvent
 from tests.drivers.fakes import FakeClock, FakeGateway, FakePool
 from tests.harness import PlanBuilder, machine
-from tests.random_worlds import updates, worlds
+from tests.random_worlds import capacities, updates, worlds
 
 COLUMNS = [name for name in Recorder.__slots__ if name != "jobs"]
 
@@ -69,6 +72,15 @@ def test_likewise_with_lost_instances_and_refused_launches(case, rate, notice, r
     losses = Interruptions(dict.fromkeys(rows, rate), pools, 0.5, notice)
     world = {**world, "interruptions": losses, "capacity": Capacity(dict.fromkeys(rows, refused))}
     case = (builder, world, horizon or 10_000)
+    assert record(drive_with_fakes, case) == record(simulate, case)
+
+
+@given(worlds(everything=True), st.data(), st.sampled_from([0, 2]))
+def test_likewise_with_zones_quotas_and_recorded_capacity(case, data, notice):
+    builder, world, horizon = case
+    builder.policy = replace(builder.policy, launch_cooloff_us=2)  # else it would ask for ever
+    capacity = data.draw(capacities(len(builder.types), len(builder.environments)))
+    case = (builder, {**world, "capacity": capacity, "spot_notice_us": notice}, horizon or 60)
     assert record(drive_with_fakes, case) == record(simulate, case)
 
 

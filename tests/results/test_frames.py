@@ -82,6 +82,7 @@ INSTANCES = {
     "instance": [FIRST, "box-7", "i-00000000000000002"],
     "environment": ["cloud", "lab", "cloud"],
     "instance_type": ["small", "big", "small"],
+    "zone": [None] * 3,
     "vcpus": [2, 4, 2],
     "memory_mib": [4000, 16000, 4000],
     "gpus": [0, 1, 0],

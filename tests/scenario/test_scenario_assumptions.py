@@ -22,6 +22,11 @@ AWS = {
     "imageSize": 500_000_000,
     "launchCooloff": 180 * SECOND,
     "insufficientCapacity": 0.0,
+    "availabilityZones": (),
+    "capacityShortages": (),
+    "accountQuotas": {"onDemand": {}, "spot": {}},
+    "spotAvailability": (),
+    "spotPrices": (),
     "spotPriceFactor": 0.36,
     "spotInterruptions": "day",
     "spotInterruptionBand": 2,
@@ -53,6 +58,11 @@ AWS = {
     "stopGrace": 30 * SECOND,
 }
 KEPT_IN_IDEAL = {
+    "availabilityZones": (),
+    "capacityShortages": (),
+    "accountQuotas": {"onDemand": {}, "spot": {}},
+    "spotAvailability": (),
+    "spotPrices": (),
     "speedFactors": {},
     "fargateLaunchBurst": 100,
     "fargateSpotFactor": 0.3,
@@ -142,6 +152,9 @@ def test_the_table_has_every_assumption_with_unit_source_and_sentence():
             "fraction",
             "tasks",
             "factor",
+            "vCPU",
+            "zones",
+            "traces",
         }
         assert re.fullmatch(r"\[spec \d+\.\d+(, \d+\.\d+)*\]|\[measured\]", row.source)
         assert row.sentence.endswith(".")

@@ -110,7 +110,9 @@ def assumptions() -> str:
 
 def value(given: Any, unit: str) -> str:
     """A value as a scenario file has it: `lognormal, median 20s, p95 60s`, `100 MB/s`."""
-    if isinstance(given, dict) and given:
+    if given in ([], {}):
+        return "none"
+    if isinstance(given, dict):
         ((kind, parameters),) = given.items()
         return ", ".join([kind, *(f"{name} {amount}" for name, amount in parameters.items())])
     return f"{given} {unit}" if unit == "MB/s" and given else str(given)

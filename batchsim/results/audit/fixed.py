@@ -30,6 +30,7 @@ def fixed(facts: Facts) -> list[Violation]:
         *rows_where(~_named_by_group(facts), "L18", "jobs", "the name is not of a job of this group"),
         *_as_submitted(facts),
         *_dispatch(facts),
+        *_zones(facts),
     ]
 
 
@@ -113,6 +114,15 @@ def _submitted(scenario: Mapping[str, Any], group: str, definition: str) -> _Sub
         inherited if own is None else own,
         frozenset([share] if isinstance(share, str) else share),
     )
+
+
+def _zones(facts: Facts) -> list[Violation]:
+    """Instances stand in the zones of the scenario; with fewer than two there is nothing to tell."""
+    zones = facts.manifest["assumptions"].get("availabilityZones", ())
+    told = facts.frames["instances"]["zone"]
+    known = told.isin(zones if len(zones) > 1 else ()).to_numpy(np.bool_)
+    wrong = told.notna().to_numpy(np.bool_) & ~known
+    return rows_where(wrong, "L18", "instances", "zone is none of the scenario's several zones")
 
 
 def _dispatch(facts: Facts) -> list[Violation]:

@@ -1,0 +1,363 @@
+"""What EC2 has to offer: shortages by zone and hour, account quotas, recorded Spot capacity and prices."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+import batchsim
+from batchsim.errors import InputError
+from batchsim.scenario.market import quota_family
+from tests.spec.scenarios import HOST_RULES, each_attempt, each_job, scenario, submit
+from tests.studies.scenarios import definition, managed
+
+HOUR = 3600
+
+
+def cloud(max_vcpus: int, *types: str, **resources: Any) -> dict[str, Any]:
+    environment = managed("cloud", max_vcpus, *(types or ("c6i.large",)))
+    environment["computeResources"] |= resources
+    return environment
+
+
+def spot(max_vcpus: int, *types: str, **resources: Any) -> dict[str, Any]:
+    return cloud(max_vcpus, *types, type="SPOT", allocationStrategy="SPOT_CAPACITY_OPTIMIZED", **resources)
+
+
+def world(*workload: dict[str, Any], environment: dict[str, Any], **assumptions: Any) -> dict[str, Any]:
+    """Refused types are left alone for ten minutes."""
+    return scenario(
+        *workload,
+        environments=[environment],
+        definitions=[definition("pair", 2, 100)],
+        assumptions={"launchCooloff": "10min", **assumptions},
+    )
+
+
+def instances(result: Any, *columns: str) -> list[tuple[Any, ...]]:
+    frame = result.instances
+    return list(zip(*(frame[name].astype(str) for name in columns), strict=True))
+
+
+@pytest.fixture
+def beside(tmp_path):
+    """Writes a file beside the scenario; gives its name."""
+
+    def write(name: str, text: str) -> str:
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        return name
+
+    return write
+
+
+# --- shortages ------------------------------------------------------------------------------------
+
+
+def test_there_is_no_capacity_at_certain_hours_of_the_day(run):
+    night_only = [0.0] * 8 + [1.0] * 12 + [0.0] * 4
+    result = run(
+        world(
+            submit("job", "1min"),
+            environment=cloud(8),
+            capacityShortages=[{"hourly": night_only, "startHour": 18}],
+        )
+    )
+    assert each_job(result, "start_s") == {"job-0": 2 * HOUR}
+    reasons = instances(result, "end_reason")
+    assert reasons[:-1] == [("InsufficientInstanceCapacity",)] * 12
+
+
+def test_a_zone_without_capacity_leaves_the_others(run):
+    result = run(
+        world(
+            submit("job", "1min", count=40, definition="pair"),
+            environment=cloud(80),
+            availabilityZones=["us-east-1a", "us-east-1b", "us-east-1c"],
+            capacityShortages=[{"zones": ["us-east-1a", "us-east-1b"], "hourly": [1] * 12 + [0] * 12}],
+        )
+    )
+    assert instances(result, "zone") == [("us-east-1c",)] * 40
+
+
+def test_instances_spread_over_zones(run):
+    result = run(
+        world(
+            submit("job", "1min", count=60, definition="pair"),
+            environment=cloud(120),
+            availabilityZones=["a", "b", "c"],
+        )
+    )
+    counts = result.instances["zone"].value_counts()
+    assert sorted(counts.index) == ["a", "b", "c"]
+    assert counts.min() > 10
+
+
+def test_a_shortage_of_one_type_leads_to_the_next(run):
+    result = run(
+        world(
+            submit("job", "1min"),
+            environment=cloud(8, "c6i.large", "m6i.large"),
+            capacityShortages=[{"instanceTypes": ["c6i"], "hourly": [1] * 12 + [0] * 12}],
+        )
+    )
+    assert instances(result, "instance_type", "end_reason")[0] == (
+        "c6i.large",
+        "InsufficientInstanceCapacity",
+    )
+    assert instances(result, "instance_type")[1] == ("m6i.large",)
+
+
+def test_a_recorded_shortage_ends_when_the_record_says_so(run, beside):
+    trace = beside("short.csv", "at_s,probability\n0,1\n1500,0\n")
+    result = run(world(submit("job", "1min"), environment=cloud(8), capacityShortages=[{"trace": trace}]))
+    assert each_job(result, "start_s") == {"job-0": 1800}
+
+
+def test_a_shortage_of_spot_does_not_concern_on_demand(run):
+    of_spot = [{"type": "SPOT", "hourly": [1] * 12 + [0] * 12}]
+    on_demand = run(world(submit("job", "1min"), environment=cloud(8), capacityShortages=of_spot))
+    assert each_job(on_demand, "start_s") == {"job-0": 0}
+    spots = run(world(submit("job", "1min"), environment=spot(8), capacityShortages=of_spot))
+    assert each_job(spots, "start_s") == {"job-0": 12 * HOUR}
+
+
+# --- account quotas -------------------------------------------------------------------------------
+
+
+def test_launches_beyond_the_quota_of_a_family_are_refused(run):
+    result = run(
+        world(
+            submit("job", "1h", count=4, definition="pair"),
+            environment=cloud(64, "c6i.large", "m6i.large"),
+            accountQuotas={"onDemand": {"Standard": 5}},
+        )
+    )
+    assert sorted(each_job(result, "start_s").values()) == [0, 0, HOUR, HOUR]
+    refused = [reason for (reason,) in instances(result, "end_reason") if reason == "VcpuLimitExceeded"]
+    assert len(refused) > 2
+    assert result.instances["cost_usd"][result.instances["end_reason"] == "VcpuLimitExceeded"].sum() == 0
+
+
+def test_spot_has_a_quota_of_its_own(run):
+    result = run(
+        world(
+            submit("job", "1h", count=2, definition="pair"),
+            environment=spot(64),
+            accountQuotas={"onDemand": {"Standard": 0}, "spot": {"Standard": 2}},
+        )
+    )
+    assert sorted(each_job(result, "start_s").values()) == [0, HOUR]
+    assert ("MaxSpotInstanceCountExceeded",) in instances(result, "end_reason")
+
+
+@pytest.mark.parametrize(
+    ("name", "family", "of_spot"),
+    [
+        ("c6i.large", "Standard", "Standard"),
+        ("m7g.medium", "Standard", "Standard"),
+        ("t3.micro", "Standard", "Standard"),
+        ("im4gn.large", "Standard", "Standard"),
+        ("is4gen.large", "Standard", "Standard"),
+        ("i3en.large", "Standard", "Standard"),
+        ("z1d.large", "Standard", "Standard"),
+        ("d3.xlarge", "Standard", "Standard"),
+        ("g4dn.xlarge", "G and VT", "G and VT"),
+        ("vt1.3xlarge", "G and VT", "G and VT"),
+        ("p4d.24xlarge", "P", "P"),
+        ("p5.48xlarge", "P", "P5"),
+        ("inf2.xlarge", "Inf", "Inf"),
+        ("trn1.2xlarge", "Trn", "Trn"),
+        ("dl1.24xlarge", "DL", "DL"),
+        ("f1.2xlarge", "F", "F"),
+        ("x2idn.16xlarge", "X", "X"),
+        ("hpc7a.12xlarge", "HPC", "HPC"),
+        ("u-6tb1.56xlarge", "High Memory", "High Memory"),
+        ("u7i-12tb.224xlarge", "High Memory", "High Memory"),
+    ],
+)
+def test_the_family_by_whose_quota_a_type_is_limited(name, family, of_spot):
+    assert quota_family(name, spot=False) == family
+    assert quota_family(name, spot=True) == of_spot
+
+
+# --- recorded Spot capacity -----------------------------------------------------------------------
+
+
+def test_instances_come_and_go_as_recorded(run, beside):
+    record = beside("pool.json", json.dumps({"metadata": {"gap_seconds": 600}, "data": [2, 2, 1, 1, 2]}))
+    result = run(
+        world(
+            submit("job", "40min", count=3, definition="pair", retryStrategy=HOST_RULES),
+            environment=spot(64),
+            spotAvailability=[{"trace": record}],
+        )
+    )
+    # Two run at once; the second is told at 20 min, and its job waits until there are two again at 40 min.
+    lost = result.instances[result.instances["end_reason"] == "interrupted: Spot"]
+    assert lost["ended_s"].tolist() == [1200 + 120]
+    assert sorted(each_job(result, "end_s").values()) == [2400, 4800, 4800]
+
+
+def test_each_recorded_instance_may_stand_for_several_and_the_run_may_begin_later(run, beside):
+    record = beside("pool.csv", "at_s,instances\n0,0\n3600,1\n")
+    result = run(
+        world(
+            submit("job", "1min", count=30, definition="pair"),
+            environment=spot(64),
+            spotAvailability=[{"trace": record, "scale": 10, "start": "1h"}],
+        )
+    )
+    assert sorted(each_job(result, "start_s").values()) == [0] * 10 + [60] * 10 + [120] * 10
+    assert result.instances["running_s"].notna().sum() == 10
+
+
+def test_a_record_of_nodes_that_are_added_and_removed(run, beside):
+    record = beside("pool.csv", "0,add,node1\n0,add,node2\n600000,remove,node1\n600000,remove,node2\n")
+    result = run(
+        world(
+            submit("job", "20min", count=3, definition="pair"),
+            environment=spot(64),
+            spotAvailability=[{"trace": record}],
+        )
+        | {"horizon": "1h"}
+    )
+    assert each_attempt(result, "status_reason")[0].startswith("Host EC2")
+    assert sorted(each_job(result, "state").values()) == ["FAILED", "FAILED", "RUNNABLE"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "availability-1node-aws-2023-02-15_us-west-2a_v100x1.json",
+        "preemption-4node-aws-2023-08-03_us-west-2c_v100x1.json",
+        "bamboo_g4dn-trace.csv",
+    ],
+)
+def test_real_records_can_be_run(run, traces, name):
+    result = run(
+        world(
+            submit("job", "30min", count=20, definition="pair", retryStrategy={"attempts": 10}),
+            environment=spot(8),
+            spotAvailability=[{"trace": str(traces / "spot" / name)}],
+            spotInterruptions=0,
+        )
+        | {"horizon": "3d"}
+    )
+    states = list(each_job(result, "state").values())
+    assert states.count("SUCCEEDED") > 5
+    assert (result.instances["end_reason"] == "InsufficientInstanceCapacity").any()
+
+
+# --- recorded Spot prices -------------------------------------------------------------------------
+
+PRICES = "instance_type,usd_per_hour,at_s\nc6i.large,0.03,0\nc6i.large,0.06,1800\nc6i.large,0.02,5400\n"
+
+
+def test_the_cost_integrates_a_price_that_moves(run, beside):
+    result = run(
+        world(
+            submit("job", "1h", definition="pair"),
+            environment=spot(2),
+            spotPrices=[{"trace": beside("prices.csv", PRICES)}],
+        )
+    )
+    assert result.instances["billed_s"].tolist() == [3600]
+    assert result.summary["cost_usd"] == pytest.approx(0.5 * 0.03 + 0.5 * 0.06, abs=1e-6)
+    assert result.instances["usd_per_hour"].tolist() == [0.045]
+
+
+def test_an_instance_goes_when_the_price_reaches_the_bid_and_comes_back_below_it(run, beside):
+    result = run(
+        world(
+            submit("job", "1h", definition="pair", retryStrategy=HOST_RULES),
+            environment=spot(2, bidPercentage=50),  # of 0.085
+            spotPrices=[{"trace": beside("prices.csv", PRICES)}],
+        )
+    )
+    first, *refused, last = instances(result, "ended_s", "end_reason")
+    assert first == ("1920.0", "interrupted: Spot")
+    assert {reason for _, reason in refused} == {"SpotMaxPriceTooLow"}
+    assert each_job(result, "end_s")["job-0"] == pytest.approx(5400 + HOUR, abs=700)
+    assert last[1] != "SpotMaxPriceTooLow"
+
+
+def test_prices_of_zones_and_dates_are_those_of_the_scenario(run, beside):
+    rows = [
+        "instance_type,region,zone,date,usd_per_hour",
+        "c6i.large,us-east-1,use1-az1,2024-06-01,0.01",
+        "c6i.large,us-east-1,use1-az1,2024-06-08,0.03",
+        "c6i.large,us-east-1,use1-az2,2024-06-01,0.02",
+        "c6i.large,eu-west-1,euw1-az1,2024-06-01,0.09",
+    ]
+    result = run(
+        world(
+            submit("job", "1h", count=30, definition="pair"),
+            environment=spot(60),
+            availabilityZones=["use1-az1", "use1-az2"],
+            spotPrices=[{"trace": beside("prices.csv", "\n".join(rows)), "begin": "2024-06-09"}],
+        )
+    )
+    assert set(instances(result, "zone", "usd_per_hour")) == {("use1-az1", "0.03"), ("use1-az2", "0.02")}
+
+
+# --- what is refused ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("assumptions", "says"),
+    [
+        ({"capacityShortages": [{}]}, "there is none of them: expected exactly one of probability"),
+        ({"capacityShortages": [{"hourly": [1] * 24}]}, "at least one hour with a probability below 1"),
+        ({"capacityShortages": [{"hourly": [0.5] * 23}]}, "hourly"),
+        ({"accountQuotas": {"onDemand": {"C": 4}}}, "'Standard'"),
+        ({"accountQuotas": {"onDemand": {"P5": 4}}}, "On-Demand P5 instances are of the family P"),
+        (
+            {"accountQuotas": {"spot": {"Standard": 4}}, "launchCooloff": 0},
+            "expected a launchCooloff above",
+        ),
+        ({"spotPrices": [{"trace": "p.csv", "begin": "June"}]}, "expected a date such as 2024-06-10"),
+    ],
+)
+def test_what_cannot_be_is_one_clear_line(problems_of, assumptions, says):
+    (line,) = problems_of(world(submit("job", "1min"), environment=spot(8), **assumptions))
+    assert says in line
+
+
+@pytest.mark.parametrize(
+    ("assumptions", "text", "says"),
+    [
+        (
+            {"capacityShortages": [{"trace": "t"}]},
+            "at_s,chance\n0,1\n",
+            "a column 'probability'",
+        ),
+        ({"capacityShortages": [{"trace": "t"}]}, "at_s,probability\n0,2\n", "a probability up to 1"),
+        ({"capacityShortages": [{"trace": "t"}]}, "at_s,probability\n5,0\n5,1\n", "instants that ascend"),
+        (
+            {"capacityShortages": [{"zones": ["x"], "probability": 0.1}]},
+            "",
+            "one of assumptions.avail",
+        ),
+        ({"spotAvailability": [{"trace": "t"}]}, '{"data": []}', "JSON with metadata.gap_seconds and data"),
+        ({"spotAvailability": [{"trace": "none"}]}, "", "expected a file"),
+        ({"spotPrices": [{"trace": "t"}]}, "instance_type,usd_per_hour,date\na,1,2024-01-01\n", "dates"),
+        (
+            {"spotPrices": [{"trace": "t"}]},
+            "instance_type,usd_per_hour,at_s,region\na,1,0,eu-west-1\n",
+            "at least one price of us-east-1",
+        ),
+        (
+            {"spotPrices": [{"trace": "t"}]},
+            "instance_type,usd_per_hour,at_s,zone\na,1,0,z\n",
+            "zones of the price trace",
+        ),
+    ],
+)
+def test_a_file_that_does_not_fit_is_one_clear_line(load, beside, assumptions, text, says):
+    beside("t", text)
+    data = world(submit("job", "1min"), environment=spot(8), **assumptions)
+    with pytest.raises(InputError) as caught:
+        batchsim.run(load(data))
+    assert says in caught.value.one_line()
