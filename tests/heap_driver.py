@@ -121,7 +121,11 @@ class _Driver:
             self.recorder.i_ended_us[index] = now
             self.recorder.i_end_reason[index] = self.why[index]
         elif kind == LOST:
-            self.instance_lost(now, index)
+            if thing != "evicted":
+                self.instance_lost(now, index)
+            elif self.recorder.i_ended_us[index] < 0:
+                text = f"Host EC2 (instance i-{index:017x}) terminated."
+                self.end_instance(now, index, text, "replaced: infrastructure update")
         elif kind == REQUEST:
             self.request(now, index)
         elif kind == STARTED:
@@ -287,8 +291,7 @@ class _Driver:
             recorder.i_ready_us[index] = now + running + ready
             self.at(now + running + ready, READY, index)
         elif kind == EVICT:
-            text = f"Host EC2 (instance i-{arguments[0]:017x}) terminated."
-            self.end_instance(now, arguments[0], text, "replaced: infrastructure update")
+            self.at(now, LOST, arguments[0], "evicted")
         else:
             assert kind == TERMINATE
             recorder.i_ended_us[arguments[0]] = now

@@ -112,12 +112,14 @@ def give_back(core: Scheduler, recorder: Recorder, now: int, instance: int) -> N
     recorder.i_end_reason[instance] = REPLACED if replaced else "scaled in: idle"
 
 
-def evict(core: Scheduler, recorder: Recorder, now: int, instance: int) -> list[tuple[int, bool]]:
-    """Obey EVICT; gives the jobs whose attempts ended, and whether each job did.
+def evict(core: Scheduler, recorder: Recorder, now: int, instance: int) -> list[tuple[int, bool]] | None:
+    """What EVICT asked for, in the next round; as `lose`.
 
     AWS says that the jobs are terminated and may be retried, which jobs that TerminateJob has ended may not;
     so it is taken to be the instance that is terminated.
     """
+    if core.instances[instance].state == GONE:
+        return None
     return lose_host(core, recorder, now, instance, (REPLACED, host_terminated(instance)))
 
 

@@ -68,6 +68,7 @@ class SimulatedDriver:
         "_ended_jobs",
         "_ends_well",
         "_env",
+        "_evicting",
         "_exit_at",
         "_idle_rounds",
         "_last_us",
@@ -100,6 +101,7 @@ class SimulatedDriver:
         self._ec2 = Ec2(world, recorder, [each.vcpus for each in plan.types])
         self._begins_at_once = all_begin_at_once(plan, world)
         self._ends_well = all_end_well(plan, world)
+        self._evicting: set[int] = set()  # to be taken from their jobs in the next round
         self._next_job = 0
         self._submission_us = world.submit_us[0] if world.submit_us else NEVER  # of the next job
         self._pass_interval = 0 if _may_fail_at_once(plan) else plan.policy.scheduling_interval_us
@@ -254,8 +256,12 @@ class SimulatedDriver:
         self._ended_jobs += bookkeeping.end_attempt(self._core, self._recorder, now, job, ending)
 
     def _lose(self, now: int, instance: int) -> None:
-        """EC2 takes an instance back."""
-        lost = bookkeeping.lose(self._core, self._recorder, self._world, now, instance)
+        """EC2 takes an instance back, or an update does."""
+        if instance in self._evicting:
+            self._evicting.remove(instance)
+            lost = bookkeeping.evict(self._core, self._recorder, now, instance)
+        else:
+            lost = bookkeeping.lose(self._core, self._recorder, self._world, now, instance)
         self._ended_with_host(now, lost or ())
 
     def _ended_with_host(self, now: int, jobs: Iterable[tuple[int, bool]]) -> None:
@@ -310,7 +316,8 @@ class SimulatedDriver:
         elif kind == TERMINATE:
             bookkeeping.give_back(self._core, self._recorder, now, command[1])
         elif kind == EVICT:
-            self._ended_with_host(now, bookkeeping.evict(self._core, self._recorder, now, command[1]))
+            self._evicting.add(command[1])
+            self._at(now, _LOST | command[1])
         elif kind == STOP:
             self._stop(now, command[1])
         elif kind == FAIL:

@@ -103,6 +103,7 @@ class WallClockDriver:
         self._reports: list[Report] = []
         self._attempts: dict[int, _Attempt] = {}
         self._cut_off: dict[Key, int] = {}  # child nodes whose exit code is awaited -> row of the record
+        self._evicting: set[int] = set()  # to be taken from their jobs in the next round
         self._now = 0
         self._wakeup = NEVER
         self._submitted = 0
@@ -233,8 +234,7 @@ class WallClockDriver:
         elif entry.kind == Kind.LAUNCH_FAILED:
             bookkeeping.fail_launch(self._core, self._recorder, now, entry.number)
         elif entry.kind == Kind.LOST:
-            lost = bookkeeping.lose(self._core, self._recorder, self._world, now, entry.number)
-            self._ended_with_host(now, lost or ())
+            self._lose(now, entry.number)
         elif entry.kind == Kind.ENDED:
             if self._is_current(entry.key):
                 self._ended(now, entry.key, Ending(None))
@@ -318,6 +318,15 @@ class WallClockDriver:
         code = report.ending.exit_code
         recorder.n_exit_code[row] = -1 if code is None else code
 
+    def _lose(self, now: int, instance: int) -> None:
+        """EC2 takes an instance back, or an update does."""
+        if instance in self._evicting:
+            self._evicting.remove(instance)
+            lost = bookkeeping.evict(self._core, self._recorder, now, instance)
+        else:
+            lost = bookkeeping.lose(self._core, self._recorder, self._world, now, instance)
+        self._ended_with_host(now, lost or ())
+
     def _host_lost(self, now: int, host: int) -> None:
         """All instances of an engine are gone; without any engine the run cannot go on."""
         core, recorder = self._core, self._recorder
@@ -363,7 +372,8 @@ class WallClockDriver:
             self._agenda.add(until, Kind.LAUNCH_FAILED if failed else Kind.READY, command[1])
             self._agenda.add(lost, Kind.LOST, command[1])
         elif kind == EVICT:
-            self._ended_with_host(now, bookkeeping.evict(self._core, self._recorder, now, command[1]))
+            self._evicting.add(command[1])
+            self._agenda.add(now, Kind.LOST, command[1])
         else:
             assert kind == TERMINATE, describe(command)
             bookkeeping.give_back(self._core, self._recorder, now, command[1])
