@@ -23,6 +23,7 @@ class Frame(StrEnum):
     DEPENDENCIES = "dependencies"
     WAITS = "waits"
     SERVICE_JOBS = "service_jobs"
+    SERVICE_ATTEMPTS = "service_attempts"
 
 
 def columns(

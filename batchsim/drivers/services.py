@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Final
 
 import simpy
 
-from batchsim.core.services.commands import FAIL, SCHEDULE
-from batchsim.core.services.reasons import COMPLETED
+from batchsim.core.services.commands import FAIL, PREEMPT, SCHEDULE
+from batchsim.core.services.reasons import COMPLETED, NO_CAPACITY
 from batchsim.core.services.scheduler import UNBORN, ServiceScheduler
-from batchsim.core.services.states import FAILED, HOLDING, SUCCEEDED
+from batchsim.core.services.states import FAILED, SUCCEEDED
 from batchsim.errors import StallError
 from batchsim.results.servicerecord import ServiceRecorder
 
@@ -43,8 +43,8 @@ class ServiceDriver:
         self._due: dict[int, list[tuple[int, int]]] = {}
         self._expected = [_NOTHING] * jobs  # of each job: when what will happen to its attempt
         self._times = [0] * jobs  # that it was scheduled
-        self._held_since = [-1] * jobs
-        self._running_since = [-1] * jobs
+        self._row = [-1] * jobs  # of each job: its latest attempt in the record
+        self._preempted_for: dict[int, str] = {}
         self._ended_jobs = 0
         self._last_us = 0  # when something happened last
         self._watched_us = -1
@@ -129,10 +129,11 @@ class ServiceDriver:
         self._last_us = now
         if kind == _STARTING:
             core.training_starting(now, job)
+            recorder.a_starting_us[self._row[job]] = now
             self._happens(now + world.download_us(job, self._times[job]), _STARTED, job)
         elif kind == _STARTED:
             core.training_started(now, job)
-            self._running_since[job] = now
+            recorder.a_started_us[self._row[job]] = now
             if recorder.started_us[job] < 0:
                 recorder.started_us[job] = now
             self._happens(now + world.runtime_us[job], _ENDED, job)
@@ -144,25 +145,24 @@ class ServiceDriver:
         core, recorder = self._core, self._recorder
         if kind != _STOPPED:
             self._idle_rounds = 0
-        ran = self._add_up(now, job)
-        preemptions = core.preemptions[job]
+        preemptions, refusals = core.preemptions[job], core.capacity_retries[job]
+        failure: str | None = ""
         if kind == _REFUSED:
             state = core.capacity_refused(now, job)
         else:
             failure = self._world.failure(job, core.attempt[job]) if kind == _ENDED else ""
             state = core.attempt_exited(now, job, failure or "", succeeded=failure is None)
-        if core.preemptions[job] > preemptions:
-            recorder.preempted_us[job] += ran
+        if core.capacity_retries[job] > refusals:
+            ending = "REFUSED", NO_CAPACITY
+        elif core.preemptions[job] > preemptions:
+            ending = "PREEMPTED", self._preempted_for[job]
+        elif state == SUCCEEDED:
+            ending = "SUCCEEDED", COMPLETED
+        else:
+            ending = "FAILED", core.status_reason.get(job) or failure or ""
+        recorder.end_attempt(self._row[job], now, *ending)
         if state in (SUCCEEDED, FAILED):
             self._finish(now, job)
-
-    def _add_up(self, now: int, job: int) -> int:
-        """Add the attempt's times, which end now; gives that in RUNNING."""
-        ran = now - self._running_since[job] if self._running_since[job] >= 0 else 0
-        self._recorder.held_us[job] += now - self._held_since[job]
-        self._recorder.running_us[job] += ran
-        self._held_since[job] = self._running_since[job] = -1
-        return ran
 
     def _finish(self, now: int, job: int) -> None:
         self._recorder.ended_us[job] = now
@@ -178,13 +178,15 @@ class ServiceDriver:
         elif kind == FAIL:
             self._finish(now, job)
         else:
+            if kind == PREEMPT:
+                self._preempted_for[job] = command[2]
             self._stop(now, job)
 
     def _schedule(self, now: int, job: int) -> None:
         world, recorder = self._world, self._recorder
         self._last_us = now
         self._times[job] += 1
-        self._held_since[job] = now
+        self._row[job] = recorder.add_attempt(job, self._core.attempt[job], now)
         if recorder.scheduled_us[job] < 0:
             recorder.scheduled_us[job] = now
         refused = world.is_refused(job, self._times[job])
@@ -209,9 +211,6 @@ class ServiceDriver:
             recorder.outcome, recorder.ended_at_us = "horizon", horizon_us
         elif self._ended_jobs < recorder.jobs:
             recorder.outcome = "stalled"
-        for job, state in enumerate(core.state):
-            if state in HOLDING:
-                self._add_up(recorder.ended_at_us, job)
         assert UNBORN not in core.state, "who is submitted after the horizon is not of this world"
         recorder.state = core.state
         recorder.attempts = array("q", list(core.attempt))

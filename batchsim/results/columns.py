@@ -15,7 +15,7 @@ from batchsim.results.recording import STATE_NAMES
 FRAMES = ("jobs", "attempts", "instances", "timeseries", "costs")
 # Only where there are array jobs, where jobs wait for others, where heads were blocked, and where there
 # are service queues.
-OPTIONAL_FRAMES = ("arrays", "dependencies", "waits", "service_jobs")
+OPTIONAL_FRAMES = ("arrays", "dependencies", "waits", "service_jobs", "service_attempts")
 
 TEXT = "string"
 CATEGORY = "category"
@@ -227,12 +227,35 @@ _SERVICE_JOBS = (
     ("preemptions", INTEGER, "", "times that the job was preempted; they use no attempt"),
     ("status_reason", CATEGORY, "", "AWS's statusReason: why the job ended, or why it still waits"),
 )
+_SERVICE_ATTEMPTS = (
+    ("job", TEXT, "", "name of the service job"),
+    ("attempt", INTEGER, "", "1, 2, ... of the job; the same again after one PREEMPTED or REFUSED"),
+    ("instance_type", CATEGORY, "", "instance type of SageMaker"),
+    ("instances", INTEGER, "", "instances, which count from scheduled_s to ended_s"),
+    ("scheduled_s", FLOAT, "s", "SCHEDULED: the job was sent to SageMaker"),
+    ("starting_s", FLOAT, "s", "STARTING: SageMaker has the instances and downloads data and image"),
+    ("started_s", FLOAT, "s", "RUNNING: the training runs"),
+    ("ended_s", FLOAT, "s", "the instances are free again; missing when the run ended first"),
+    ("outcome", CATEGORY, "", "SUCCEEDED, FAILED, PREEMPTED, or REFUSED for want of capacity"),
+    ("status_reason", CATEGORY, "", "AWS's statusReason of the attempt"),
+)
 
 COLUMNS: tuple[Column, ...] = tuple(
     Column(frame, *column)
     for frame, columns in zip(
         (*FRAMES, *OPTIONAL_FRAMES),
-        (_JOBS, _ATTEMPTS, _INSTANCES, _TIMESERIES, _COSTS, _ARRAYS, _DEPENDENCIES, _WAITS, _SERVICE_JOBS),
+        (
+            _JOBS,
+            _ATTEMPTS,
+            _INSTANCES,
+            _TIMESERIES,
+            _COSTS,
+            _ARRAYS,
+            _DEPENDENCIES,
+            _WAITS,
+            _SERVICE_JOBS,
+            _SERVICE_ATTEMPTS,
+        ),
         strict=True,
     )
     for column in columns

@@ -32,6 +32,7 @@ class Result:
     dependencies   one row a job, or barrier, and what it waits for; None if nobody waits
     waits       one row a change of what the head of a queue waits for; None if none was ever blocked
     service_jobs   one row a service job, in order of submission; None without service queues
+    service_attempts   one row each time that one of them was SCHEDULED; None without service queues
     summary     JSON-able; its keys are described in `batchsim.results.metrics`
     manifest    JSON-able: version, seed, scenario and its hash, assumptions, price date, what is not modelled
     """
@@ -47,6 +48,7 @@ class Result:
     dependencies: pd.DataFrame | None = None
     waits: pd.DataFrame | None = None
     service_jobs: pd.DataFrame | None = None
+    service_attempts: pd.DataFrame | None = None
 
     @property
     def frames(self) -> dict[str, pd.DataFrame]:
@@ -61,6 +63,7 @@ class Result:
             "dependencies": self.dependencies,
             "waits": self.waits,
             "service_jobs": self.service_jobs,
+            "service_attempts": self.service_attempts,
         }
         return {name: frame for name, frame in frames.items() if frame is not None}
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from batchsim.results.recording import Outcome
 
+ATTEMPT_OUTCOMES = ("SUCCEEDED", "FAILED", "PREEMPTED", "REFUSED")
 SERVICE_STATE_NAMES = ("SUBMITTED", "RUNNABLE", "SCHEDULED", "STARTING", "RUNNING", "SUCCEEDED", "FAILED")
 
 
@@ -44,17 +45,18 @@ class ServiceRecorder:
 
     scheduled_us, started_us   the first instants in SCHEDULED and in RUNNING
     ended_us                   the job became SUCCEEDED or FAILED
-    held_us, running_us        time from SCHEDULED to the attempt's end, and in RUNNING, over all attempts
-    preempted_us               the part of `running_us` that belongs to attempts that were preempted
     state                      index into SERVICE_STATE_NAMES
     attempts, capacity_retries, preemptions   the first without the other two
     status_reason              why a job is FAILED, or why it still waits; SageMaker's words for SUCCEEDED
+
+    Columns called a_... have a row each time that a job is SCHEDULED: `a_job`; `a_attempt`, the number, of
+    which one PREEMPTED or REFUSED uses none up; its instants; `a_outcome`, an index into ATTEMPT_OUTCOMES, or
+    -1; and `a_status_reason` by row.
     """
 
     def __init__(self, jobs: int) -> None:
         self.jobs = jobs
         self.scheduled_us, self.started_us, self.ended_us = (array("q", [-1]) * jobs for _ in range(3))
-        self.held_us, self.running_us, self.preempted_us = (array("q", [0]) * jobs for _ in range(3))
         self.state = bytearray(jobs)
         self.attempts = array("q", [0]) * jobs
         self.capacity_retries = array("q", [0]) * jobs
@@ -62,6 +64,26 @@ class ServiceRecorder:
         self.status_reason: dict[int, str] = {}
         self.ended_at_us = -1
         self.outcome: Outcome | None = None
+        self.a_job, self.a_attempt = array("q"), array("q")
+        self.a_scheduled_us, self.a_starting_us = array("q"), array("q")
+        self.a_started_us, self.a_ended_us = array("q"), array("q")
+        self.a_outcome = array("b")
+        self.a_status_reason: dict[int, str] = {}
+
+    def add_attempt(self, job: int, attempt: int, now: int) -> int:
+        """The row of an attempt that is SCHEDULED now."""
+        self.a_job.append(job)
+        self.a_attempt.append(attempt)
+        self.a_scheduled_us.append(now)
+        for column in (self.a_starting_us, self.a_started_us, self.a_ended_us, self.a_outcome):
+            column.append(-1)
+        return len(self.a_job) - 1
+
+    def end_attempt(self, row: int, now: int, outcome: str, status_reason: str) -> None:
+        """The attempt ended; `outcome` is one of ATTEMPT_OUTCOMES."""
+        self.a_ended_us[row] = now
+        self.a_outcome[row] = ATTEMPT_OUTCOMES.index(outcome)
+        self.a_status_reason[row] = status_reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Service jobs in a result: their frame, and `services` in the summary.
+"""Service jobs in a result: their frames, and `services` in the summary.
 
 `summary["services"]` is there if the scenario has service queues. Its keys are those of a queue of compute
 environments as far as they make sense, and
@@ -24,11 +24,11 @@ import pyarrow.compute as pc  # type: ignore[import-untyped]
 
 from batchsim.errors import ContractError
 from batchsim.results.arrays import SERVICE_STATES, assemble, category, seconds, strings
-from batchsim.results.exact import exact_sum
+from batchsim.results.exact import exact_sum, totals_by
 from batchsim.results.frames import spans
 from batchsim.results.metrics import mean_s, waiting_percentiles
 from batchsim.results.recorded import texts_of, view
-from batchsim.results.servicerecord import SERVICE_STATE_NAMES
+from batchsim.results.servicerecord import ATTEMPT_OUTCOMES, SERVICE_STATE_NAMES
 from batchsim.units import S_PER_HOUR, US_PER_S
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from batchsim.results.servicerecord import ServiceContext, ServiceRecorder
 
 Summary = dict[str, Any]
+_Times = dict[str, Any]  # name -> microseconds of each job
 
 _HOUR_US = S_PER_HOUR * US_PER_S
 
@@ -65,9 +66,7 @@ def service_frame(recorder: ServiceRecorder, context: ServiceContext) -> pd.Data
             "waiting_s": spans(submit, start),
             "execution_s": spans(start, end),
             "turnaround_s": spans(submit, end),
-            "held_s": view(recorder.held_us) / US_PER_S,
-            "running_s": view(recorder.running_us) / US_PER_S,
-            "preempted_s": view(recorder.preempted_us) / US_PER_S,
+            **{f"{name}_s": us / US_PER_S for name, us in _times(recorder).items()},
             "attempts": view(recorder.attempts),
             "capacity_retries": view(recorder.capacity_retries),
             "preemptions": view(recorder.preemptions),
@@ -76,28 +75,65 @@ def service_frame(recorder: ServiceRecorder, context: ServiceContext) -> pd.Data
     )
 
 
+def service_attempts_frame(recorder: ServiceRecorder, context: ServiceContext) -> pd.DataFrame:
+    """One row each time that a service job was SCHEDULED, by job, then by time."""
+    order = np.argsort(view(recorder.a_job), kind="stable")
+    job = view(recorder.a_job)[order]
+    reasons = texts_of(len(job), recorder.a_status_reason)
+    return assemble(
+        "service_attempts",
+        {
+            "job": strings(_names(context).take(pa.array(job))),
+            "attempt": view(recorder.a_attempt)[order],
+            "instance_type": category(
+                context.job_class.astype(np.int64)[job], [each.instance_type for each in context.classes]
+            ),
+            "instances": _of_class(context, "instances")[job],
+            **{
+                f"{name}_s": seconds(view(getattr(recorder, f"a_{name}_us"))[order])
+                for name in ("scheduled", "starting", "started", "ended")
+            },
+            "outcome": category(view(recorder.a_outcome)[order], ATTEMPT_OUTCOMES),
+            "status_reason": category(reasons.codes[order], reasons.names),
+        },
+    )
+
+
+def _times(recorder: ServiceRecorder) -> dict[str, Ints]:
+    """Of each job, over all its attempts: microseconds held, running, and running before a preemption."""
+    job, started, ended = view(recorder.a_job), view(recorder.a_started_us), view(recorder.a_ended_us)
+    until = np.where(ended < 0, recorder.ended_at_us, ended)
+    running = np.where(started < 0, 0, until - started)
+    preempted = view(recorder.a_outcome) == ATTEMPT_OUTCOMES.index("PREEMPTED")
+    return {
+        "held": totals_by(job, until - view(recorder.a_scheduled_us), recorder.jobs),
+        "running": totals_by(job, running, recorder.jobs),
+        "preempted": totals_by(job, np.where(preempted, running, 0), recorder.jobs),
+    }
+
+
 def summarize_services(recorder: ServiceRecorder, context: ServiceContext) -> Summary:
     """`summary["services"]`: all service jobs, then by queue and quota share."""
     if recorder.outcome is None or recorder.jobs != len(context.submit_us):
         raise ContractError("the record of the service jobs is not finished, or does not fit its context")
-    every = np.arange(recorder.jobs)
+    every, times = np.arange(recorder.jobs), _times(recorder)
     return {
         "outcome": recorder.outcome,
         "ended_at_s": recorder.ended_at_us / US_PER_S,
         "jobs_not_submitted": context.not_submitted,
-        **_metrics(recorder, context, every),
-        "queues": {queue: _queue(recorder, context, queue) for queue in context.queues},
+        **_metrics(recorder, context, times, every),
+        "queues": {queue: _queue(recorder, context, times, queue) for queue in context.queues},
     }
 
 
-def _queue(recorder: ServiceRecorder, context: ServiceContext, queue: str) -> Summary:
+def _queue(recorder: ServiceRecorder, context: ServiceContext, times: _Times, queue: str) -> Summary:
     mine = _rows_of(context, "queue", queue)
-    metrics = _metrics(recorder, context, mine)
+    metrics = _metrics(recorder, context, times, mine)
     shares = context.queues[queue]
     if shares:
         metrics["quotaShares"] = {
-            share: _metrics(recorder, context, np.intersect1d(mine, _rows_of(context, "quota_share", share)))
-            for share in shares
+            share: _metrics(recorder, context, times, mine[np.isin(mine, of_share)])
+            for share, of_share in ((share, _rows_of(context, "quota_share", share)) for share in shares)
         }
     return metrics
 
@@ -107,7 +143,7 @@ def _rows_of(context: ServiceContext, attribute: str, value: str) -> Ints:
     return np.flatnonzero(wanted[context.job_class]) if len(wanted) else np.empty(0, dtype=np.int64)
 
 
-def _metrics(recorder: ServiceRecorder, context: ServiceContext, rows: Ints) -> Summary:
+def _metrics(recorder: ServiceRecorder, context: ServiceContext, times: _Times, rows: Ints) -> Summary:
     submit = context.submit_us[rows]
     start, end = view(recorder.started_us)[rows], view(recorder.ended_us)[rows]
     ended = end >= 0
@@ -132,12 +168,8 @@ def _metrics(recorder: ServiceRecorder, context: ServiceContext, rows: Ints) -> 
             for name in ("attempts", "capacity_retries", "preemptions")
         },
         **{
-            f"instance_hours_{name}": sum(map(mul, instances, view(column)[rows].tolist())) / _HOUR_US
-            for name, column in (
-                ("held", recorder.held_us),
-                ("running", recorder.running_us),
-                ("preempted", recorder.preempted_us),
-            )
+            f"instance_hours_{name}": sum(map(mul, instances, us[rows].tolist())) / _HOUR_US
+            for name, us in times.items()
         },
     }
 

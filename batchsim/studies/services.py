@@ -44,9 +44,14 @@ def add_services(result: Result, services: tuple[ServiceRecorder, ServiceContext
     """The same result with what happened to the service jobs, if there is a service queue."""
     if services is None:
         return result
-    from batchsim.results.services import service_frame, summarize_services  # noqa: PLC0415 - pandas is slow
+    from batchsim.results.services import (  # noqa: PLC0415 - pandas is slow
+        service_attempts_frame,
+        service_frame,
+        summarize_services,
+    )
 
     result.service_jobs = service_frame(*services)
+    result.service_attempts = service_attempts_frame(*services)
     result.summary["services"] = summarize_services(*services)
     result.manifest["workload"] |= services[1].notes
     return result

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from batchsim.results.audit import audit_frames
-from tests.services.scenarios import divided, jobs, share
+from tests.services.scenarios import TYPE, divided, jobs, share
 
 
 @pytest.fixture
@@ -82,6 +82,48 @@ def test_a_planted_cell_is_noticed(result, planted):
     assert {violation.law for violation in found(result, frame)} == {"L22"}
 
 
+def test_no_cell_of_the_attempts_can_be_changed_without_being_noticed(result):
+    attempts = result.service_attempts
+    for column in attempts.columns.drop("status_reason"):
+        for row in range(len(attempts)):
+            values = attempts[column].astype(object).where(attempts[column].notna(), None).tolist()
+            old = values[row]
+            values[row] = f"{old}x" if isinstance(old, str) else 1e6 if old is None else old + 1
+            changed = attempts.copy()
+            changed[column] = pd.Series(
+                values, dtype=object if isinstance(old, str) else attempts[column].dtype
+            )
+            assert {each.law for each in attempts_found(result, changed)} == {"L22"}, (column, row)
+
+
+PLANTED_ATTEMPTS = {
+    "no attempts": lambda attempts: attempts.iloc[:0],
+    "one attempt is missing": lambda attempts: attempts.drop(index=1),
+    "another outcome": lambda attempts: attempts.assign(outcome="FAILED"),
+    "no outcome": lambda attempts: attempts.assign(outcome=None),
+    "no reason": lambda attempts: attempts.assign(status_reason=None),
+    "twice": lambda attempts: pd.concat([attempts, attempts.iloc[-1:]]),
+}
+
+
+@pytest.mark.parametrize("planted", PLANTED_ATTEMPTS)
+def test_planted_attempts_are_noticed(result, planted):
+    changed = PLANTED_ATTEMPTS[planted](result.service_attempts)
+    assert {each.law for each in attempts_found(result, changed)} == {"L22"}
+
+
+def test_capacity_that_is_exceeded_is_noticed(result):
+    manifest = copy.deepcopy(result.manifest)
+    manifest["scenario"]["serviceEnvironments"][0]["capacityLimits"][0]["maxCapacity"] = 2
+    told = [each.message for each in audit_frames(result.frames, result.summary, manifest)]
+    assert told == [f"more than maxCapacity of e is held, counted in {TYPE}"]
+
+
+def attempts_found(result, attempts):
+    frames = result.frames | {"service_attempts": attempts}
+    return audit_frames(frames, result.summary, result.manifest)
+
+
 FIGURES = (
     "jobs",
     "jobs_started",
@@ -122,3 +164,9 @@ def test_the_end_must_be_as_the_jobs_say(result, key, value):
 def test_frame_and_summary_come_together(result):
     summary = {key: value for key, value in result.summary.items() if key != "services"}
     assert {violation.law for violation in found(result, summary=summary)} == {"L22"}
+
+
+def test_both_frames_come_together(result):
+    frames = {name: frame for name, frame in result.frames.items() if name != "service_attempts"}
+    told = [each.message for each in audit_frames(frames, result.summary, result.manifest)]
+    assert told == ["services: a frame or the summary is missing"]

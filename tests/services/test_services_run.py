@@ -228,12 +228,49 @@ def test_the_frame_has_its_columns_and_the_states_of_service_jobs(run):
     ]
 
 
+def test_every_attempt_has_a_row_whatever_became_of_it(run):
+    shares = [share("owner", 2, "LEND"), share("guest", 1, "LEND_AND_BORROW")]
+    guest = jobs("guest", instances=2, runtime="100s", quotaShareName="guest", capacityFailures={"first": 1})
+    owner = jobs("owner", instances=2, quotaShareName="owner", arrivals={"atOnce": {"at": "40s"}})
+    bad = jobs("bad", runtime="10s", quotaShareName="owner", exitCodes=[1], retryStrategy={"attempts": 2})
+    delays = {"preset": "ideal", "trainingStop": "10s", "trainingPending": "5s"}
+    result = run(divided(shares, guest, owner, bad, assumptions=delays))
+    frame = result.service_attempts
+    assert {name: str(dtype) for name, dtype in frame.dtypes.items()} == {
+        column.name: column.dtype for column in columns_of("service_attempts")
+    }
+    columns = ["job", "attempt", "instances", "scheduled_s", "starting_s", "started_s", "ended_s", "outcome"]
+    rows = frame[columns].astype(object).where(frame[columns].notna(), None).to_numpy().tolist()
+    assert rows == [
+        ["guest-0", 1, 2, 0, None, None, 5, "REFUSED"],
+        ["guest-0", 1, 2, 5, 10, 10, 50, "PREEMPTED"],  # told to stop at 40 s
+        ["guest-0", 1, 2, 115, 120, 120, 220, "SUCCEEDED"],
+        ["bad-0", 1, 1, 0, 5, 5, 15, "FAILED"],
+        ["bad-0", 2, 1, 15, 20, 20, 30, "FAILED"],
+        ["owner-0", 1, 2, 50, 55, 55, 115, "SUCCEEDED"],
+    ]
+    assert frame["status_reason"].tolist()[:2] == [
+        "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - Unable to provision requested compute resources",
+        "Cross-share preemption triggered to reclaim borrowed capacity",
+    ]
+
+
+def test_an_attempt_that_goes_on_at_the_horizon_has_no_end(run):
+    result = run(training(jobs("a", 2, runtime="100s"), limit=1, horizon="50s"))
+    (row,) = result.service_attempts.to_dict("records")
+    assert (row["job"], row["started_s"], np.isnan(row["ended_s"])) == ("a-0", 0, True)
+    assert result.service_attempts[["outcome", "status_reason"]].isna().all(axis=None)
+    assert result.audit() == []
+
+
 @pytest.mark.parametrize("form", ["parquet", "csv"])
 def test_a_result_is_read_back_as_it_was_written(run, tmp_path, form):
     result = run(training(jobs("a", 3, exitCodes=[1, 0], retryStrategy={"attempts": 2}), limit=1))
     result.write(tmp_path / "out", form)
     again = batchsim.Result.read(tmp_path / "out")
     assert again.service_jobs.equals(result.service_jobs)
+    assert again.service_attempts.equals(result.service_attempts)
+    assert again.service_attempts.dtypes.equals(result.service_attempts.dtypes)
     assert again.service_jobs.dtypes.equals(result.service_jobs.dtypes)
     assert again.summary == result.summary
     assert again.audit() == []

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from batchsim.results.audit.serviceattempts import microseconds, service_attempts
 from batchsim.results.audit.violation import Violation, rows_where, unless
 from batchsim.units import S_PER_HOUR, US_PER_S
 
@@ -30,8 +31,10 @@ _COUNTS = ("attempts", "capacity_retries", "preemptions")
 def services(facts: Facts) -> list[Violation]:
     """L22: instants in their order, states that fit them, times that add up, and a summary that follows."""
     frame, summary = facts.frames.get(_FRAME), facts.summary.get("services")
-    if frame is None or summary is None:
-        return unless(frame is None and summary is None, "L22", "services: frame or summary is missing")
+    attempts = facts.frames.get("service_attempts")
+    if frame is None or summary is None or attempts is None:
+        nothing = frame is None and summary is None and attempts is None
+        return unless(nothing, "L22", "services: a frame or the summary is missing")
     rows = _Rows(frame, round(summary["ended_at_s"] * US_PER_S))
     found = [
         violation
@@ -56,7 +59,7 @@ def services(facts: Facts) -> list[Violation]:
         for share, part in queue.get("quotaShares", {}).items():
             in_share = mine & (frame["quota_share"] == share).to_numpy()
             found += _figures(f"services.queues.{name}.quotaShares.{share}", part, rows, in_share)
-    return found
+    return found + service_attempts(attempts, frame, rows.ended_at, facts.manifest["scenario"])
 
 
 class _Rows:
@@ -74,8 +77,7 @@ class _Rows:
         self.until = np.where(self.end < 0, ended_at, self.end)
 
     def us(self, name: str) -> Ints:
-        seconds: npt.NDArray[np.float64] = self.frame[name].fillna(-1 / US_PER_S).to_numpy()
-        return np.rint(seconds * US_PER_S).astype(np.int64)
+        return microseconds(self.frame, name)
 
     def is_in(self, states: tuple[str, ...]) -> Flags:
         return self.frame["state"].isin(states).to_numpy()
