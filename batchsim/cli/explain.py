@@ -14,6 +14,8 @@ from batchsim.cli.verbs import OutputFormat  # noqa: TC001 - typer reads the ann
 if TYPE_CHECKING:
     import pandas as pd
 
+    from batchsim.results import Result
+
 
 def explain(
     folder: Annotated[
@@ -36,13 +38,13 @@ def explain(
     else:
         print_table(
             Table(
-                _title(result.jobs, job),
+                _title(result, job),
                 [Column("from"), Column("for"), Column("state", words=True), Column("why", words=True)],
                 [[duration(r["from_s"]), duration(r["duration_s"]), r["state"], _why(r)] for r in rows],
             ),
             wide=output_format is Format.WIDE,
         )
-        print_text(_end(result.jobs, job))
+        print_text(_end(result, job))
 
 
 def _plain(value: Any) -> Any:
@@ -53,8 +55,10 @@ def _plain(value: Any) -> Any:
     return None if number != number else number  # noqa: PLR0124 - NaN
 
 
-def _title(jobs: pd.DataFrame, job: str) -> str:
-    row = jobs[jobs["job"] == job].iloc[0]
+def _title(result: Result, job: str) -> str:
+    row = _row(result, job)
+    if "size" in row:
+        return f"{job}: {row['state']}, an array of {row['size']:,} jobs, in job queue {row['queue']}"
     asks = f"{row['vcpus']:g} vCPU, {row['memory_mib']:,} MiB" + (
         f", {row['gpus']} GPU" if row["gpus"] else ""
     )
@@ -77,8 +81,18 @@ def _starved_by(others: int) -> str:
     return f"; {figures.jobs(others)} of {whose} started meanwhile" if others else ""
 
 
-def _end(jobs: pd.DataFrame, job: str) -> str:
-    row = jobs[jobs["job"] == job].iloc[0]
+def _row(result: Result, job: str) -> pd.Series[Any]:
+    """What the result tells of a job, or of an array job."""
+    from batchsim.results.explain import array_of
+
+    array = array_of(result.frames, job)
+    return result.jobs[result.jobs["job"] == job].iloc[0] if array is None else array
+
+
+def _end(result: Result, job: str) -> str:
+    row = _row(result, job)
+    if "size" in row:
+        return _end_of_array(row)
     reason = row["status_reason"]
     if row["state"] not in {"SUCCEEDED", "FAILED"}:
         return f"The run ended while it was {row['state']}" + (
@@ -86,3 +100,14 @@ def _end(jobs: pd.DataFrame, job: str) -> str:
         )
     waited = "" if row["start_s"] != row["start_s"] else f", {duration(row['waiting_s'])} until it first ran"
     return f"{row['state']} after {duration(row['turnaround_s'])}{waited}: {reason}"
+
+
+def _end_of_array(row: pd.Series[Any]) -> str:
+    from batchsim.results.recording import STATE_NAMES
+
+    children = ", ".join(f"{row[state.lower()]:,} {state}" for state in STATE_NAMES if row[state.lower()])
+    if row["state"] not in {"SUCCEEDED", "FAILED"}:
+        return f"The run ended while it was {row['state']}; of its children {children}"
+    after = duration(row["end_s"] - row["submit_s"])
+    why = f": {row['status_reason']}" if isinstance(row["status_reason"], str) else ""
+    return f"{row['state']} after {after}{why}; of its children {children}"

@@ -55,13 +55,19 @@ def explain(frames: Mapping[str, pd.DataFrame], manifest: Mapping[str, Any], job
     others    attempts of jobs in other queues that started meanwhile in the environments of its queue, while
               this job was at the head: by whom it was starved
 
+    An array job is SUBMITTED, then PENDING until its last child has ended [spec 1.2].
+
     Raises UsageError if there is no such job.
     """
     found = np.flatnonzero((frames["jobs"]["job"] == job).to_numpy(np.bool_))
-    if not len(found):
+    array = array_of(frames, job)
+    if len(found):
+        story = _Story(frames, manifest, int(found[0])).intervals()
+    elif array is not None:
+        story = _of_array(frames["jobs"], array, round(manifest["ended_at_s"] * US_PER_S))
+    else:
         raise _unknown(frames["jobs"]["job"], job)
-    story = _Story(frames, manifest, int(found[0]))
-    rows = [each for each in story.intervals() if each.end > each.begin]
+    rows = [each for each in story if each.end > each.begin]
     return pd.DataFrame(
         {
             "from_s": [each.begin / US_PER_S for each in rows],
@@ -74,6 +80,28 @@ def explain(frames: Mapping[str, pd.DataFrame], manifest: Mapping[str, Any], job
             "others": np.array([each.others for each in rows], dtype=np.int64),
         }
     )
+
+
+def array_of(frames: Mapping[str, pd.DataFrame], job: str) -> pd.Series[Any] | None:
+    """The row of an array job of that name, if there is one."""
+    arrays = frames.get("arrays")
+    found = None if arrays is None else arrays[(arrays["job"] == job).to_numpy(np.bool_)]
+    return None if found is None or not len(found) else found.iloc[0]
+
+
+def _of_array(jobs: pd.DataFrame, array: pd.Series[Any], run_end: int) -> Iterator[Interval]:
+    children = jobs[jobs["job"].str.startswith(f"{array['job']}:").to_numpy(np.bool_)]
+    submit, last = _one(array["submit_s"]), _or(array["end_s"], run_end)
+    runnable = _or(children["runnable_s"].min(), last)
+    yield Interval(submit, runnable, "SUBMITTED", "none of its children is RUNNABLE yet")
+    open_ = children[children["end_s"].isna()]
+    ends = children.sort_values("end_s", kind="stable")["job"]
+    told = (
+        f"{len(open_):,} have not ended, such as {open_['job'].iloc[0]}"
+        if len(open_)
+        else f"the last to end is {ends.iloc[-1]}"
+    )
+    yield Interval(runnable, last, "PENDING", f"it waits for its {array['size']:,} children; {told}")
 
 
 class _Story:

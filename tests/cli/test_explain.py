@@ -86,3 +86,69 @@ def test_a_folder_without_a_result_is_one_line(invoke, tmp_path):
     assert done.exit_code == 2
     assert len(done.stderr.splitlines()) == 1
     assert "nowhere" in done.stderr
+
+
+@pytest.fixture
+def arrays(invoke, write, tmp_path) -> str:
+    """Two arrays of three on one vCPU, a minute each: the second waits for the first; stopped at 4.5 min."""
+    array = {"arrivals": {"atOnce": {}}, "runtime": "1m", "array": {"size": 3}}
+    data = world(
+        [unmanaged("lab", {"name": "box", "vcpus": 1, "memory": "8GiB"})],
+        [
+            jobs("first", "q0", "d", 1, **array),
+            jobs("then", "q0", "d", 1, **array, dependsOn=[{"group": "first"}]),
+            jobs("late", "q0", "d", 1, **array, dependsOn=[{"group": "then"}]),
+        ],
+        definition("d", 1, 100),
+    )
+    data["assumptions"] = {"preset": "ideal"}
+    target = tmp_path / "arrays"
+    assert invoke("run", write(data), "-o", str(target), "--set", "horizon=270s").exit_code == 0
+    return str(target)
+
+
+@pytest.mark.parametrize(
+    ("job", "told"),
+    [
+        (
+            "first-0",
+            [
+                "first-0: SUCCEEDED, an array of 3 jobs, in job queue q0",
+                "0s 3m 00s PENDING it waits for its 3 children; the last to end is first-0:2",
+                "SUCCEEDED after 3m 00s; of its children 3 SUCCEEDED",
+            ],
+        ),
+        (
+            "then-0",
+            [
+                "then-0: PENDING, an array of 3 jobs, in job queue q0",
+                "0s 3m 00s SUBMITTED none of its children is RUNNABLE yet",
+                "3m 00s 1m 30s PENDING it waits for its 3 children; 2 have not ended, such as then-0:1",
+                "The run ended while it was PENDING; of its children 1 RUNNABLE, 1 RUNNING, 1 SUCCEEDED",
+            ],
+        ),
+        (
+            "late-0",
+            [
+                "late-0: SUBMITTED, an array of 3 jobs, in job queue q0",
+                "0s 4m 30s SUBMITTED none of its children is RUNNABLE yet",
+                "The run ended while it was SUBMITTED; of its children 3 PENDING",
+            ],
+        ),
+    ],
+)
+def test_spec_1_2_an_array_job_is_explained_by_its_own_states(invoke, arrays, job, told):
+    lines = [" ".join(line.split()) for line in invoke("explain", arrays, job).stdout.splitlines()]
+    assert [lines[0], *lines[3:]] == told
+
+
+def test_an_array_that_failed_says_why(invoke, write, tmp_path):
+    data = world(
+        [unmanaged("lab", {"name": "box", "vcpus": 1, "memory": "8GiB"})],
+        [jobs("a", "q0", "d", 1, runtime="1m", array={"size": 2}, exitCodes=[7])],
+        definition("d", 1, 100),
+    )
+    target = str(tmp_path / "failed")
+    invoke("run", write(data | {"assumptions": {"preset": "ideal"}}), "-o", target)
+    last = invoke("explain", target, "a-0").stdout.splitlines()[-1]
+    assert last == "FAILED after 2m 00s: Array Child Job failed; of its children 2 FAILED"
