@@ -46,6 +46,7 @@ _MAIN: tuple[Spec, ...] = (
     ("cost USD", "cost_usd", usd),
 )
 _SPENT: tuple[Spec, ...] = tuple((f"of it {part}", f"cost_parts_usd.{part}", usd) for part in PARTS)
+_PENDING: Spec = ("of mean PENDING", "pending_mean_s", _each(duration))
 _NOT_STARTED: Spec = ("jobs that never started", "jobs_not_started", counts)
 _MAIN_GPUS: tuple[Spec, ...] = (
     ("utilization of GPUs", "gpu_utilization", _each(percent)),
@@ -129,6 +130,7 @@ def _print_tables(combined: Metrics, manifest: Metrics, audit: str, *, wide: boo
     types = dict(sorted(combined["instanceTypes"].items(), key=lambda each: -each[1]["cost_usd"]["mean"]))
     for what, things, specs in (
         ("job queue", combined["queues"], queue),
+        ("queue/share", combined.get("shares", {}), queue),
         ("environment", combined["environments"], capacity),
         ("instance type", types, capacity),
     ):
@@ -153,7 +155,8 @@ def _main_table(combined: Metrics) -> Table:
     ]
     rows = []
     values = dict(flat(combined, leaf="half_width"))
-    specs = [*_MAIN, *(spec for spec in _SPENT if values[spec[1]]["most"])]
+    main = (*_MAIN[:4], _PENDING, *_MAIN[4:]) if combined.get("pending_mean_s") else _MAIN
+    specs = [*main, *(spec for spec in _SPENT if values[spec[1]]["most"])]
     specs += _MAIN_GPUS if has_gpus(combined) else ()
     if combined["jobs_not_started"]["most"]:
         specs.append(_NOT_STARTED)

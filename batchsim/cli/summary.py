@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Metrics = dict[str, Any]
 
 MOST_ROWS = 12
+_MOST_REASONS = 4
 PARTS = {
     "busy": "jobs RUNNING",
     "pull": "jobs before RUNNING: dispatch, image pull, container start",
@@ -72,6 +73,8 @@ def _headline(summary: Metrics, manifest: Metrics) -> Iterator[tuple[str, str]]:
     states = ", ".join(f"{number:,} {state}" for state, number in summary["states"].items() if number)
     attempts = f", {summary['attempts']:,} attempts" if summary["attempts"] > summary["jobs"] else ""
     yield "jobs", f"{summary['jobs']:,}{': ' if states else ''}{states}{attempts}"
+    if "failures" in summary:
+        yield "FAILED", _failures(summary["failures"])
     makespan = summary["makespan_s"]
     since = "" if makespan is None else " from the first submission to the last end"
     yield "makespan", duration(makespan) + since
@@ -90,6 +93,9 @@ def _headline(summary: Metrics, manifest: Metrics) -> Iterator[tuple[str, str]]:
             )
         ),
     )
+    if summary.get("pending_mean_s") is not None:
+        pending = duration(summary["pending_mean_s"])
+        yield "PENDING", f"mean {pending} of that, waiting for jobs that they depend on"
     used, paid, free = column([summary[f"vcpu_hours_{key}"] for key in ("used", "paid", "free")])
     unpaid = (
         f" and {free} free (Spot instances taken back within an hour)" if summary["vcpu_hours_free"] else ""
@@ -101,6 +107,13 @@ def _headline(summary: Metrics, manifest: Metrics) -> Iterator[tuple[str, str]]:
     yield "cost", f"{usd([summary['cost_usd']])[0]} {prices(manifest)}"
     if not summary["cost_usd"]:
         yield "the bill", "nothing was paid"
+
+
+def _failures(failures: Metrics) -> str:
+    """The status reasons of FAILED jobs, the most frequent first."""
+    told = [f"{each['jobs']:,}: {reason}" for reason, each in failures.items()]
+    rest = sum(each["jobs"] for each in [*failures.values()][_MOST_REASONS:])
+    return "; ".join(told[:_MOST_REASONS] + ([f"{rest:,}: other reasons"] if rest else []))
 
 
 def has_gpus(summary: Metrics) -> bool:
@@ -208,6 +221,7 @@ _QUEUE: tuple[_Spec, ...] = (
     ("vCPU-h\nused", "vcpu_hours_used", column),
     ("cost\nUSD", "cost_usd", usd),
 )
+_PENDING: _Spec = ("of mean\nPENDING", "pending_mean_s", each(duration))
 _QUEUE_GPUS: tuple[_Spec, ...] = (("GPU-h\nused", "gpu_hours_used", column),)
 _QUEUE_WIDE: tuple[_Spec, ...] = (
     ("waiting\nlongest", "waiting_max_s", each(duration)),
@@ -249,6 +263,7 @@ SPARE = {
     "vcpu_hours_used": 4,
     "waiting_p99_s": 3,
     "vcpu_hours_paid": 2,
+    "pending_mean_s": 2,
     "waiting_mean_s": 1,
     "instances": 1,
 }
@@ -266,11 +281,15 @@ def _tables(summary: Metrics, manifest: Metrics, *, wide: bool) -> Iterator[Tabl
     if wide:
         capacity, queue = (*capacity, *_CAPACITY_WIDE), (*queue, *_QUEUE_WIDE)
         queue = (*queue, *_QUEUE_GPUS_WIDE) if has_gpus(summary) else queue
+    if "pending_mean_s" in summary:
+        queue = (*queue[:2], _PENDING, *queue[2:])
     most = None if wide else MOST_ROWS
     queues = table_of("job queue", summary["queues"], queue, most)
     borne = _borne(summary, manifest) if summary["cost_usd"] else ""
     notes = filter(None, (queues.left_out, _never_started(summary), borne))
     yield queues._replace(left_out="\n".join(notes))
+    if "shares" in summary:
+        yield table_of("queue/share", summary["shares"], queue, most)
     yield table_of("environment", summary["environments"], capacity, most)
     types = sorted(summary["instanceTypes"].items(), key=lambda each: (-each[1]["cost_usd"], each[0]))
     if types:
@@ -312,7 +331,12 @@ def print_left_waiting(groups: Sequence[LeftWaiting], advice: Sequence[tuple[str
 # --- data ---------------------------------------------------------------------------------------
 
 _SHARED = ("name", "region", "currency", "price_date", "seed")
-_SCOPES = {"queues": "queue", "environments": "environment", "instanceTypes": "instance_type"}
+_SCOPES = {
+    "queues": "queue",
+    "shares": "share",
+    "environments": "environment",
+    "instanceTypes": "instance_type",
+}
 
 
 def print_as_json(result: Result, violations: list[str] | None, waiting: Sequence[LeftWaiting]) -> None:
@@ -340,7 +364,7 @@ def scopes(summary: Metrics, name: str) -> Iterator[tuple[str, str, Metrics]]:
     """(scope, name, metrics) of the whole, whose name is given, and of all its parts."""
     yield "total", name, {key: value for key, value in summary.items() if key not in (*_SCOPES, "services")}
     for key, scope in _SCOPES.items():
-        for part, metrics in summary[key].items():
+        for part, metrics in summary.get(key, {}).items():
             yield scope, part, metrics
     if "services" in summary:
         from batchsim.cli.services import scopes_of

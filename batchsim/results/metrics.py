@@ -9,6 +9,8 @@ A key without a value (no job has started, say) is None. Keys, units as in the n
     makespan_s                        last end_s - first submit_s
     waiting_mean_s, _p50_, _p95_, _p99_, _max_     of waiting_s: of the jobs that have started, which are
                                       `waiting_jobs` many
+    pending_mean_s                    of waiting_mean_s, the part in PENDING, waiting for other jobs;
+                                      only in runs where jobs depend on others
     jobs_not_started                  of `jobs`, those the waiting figures leave out
     not_started_max_s                 the longest that one of them waited: to its end, or until now
     execution_mean_s, turnaround_mean_s            of execution_s and turnaround_s, where there is one
@@ -28,6 +30,10 @@ A key without a value (no job has started, say) is None. Keys, units as in the n
     cost_usd                          exact sum over instances; of a queue: what its jobs bear, by the run's
                                       idle-cost rule
     cost_unattributed_usd             what no job bears
+    failures                          by status reason, how many of the FAILED `jobs` have it, the most first;
+                                      only where there are any
+    shares                            the same as of a queue, of each share identifier <queue>/<share> in use;
+                                      only in runs with fair-share queues, and of 500 shares at most
     cost_parts_usd                    busy, pull, lost, boot, idle, fragmentation, tail: see `bill`
 
 Percentiles interpolate linearly between order statistics, as numpy and pandas do by default.
@@ -43,7 +49,8 @@ import numpy as np
 from batchsim.results.bill import PARTS
 from batchsim.results.exact import exact_sum, sums_by, totals_by
 from batchsim.results.recorded import QUARTERS
-from batchsim.results.recording import STATE_NAMES
+from batchsim.results.recording import FAILED, STATE_NAMES
+from batchsim.results.sharing import shares_in_use
 from batchsim.units import S_PER_HOUR, US_PER_S, UUSD_PER_USD
 
 if TYPE_CHECKING:
@@ -71,15 +78,18 @@ def summarize(tables: Tables, context: RunContext, outcome: Outcome, spent: Bill
         [row.name for row in table] for table in (context.environments, context.instance_types)
     )
     by_type = _by_name(rows, rows.type, types, parts)
+    failures, by_share = _failures(tables), _by_share(tables, context, spent.of_holds, of_jobs)
     return {
         "outcome": outcome,
         "ended_at_s": tables.ended_at / US_PER_S,
         "jobs_not_submitted": tables.not_submitted,
         **of_jobs,
         "attempts": len(tables.attempts.job),
+        **({"failures": failures} if failures else {}),
         **_instance_metrics(rows, every_instance, parts),
         "cost_unattributed_usd": exact_sum(spent.unallocated.ravel()) / UUSD_PER_USD,
-        "queues": _by_queue(tables, context, spent.of_holds, of_jobs),
+        "queues": _by_holder(tables, tables.jobs.queue, context.queues, spent.of_holds, of_jobs),
+        **({"shares": by_share} if by_share else {}),
         "environments": _by_name(rows, rows.environment, environments, parts),
         "instanceTypes": {name: metrics for name, metrics in by_type.items() if metrics["instances"]},
     }
@@ -101,6 +111,7 @@ def _job_metrics(tables: Tables, rows: Ints) -> Summary:
         "makespan_s": int(end.max() - submit.min()) / US_PER_S if ended.any() else None,
         "waiting_jobs": len(waiting),
         "waiting_mean_s": mean_s(waiting),
+        **({"pending_mean_s": mean_s(jobs.pending[rows][start >= 0])} if tables.waits_for_others else {}),
         **waiting_percentiles(waiting),
         "jobs_not_started": len(in_vain),
         "not_started_max_s": int(in_vain.max()) / US_PER_S if len(in_vain) else None,
@@ -178,20 +189,38 @@ def _peak_vcpus(rows: Instances, ran: Ints) -> int:
     return int(changes[order].cumsum().max(initial=0))
 
 
-def _by_queue(tables: Tables, context: RunContext, borne: Ints, of_all: Summary) -> dict[str, Summary]:
+def _failures(tables: Tables) -> dict[str, Summary]:
+    """The FAILED jobs by status reason."""
+    reasons = tables.jobs.status_reason
+    failed = reasons.codes[tables.jobs.state == FAILED]
+    numbers = np.bincount(failed[failed >= 0], minlength=len(reasons.names)).tolist()
+    found = sorted((-number, name) for number, name in zip(numbers, reasons.names, strict=True) if number)
+    return {name: {"jobs": -number} for number, name in found}
+
+
+def _by_share(tables: Tables, context: RunContext, borne: Ints, of_all: Summary) -> dict[str, Summary]:
+    names, share_of_class = shares_in_use(tables.jobs.job_class, context.classes)
+    holder = share_of_class[tables.jobs.job_class]
+    return _by_holder(tables, holder, names, borne, of_all) if names else {}
+
+
+def _by_holder(
+    tables: Tables, holder: Ints, names: Sequence[str], borne: Ints, of_all: Summary
+) -> dict[str, Summary]:
+    """Metrics of the jobs of each name; `holder` is each job's position in `names`, or just beyond them."""
     holds = tables.holds
-    jobs = [np.flatnonzero(tables.jobs.queue == row) for row in range(len(context.queues))]
-    count = len(context.queues)
-    holder = tables.jobs.queue[holds.job]
-    used = sums_by(holder, holds.quarters * holds.running_us, count)
-    gpus_used = sums_by(holder, holds.gpus * holds.running_us, count)
-    number = np.bincount(tables.jobs.queue[tables.attempts.job], minlength=count).tolist()
-    parts = list(zip(*(totals_by(holder, part, count).tolist() for part in borne), strict=True))
+    order = np.argsort(holder, kind="stable")
+    rows = np.split(order, np.searchsorted(holder[order], np.arange(1, len(names) + 1)))
+    count = len(names) + 1
+    used = sums_by(holder[holds.job], holds.quarters * holds.running_us, count)
+    gpus_used = sums_by(holder[holds.job], holds.gpus * holds.running_us, count)
+    number = np.bincount(holder[tables.attempts.job], minlength=count).tolist()
+    parts = list(zip(*(totals_by(holder[holds.job], part, count).tolist() for part in borne), strict=True))
     provisioned = exact_sum(tables.instances.provisioned_quarter_us)
     gpus_provisioned = exact_sum(tables.instances.provisioned_gpu_us)
     return {
         name: {
-            **(of_all if len(jobs[row]) == of_all["jobs"] else _job_metrics(tables, jobs[row])),
+            **(of_all if len(rows[row]) == of_all["jobs"] else _job_metrics(tables, rows[row])),
             "attempts": number[row],
             "utilization": used[row] / provisioned if provisioned else None,
             "vcpu_hours_used": used[row] / _QUARTER_HOUR_US,
@@ -200,7 +229,7 @@ def _by_queue(tables: Tables, context: RunContext, borne: Ints, of_all: Summary)
             "cost_usd": sum(parts[row]) / UUSD_PER_USD,
             "cost_parts_usd": _in_parts(parts[row]),
         }
-        for row, name in enumerate(context.queues)
+        for row, name in enumerate(names)
     }
 
 

@@ -86,6 +86,7 @@ class Tables:
 
     attempts   one row an attempt: of a multi-node job its main node
     holds      one row an attempt and node: what is held of which instance
+    waits_for_others   whether any job depends on another
     """
 
     jobs: Jobs
@@ -94,6 +95,7 @@ class Tables:
     instances: Instances
     ended_at: int
     not_submitted: int
+    waits_for_others: bool
 
 
 def build_tables(recorder: Recorder, context: RunContext) -> Tables:
@@ -113,7 +115,8 @@ def build_tables(recorder: Recorder, context: RunContext) -> Tables:
     holds = with_children(recorder, context, attempts, ended_at)
     instances = _instances(recorder, context, holds, ended_at)
     not_submitted = context.not_submitted + recorder.jobs - submitted
-    return Tables(jobs, attempts, holds, instances, ended_at, not_submitted)
+    waits_for_others = context.edges is not None
+    return Tables(jobs, attempts, holds, instances, ended_at, not_submitted, waits_for_others)
 
 
 def _jobs(recorder: Recorder, context: RunContext, submitted: int) -> Jobs:

@@ -14,6 +14,7 @@ from batchsim.results.arrays import assemble, category, nullable, seconds
 from batchsim.results.columns import FLOAT, NULLABLE_INTEGER, columns_of
 from batchsim.results.recorded import QUARTERS
 from batchsim.results.recording import FAILED, SUCCEEDED
+from batchsim.results.sharing import shares_in_use
 from batchsim.units import S_PER_HOUR, US_PER_S, UUSD_PER_USD
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from batchsim.results.tables import Tables
 
 MAX_STEPS = 1000
-MAX_SHARES = 500  # as many as one queue may have active [spec 2.4]
 _DAY_US = 86_400 * US_PER_S
 _STEPS_US: tuple[int, ...] = (
     *(step * 10**exponent for exponent in range(6) for step in (1, 2, 5)),
@@ -59,7 +59,7 @@ def build_timeseries(tables: Tables, context: RunContext) -> pd.DataFrame:
         _Block("queue", context.queues, _job_series(tables, context, bins, queues)),
         _Block("environment", environments, _environment_series(tables, grid, bins, len(environments))),
     ]
-    shares, share_of_class = _shares(tables, context)
+    shares, share_of_class = shares_in_use(tables.jobs.job_class, context.classes)
     if shares:
         count = len(shares)
         # Jobs without one of these shares are a further group, which is left out.
@@ -91,22 +91,6 @@ def _frame(grid: Grid, blocks: Sequence[_Block]) -> pd.DataFrame:
         )
         columns[column.name] = nullable(values, values < 0) if column.dtype == NULLABLE_INTEGER else values
     return assemble("timeseries", columns)
-
-
-def _shares(tables: Tables, context: RunContext) -> tuple[list[str], Ints]:
-    """The names <queue>/<share> in use, and for each job class which of them is its; the rest is one more.
-
-    Of more than `MAX_SHARES` those with the most jobs, in the order of their names.
-    """
-    jobs_of_class = np.bincount(tables.jobs.job_class, minlength=len(context.classes)).tolist()
-    jobs: dict[str, int] = {}
-    names = [None if row.share is None else f"{row.queue}/{row.share}" for row in context.classes]
-    for name, number in zip(names, jobs_of_class, strict=True):
-        if name is not None and number:
-            jobs[name] = jobs.get(name, 0) + number
-    shares = sorted(sorted(jobs, key=lambda name: (-jobs[name], name))[:MAX_SHARES])
-    row_of = {name: row for row, name in enumerate(shares)}
-    return shares, np.array([row_of.get(name or "", len(shares)) for name in names], dtype=np.int64)
 
 
 class Grid(NamedTuple):

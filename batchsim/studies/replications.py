@@ -31,7 +31,7 @@ MOST_REPLICATIONS: Final = 10_000
 SUMMARY: Final = "summary.json"
 
 _IS_FOLDER: Final = re.compile(r"replication-\d{4}")
-_RATIOS: Final = frozenset({"utilization", "gpu_utilization"})
+_UNKNOWN_OF_NOTHING: Final = ("utilization", "_s", "_mean")  # how the names of ratios and times end
 _SHARED: Final = ("batchsim", "name", "scenario_sha256", "seed", "region", "currency", "price_date")
 
 
@@ -90,7 +90,8 @@ def combine(results: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> d
 
     The summary's keys, with an `Interval` as a dict in place of each number; None where no replication
     has a value; in place of a text how often each occurs (`{"outcome": {"finished": 9, "stalled": 1}}`).
-    An instance type that a replication did not launch counts there with zero instances, hours and cost.
+    An instance type that a replication did not launch counts there with zero instances, hours and cost;
+    so does a share that no job of a replication has, and its times are those of the other replications.
     """
     manifest = results[0][1]
     return {
@@ -124,7 +125,11 @@ def _together(values: Sequence[Any]) -> Any:
 def _none_of(like: Mapping[str, Any]) -> dict[str, Any]:
     """Metrics of a thing that a replication does not have."""
     return {
-        name: _none_of(value) if isinstance(value, dict) else None if name in _RATIOS else 0
+        name: _none_of(value)
+        if isinstance(value, dict)
+        else None
+        if name.endswith(_UNKNOWN_OF_NOTHING)
+        else 0
         for name, value in like.items()
     }
 

@@ -359,6 +359,37 @@ def test_idle_cost_is_borne_by_the_rule_that_the_manifest_names(horizon, rule):
     assert "L23" in laws(broken(horizon, manifest={"idle_cost": rule}))
 
 
+IN_SUMMARY_OF_EVERYTHING = {
+    "pending_mean_s": ("L14", 8.0),
+    "queues.bulk.pending_mean_s": ("L14", None),
+    "queues.gang.pending_mean_s": ("L14", 1.0),
+    "shares.pods/red.pending_mean_s": ("L14", 1.0),
+    "shares.pods/red.waiting_mean_s": ("L14", 8.0),
+    "shares.pods/blue.waiting_jobs": ("L14", 1),
+    "shares.pods/red.jobs": ("L16", 3),
+    "shares.pods/blue.attempts": ("L16", 3),
+    "shares.pods/blue.states.FAILED": ("L16", 0),
+    "shares.pods/blue.vcpu_hours_used": ("L15", 0.18),
+    "shares.pods/red.gpu_hours_used": ("L15", 0.18),
+    "shares.pods/red.cost_usd": ("L13", 0.0136),
+    "shares": ("L16", {}),
+    "failures": ("L16", {}),
+    "failures.stop it.jobs": ("L16", 2),
+}
+
+
+@pytest.mark.parametrize("path", IN_SUMMARY_OF_EVERYTHING)
+def test_a_planted_figure_of_shares_dependencies_and_failures_is_reported(everything, path):
+    law, value = IN_SUMMARY_OF_EVERYTHING[path]
+    assert law in laws(broken(everything, summary={path: value}))
+
+
+def test_a_missing_mean_time_in_pending_is_noticed(everything):
+    del (summary := copy.deepcopy(everything.summary))["pending_mean_s"]
+    found = audit_frames(everything.frames, summary, everything.manifest)
+    assert [each.message for each in found] == ["pending_mean_s is missing"]
+
+
 def test_a_run_must_end_as_its_states_say(horizon, finished, stalled):
     finish = {"summary": {"outcome": "finished"}, "manifest": {"outcome": "finished"}}
     assert laws(broken(stalled, **finish)) == {"L16"}

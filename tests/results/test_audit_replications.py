@@ -90,6 +90,16 @@ def test_a_replication_that_was_left_out_is_noticed():
     assert "replications is not their number" in {violation.message for violation in found}
 
 
+def test_a_share_without_jobs_in_a_replication_has_no_waiting_there():
+    told = summary(10, 3.5, {})
+    with_share = told | {"shares": {"q/red": {"jobs": 4, "waiting_mean_s": 6.0, "cost_usd": 2.0}}}
+    parts = [(with_share, manifest(0)), (told, manifest(1))]
+    red = combine(parts)["shares"]["q/red"]
+    assert (red["jobs"]["mean"], red["cost_usd"]["mean"]) == (2, 1)
+    assert (red["waiting_mean_s"]["mean"], red["waiting_mean_s"]["replications"]) == (6, 1)
+    assert audit_replications(combine(parts), parts) == []
+
+
 def write(folder, parts, combined):
     for number, (figures, told) in enumerate(parts):
         part = folder / f"replication-{number:04d}"

@@ -11,7 +11,7 @@ from batchsim import units
 from batchsim.results import EnvironmentRow, InstanceTypeRow, Recorder, build_result
 from batchsim.results.cost import NOT_IN_THE_BILL, billed_seconds, cost_uusd
 from batchsim.results.exact import exact_sum, sums_by
-from tests.results.worlds import JobClass, S, context_of, told_by_hand, write_attempt
+from tests.results.worlds import JobClass, S, context_of, told_by_hand, told_of_everything, write_attempt
 
 
 def test_every_value_of_the_summary_is_what_was_computed_by_hand():
@@ -45,6 +45,7 @@ def test_every_value_of_the_summary_is_what_was_computed_by_hand():
         "turnaround_mean_s": 236.75 / 3,
         "bounded_slowdown_mean": pytest.approx((97 / 53 + 104.75 / 100 + 35 / 30) / 3),
         "attempts": 6,
+        "failures": {"Job attempt duration exceeded timeout": {"jobs": 1}},
         "instances": 2,
         "peak_vcpus": 6,
         "utilization": 640 / 980,
@@ -111,6 +112,39 @@ def test_queues_have_the_metrics_of_their_own_jobs():
     assert [
         empty[key] for key in ("makespan_s", "waiting_mean_s", "waiting_p95_s", "bounded_slowdown_mean")
     ] == [None] * 4
+
+
+def test_shares_have_the_metrics_and_the_cost_of_their_own_jobs():
+    summary = build_result(*told_of_everything()).summary
+    red, blue = (summary["shares"][name] for name in ("pods/red", "pods/blue"))
+    assert list(summary["shares"]) == ["pods/blue", "pods/red"]
+    assert (red["jobs"], red["jobs_started"], red["waiting_mean_s"], red["not_started_max_s"]) == (2, 1, 7, 6)
+    assert (blue["jobs"], blue["jobs_started"], blue["waiting_mean_s"]) == (2, 2, 8)
+    assert (red["vcpu_hours_used"], blue["vcpu_hours_used"]) == (12.5 / 3600, 98.25 / 3600)
+    # 119 s of an instance of 3.60 USD an hour. They held for 52 and 135 s one of its two GPUs, which are nine
+    # tenths of it, and 0.25 and 0.75 of its eight vCPUs: 23.5625 and 62.015625 s of the whole instance.
+    assert (red["cost_usd"], blue["cost_usd"]) == (0.032764, 0.086236)
+    assert summary["queues"]["pods"]["cost_usd"] == 0.119
+    assert "shares" not in build_result(*told_by_hand()).summary
+
+
+def test_failures_are_counted_by_status_reason_the_most_frequent_first():
+    failures = build_result(*told_of_everything()).summary["failures"]
+    assert list(failures.items()) == [
+        ("Dependent Job failed", {"jobs": 1}),
+        ("Essential container in task exited", {"jobs": 1}),
+        ("not needed", {"jobs": 1}),
+        ("stop it", {"jobs": 1}),
+    ]
+
+
+def test_the_part_of_waiting_in_pending_is_told_where_jobs_depend_on_others():
+    summary = build_result(*told_of_everything()).summary
+    # Of the twelve jobs that started two had waited for others: for 42 s and 64 s.
+    assert summary["pending_mean_s"] == 106 / 12
+    # part-0 to part-2, join-0, last-0, frail-0, frail-1 and slow-0
+    assert summary["queues"]["bulk"]["pending_mean_s"] == 106 / 8
+    assert "pending_mean_s" not in build_result(*told_by_hand()).summary
 
 
 def test_the_summary_and_the_manifest_are_plain_json():

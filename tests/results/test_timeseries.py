@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from batchsim.results import InstanceTypeRow, Recorder, Result, audit_frames, build_result
-from batchsim.results.timeseries import MAX_SHARES, MAX_STEPS, Grid, grid_step
+from batchsim.results.sharing import MAX_SHARES
+from batchsim.results.timeseries import MAX_STEPS, Grid, grid_step
 from tests.results.worlds import JobClass, S, context_of, told_by_hand, told_of_everything
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from batchsim.results.audit.facts import QUARTERS, Ints, queues, series, total
+from batchsim.results.audit.facts import MOST_SHARES, QUARTERS, Ints, holders, series, total
 from batchsim.results.audit.violation import Violation, rows_where, unless
 from batchsim.units import S_PER_HOUR, US_PER_S, UUSD_PER_USD, billed_seconds, cost_uusd, parse_duration
 
@@ -92,11 +92,30 @@ def _cost_sums(facts: Facts, costs: Ints) -> list[Violation]:
         )
     by_queue = sum(_uusd(queue["cost_usd"]) for queue in facts.summary["queues"].values())
     by_queue += _uusd(facts.summary["cost_unattributed_usd"])
-    return found + unless(
+    found += unless(
         by_queue == total(costs),
         "L13",
         "the queues' cost_usd and cost_unattributed_usd are not the whole cost",
     )
+    return found + _costs_of_shares(facts)
+
+
+def _costs_of_shares(facts: Facts) -> list[Violation]:
+    """The shares of a queue cost together what the queue does."""
+    by_queue: dict[str, list[int]] = {}
+    for name, part in facts.summary.get("shares", {}).items():
+        by_queue.setdefault(name.rpartition("/")[0], []).append(_uusd(part["cost_usd"]))
+    found: list[Violation] = []
+    for queue, costs in by_queue.items():
+        rest = _uusd(facts.summary["queues"][queue]["cost_usd"]) - sum(costs)
+        # Not all of too many shares are told.
+        complete = len(facts.summary["shares"]) < MOST_SHARES
+        found += unless(
+            rest == 0 or (rest > 0 and not complete),
+            "L13",
+            f"shares of {queue}: their cost_usd is not that of the queue",
+        )
+    return found
 
 
 def _cost_so_far(facts: Facts, costs: Ints) -> list[Violation]:
@@ -161,11 +180,9 @@ def work(facts: Facts) -> list[Violation]:
             "paid": total(billed_us[mine] * gpus[mine]),
         }
         found += _hours(where, part, "gpu_", gpu_sums, gpu_sums["provisioned"])
-    owner = np.append(facts.jobs.queue, -1)[attempts.job]
-    for code, name, part in queues(facts):
-        mine = owner == code
+    for where, part, mine in holders(facts, attempts.job):
         for kind, us, whole in (("vcpu_", busy_us, provisioned), ("gpu_", gpus_us, gpus_provisioned)):
-            found += _hours(f"queues.{name}: ", part, kind, {"used": total(us[mine])}, total(whole))
+            found += _hours(where, part, kind, {"used": total(us[mine])}, total(whole))
     return found
 
 

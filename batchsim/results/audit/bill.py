@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 import pandas as pd
 
-from batchsim.results.audit.facts import Ints, queues
 from batchsim.results.audit.violation import Violation, rows_where, unless
 from batchsim.units import UUSD_PER_USD
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from batchsim.results.audit.facts import Facts
+    from batchsim.results.audit.facts import Facts, Ints
 
 _DIRECT: Final = ("busy_usd", "pull_usd", "lost_usd")
 _OVERHEAD: Final = ("boot_usd", "idle_usd", "fragmentation_usd", "tail_usd")
@@ -128,7 +127,7 @@ def _clocks(facts: Facts) -> Any:
     queue = np.concatenate((jobs.queue[waited], np.append(jobs.queue, -1)[attempts.job[comes_back]]))
     since = np.concatenate((jobs.runnable[waited], attempts.ended[comes_back]))
     until = np.concatenate((leaves[waited], then[comes_back]))
-    code_of = {name: code for code, name, _ in queues(facts)}
+    code_of = {name: code for code, name in enumerate(facts.frames["jobs"]["queue"].cat.categories)}
     users: dict[str, set[int]] = {}
     for each in facts.manifest["scenario"].get("jobQueues", ()):
         for order in each.get("computeEnvironmentOrder", ()):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from batchsim.results.audit.facts import FAILED, STATES, queues
+from batchsim.results.audit.facts import FAILED, MOST_SHARES, STATES, holders, shares_in_use
 from batchsim.results.audit.violation import Violation, rows_where, unless
 from batchsim.units import US_PER_S
 
@@ -48,21 +48,41 @@ def endings(facts: Facts) -> list[Violation]:
 
 
 def _tallies(facts: Facts) -> list[Violation]:
-    jobs, summary = facts.jobs, facts.summary
-    placed = np.append(jobs.queue, -1)[facts.attempts.job]
-    found: list[Violation] = []
-    parts = [("", summary, np.ones(len(jobs.state), dtype=np.bool_), len(placed))]
-    for code, name, part in queues(facts):
-        attempts = int((placed == code).sum())
-        parts.append((f"queues.{name}: ", part, jobs.queue == code, attempts))
+    jobs, job_of_attempt = facts.jobs, facts.attempts.job
+    every_job = np.arange(len(jobs.state))
+    parts = [("", facts.summary, every_job, len(job_of_attempt))]
+    of_attempts = (len(rows) for _, _, rows in holders(facts, job_of_attempt))
+    for (where, part, mine), attempts in zip(holders(facts, every_job), of_attempts, strict=True):
+        parts.append((where, part, mine, attempts))
+    found = _failures(facts)
     for where, part, mine, attempts in parts:
         counted = dict(zip(STATES, np.bincount(jobs.state[mine] + 1, minlength=8)[1:].tolist(), strict=True))
         started = int((jobs.start[mine] >= 0).sum())
         for key, value in (
-            ("jobs", int(mine.sum())),
+            ("jobs", len(mine)),
             ("states", counted),
             ("jobs_started", started),
             ("attempts", attempts),
         ):
             found += unless(part[key] == value, "L16", f"{where}{key} is not the count of the rows")
     return found
+
+
+def _failures(facts: Facts) -> list[Violation]:
+    """The summary tells how many FAILED jobs have each status reason, and of each share that jobs have."""
+    frame = facts.frames["jobs"]
+    failed = frame["status_reason"][frame["state"] == "FAILED"].value_counts()
+    counted = {name: {"jobs": number} for name, number in failed.items() if number}
+    used, told = shares_in_use(facts), set(facts.summary.get("shares", {}))
+    return [
+        *unless(
+            facts.summary.get("failures", {}) == counted,
+            "L16",
+            "failures are not the FAILED jobs by status reason",
+        ),
+        *unless(
+            told == used if len(used) <= MOST_SHARES else told <= used and len(told) == MOST_SHARES,
+            "L16",
+            "shares are not those that jobs have",
+        ),
+    ]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 QUARTERS = 4  # of a vCPU
+MOST_SHARES = 500  # of which the summary tells
 Ints = Any  # columns of integers; numpy's stubs lose the type of arithmetic on mixed widths
 STATES = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING", "SUCCEEDED", "FAILED")
 Amounts = dict[str, Ints]  # "vcpus" in quarters, "memory_mib", "gpus"
@@ -212,11 +213,40 @@ def series(facts: Facts) -> Iterator[tuple[str, str, npt.NDArray[np.int64]]]:
         yield kind, name, np.sort(rows)
 
 
-def queues(facts: Facts) -> Iterator[tuple[int, str, Mapping[str, Any]]]:
-    """The code in `JobFacts.queue`, the name and the summary of each queue; code -2 if it has no jobs."""
-    code_of = {name: code for code, name in enumerate(facts.frames["jobs"]["queue"].cat.categories)}
-    for name, part in facts.summary["queues"].items():
-        yield code_of.get(name, -2), name, part
+def holders(facts: Facts, job: Ints) -> Iterator[tuple[str, Mapping[str, Any], Ints]]:
+    """Each queue and each share of the summary: what to call it, its figures, and which rows are its.
+
+    job   of each row, as a row of the jobs; -1 without one
+    """
+    frame, summary = facts.frames["jobs"], facts.summary
+    for kind, parts, of_job in (
+        ("queues", summary["queues"], _codes(frame["queue"], list(summary["queues"]))),
+        ("shares", summary.get("shares", {}), _told_share(facts)),
+    ):
+        code = np.append(of_job, -1)[job]
+        order = np.argsort(code, kind="stable")
+        bounds = np.searchsorted(code[order], np.arange(len(parts) + 1))
+        for row, (name, part) in enumerate(parts.items()):
+            yield f"{kind}.{name}: ", part, order[bounds[row] : bounds[row + 1]]
+
+
+def shares_in_use(facts: Facts) -> set[str]:
+    """The names <queue>/<share> that jobs have."""
+    queue, share = (facts.frames["jobs"][name].cat for name in ("queue", "share"))
+    pairs = np.unique(np.stack((queue.codes, share.codes)), axis=1)
+    return {
+        f"{queue.categories[first]}/{share.categories[second]}" for first, second in pairs.T if second >= 0
+    }
+
+
+def _told_share(facts: Facts) -> Ints:
+    """For each job the position of its share among those of the summary; -1 without one."""
+    queue, share = (facts.frames["jobs"][name].cat for name in ("queue", "share"))
+    told = {name: row for row, name in enumerate(facts.summary.get("shares", {}))}
+    of_pair = np.full((len(queue.categories) + 1, len(share.categories) + 1), -1)
+    for first, second in np.ndindex(len(queue.categories), len(share.categories)):
+        of_pair[first, second] = told.get(f"{queue.categories[first]}/{share.categories[second]}", -1)
+    return of_pair[queue.codes, share.codes]
 
 
 class _Reader:

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from batchsim.results.audit.facts import Ints, queues, total
+from batchsim.results.audit.facts import Ints, holders, total
 from batchsim.results.audit.violation import Violation, rows_where, unless
 from batchsim.units import MAX_TIME_US, US_PER_S
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    import numpy.typing as npt
 
     from batchsim.results.audit.facts import Facts
 
@@ -50,9 +48,11 @@ def little(facts: Facts) -> list[Violation]:
         "the integral of jobs in the system is not the sum of turnaround_s",
         "jobs",
     )
-    found += _figures("", facts.summary, facts, np.ones(len(jobs.submit), dtype=np.bool_))
-    for code, name, part in queues(facts):
-        found += _figures(f"queues.{name}: ", part, facts, jobs.queue == code)
+    every_job = np.arange(len(jobs.submit))
+    pending = _durations(facts.frames["jobs"]["pending_s"])
+    for where, part, mine in (("", facts.summary, every_job), *holders(facts, every_job)):
+        found += _figures(where, part, facts, mine)
+        found += _pending(where, part, facts, pending[mine[jobs.start[mine] >= 0]])
     return found
 
 
@@ -66,9 +66,7 @@ def integral_of_count(arrived: Ints, left: Ints) -> int:
     return (total(there * (gaps >> _LOW_BITS)) << _LOW_BITS) + total(there * low)
 
 
-def _figures(
-    where: str, part: Mapping[str, Any], facts: Facts, mine: npt.NDArray[np.bool_]
-) -> list[Violation]:
+def _figures(where: str, part: Mapping[str, Any], facts: Facts, mine: Ints) -> list[Violation]:
     jobs = facts.jobs
     submit, start, end = jobs.submit[mine], jobs.start[mine], jobs.end[mine]
     ended, ran = end >= 0, (end >= 0) & (start >= 0)
@@ -105,6 +103,17 @@ def _figures(
         "L14",
         f"{where}bounded_slowdown_mean is not that of the jobs",
     )
+
+
+def _pending(where: str, part: Mapping[str, Any], facts: Facts, pending: Ints) -> list[Violation]:
+    """Where jobs depend on others, the mean time in PENDING of jobs that started is told."""
+    told = "pending_mean_s" in part
+    if not told:
+        return unless("dependencies" not in facts.frames, "L14", f"{where}pending_mean_s is missing")
+    mean = _mean(pending)
+    expected = None if mean is None else mean / US_PER_S
+    right = _close(part["pending_mean_s"], expected)
+    return unless(right, "L14", f"{where}pending_mean_s is not that of the jobs")
 
 
 def _mean(us: Ints) -> float | None:

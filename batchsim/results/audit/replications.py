@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _SHARED = ("batchsim", "name", "scenario_sha256", "seed", "region", "currency", "price_date")
-_RATIOS = ("utilization", "gpu_utilization")
+_UNKNOWN_OF_NOTHING = ("utilization", "_s", "_mean")  # how the names of ratios and times end
 _IS_REPLICATION = re.compile(r"replication-\d{4}")
 
 
@@ -94,9 +94,13 @@ def _compare(
 
 
 def _nothing(like: Mapping[str, Any]) -> dict[str, Any]:
-    """A thing that a replication does not have, such as an instance type: zeros, and no ratios."""
+    """A thing that a replication lacks, such as an instance type or a share: zeros, no ratios, no times."""
     return {
-        name: _nothing(value) if isinstance(value, dict) else None if name in _RATIOS else 0
+        name: _nothing(value)
+        if isinstance(value, dict)
+        else None
+        if name.endswith(_UNKNOWN_OF_NOTHING)
+        else 0
         for name, value in like.items()
     }
 

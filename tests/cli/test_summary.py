@@ -1,0 +1,66 @@
+"""What a run prints of shares, of time in PENDING and of failures, as text and as rows."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+
+from tests.studies.scenarios import definition, jobs, unmanaged, world
+
+DETAILS = {"runtime": "1m", "arrivals": {"atOnce": {}}}
+
+
+@pytest.fixture
+def scenario(write) -> str:
+    """On one vCPU, a minute each: two of red, one of blue; last waits for all; what breaks, breaks three."""
+    waits = {"dependsOn": [{"group": "red"}, {"group": "blue"}]}
+    data = world(
+        [unmanaged("lab", {"name": "box", "vcpus": 1, "memory": "8GiB", "usdPerHour": 6})],
+        [
+            jobs("red", "q0", "d", 2, shareIdentifier="red", **DETAILS),
+            jobs("blue", "q0", "d", 1, shareIdentifier="blue", **DETAILS),
+            jobs("last", "q0", "d", 1, shareIdentifier="blue", **waits, **DETAILS),
+            jobs("broken", "q0", "d", 1, shareIdentifier="blue", failure={"rate": 1}, **DETAILS),
+            jobs("after", "q0", "d", 2, shareIdentifier="red", dependsOn=[{"group": "broken"}], **DETAILS),
+        ],
+        definition("d", 1, 100),
+    )
+    data["jobQueues"][0]["schedulingPolicyArn"] = "fair"
+    data["schedulingPolicies"] = [{"name": "fair", "fairsharePolicy": {"shareDecaySeconds": 60}}]
+    data["assumptions"] = {"preset": "ideal"}
+    return write(data)
+
+
+def lines(text: str) -> list[str]:
+    return [" ".join(line.split()) for line in text.splitlines()]
+
+
+def test_a_run_tells_its_shares_its_failures_and_the_time_in_pending(invoke, scenario):
+    told = lines(invoke("run", scenario).stdout)
+    assert "FAILED 2: Dependent Job failed; 1: Essential container in task exited" in told
+    # Of the five jobs that started, only the last waited for others: for three minutes.
+    assert "PENDING mean 36s of that, waiting for jobs that they depend on" in told
+    shares = [line.split()[:2] for line in told if line.startswith("q0/")]
+    assert shares == [["q0/blue", "3"], ["q0/red", "4"]]
+
+
+def test_rows_and_data_hold_the_shares_and_the_failures(invoke, scenario):
+    rows = list(csv.DictReader(io.StringIO(invoke("run", scenario, "--format", "csv").stdout)))
+    told = [(row["scope"], row["name"], row["jobs"]) for row in rows if row["scope"] in {"queue", "share"}]
+    assert told == [("queue", "q0", "7"), ("share", "q0/blue", "3"), ("share", "q0/red", "4")]
+    assert rows[0]["failures.Dependent Job failed.jobs"] == "2"
+    data = json.loads(invoke("run", scenario, "--format", "json").stdout)
+    assert sum(share["cost_usd"] for share in data["shares"].values()) == pytest.approx(data["cost_usd"])
+    assert data["violations"] == []
+
+
+def test_replications_tell_shares_and_pending_with_intervals(invoke, scenario):
+    told = lines(invoke("run", scenario, "-n", "2").stdout)
+    assert any(line.startswith("of mean PENDING") for line in told)
+    assert [line.split()[:2] for line in told if line.startswith("q0/")] == [
+        ["q0/blue", "3"],
+        ["q0/red", "4"],
+    ]
