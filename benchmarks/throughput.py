@@ -120,7 +120,12 @@ def figures(costs: Costs) -> dict[str, float]:
         "accasim_over_batchsim": costs.ratio(accasim, log),
         "accasim_wait_differs_s": abs(accasim.mean_wait_s - log.mean_wait_s) if accasim and log else None,
         "peak_mib": max(
-            (cost.peak_mib for shape in SHAPES if (cost := costs.get(shape, jobs))), default=None
+            (
+                cost.peak_mib
+                for shape in SHAPES
+                if OVER_PLAIN.get(shape, jobs) == jobs and (cost := costs.get(shape, jobs))
+            ),
+            default=None,
         ),
     }
     return {name: value for name, value in found.items() if value is not None}
