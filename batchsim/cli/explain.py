@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from batchsim.results import Result
+
+_MOST_ROWS: Final = 30
+_FIRST: Final = 14
+_LAST: Final = 14
 
 
 def explain(
@@ -36,15 +40,23 @@ def explain(
     elif output_format is Format.CSV:
         print_csv(rows)
     else:
+        wide = output_format is Format.WIDE
+        first, last = (rows, []) if wide or len(rows) <= _MOST_ROWS else (rows[:_FIRST], rows[-_LAST:])
+        cut = len(rows) - len(first) - len(last)
+        between = [["", "", "", f"... {cut:,} more intervals: --format wide shows them"]] if cut else []
         print_table(
             Table(
                 _title(result, job),
                 [Column("from"), Column("for"), Column("state", words=True), Column("why", words=True)],
-                [[duration(r["from_s"]), duration(r["duration_s"]), r["state"], _why(r)] for r in rows],
+                [*_told(first), *between, *_told(last)],
             ),
-            wide=output_format is Format.WIDE,
+            wide=wide,
         )
         print_text(_end(result, job))
+
+
+def _told(rows: list[dict[str, Any]]) -> list[list[str]]:
+    return [[duration(r["from_s"]), duration(r["duration_s"]), r["state"], _why(r)] for r in rows]
 
 
 def _plain(value: Any) -> Any:

@@ -9,7 +9,7 @@ import json
 import pytest
 
 from batchsim.results import Result
-from tests.studies.scenarios import definition, jobs, queue, unmanaged, world
+from tests.studies.scenarios import definition, jobs, managed, queue, unmanaged, world
 
 
 @pytest.fixture
@@ -152,3 +152,17 @@ def test_an_array_that_failed_says_why(invoke, write, tmp_path):
     invoke("run", write(data | {"assumptions": {"preset": "ideal"}}), "-o", target)
     last = invoke("explain", target, "a-0").stdout.splitlines()[-1]
     assert last == "FAILED after 2m 00s: Array Child Job failed; of its children 2 FAILED"
+
+
+def test_of_a_long_life_the_middle_is_shown_when_asked_for(invoke, write, tmp_path):
+    data = world([managed("ce", 8, "c6i.large")], [jobs("a", "q0", "d")], definition("d", 1, 100))
+    data |= {"horizon": "3h", "assumptions": {"insufficientCapacity": 0.99, "launchCooloff": "1m"}}
+    target = str(tmp_path / "long")
+    invoke("run", write(data), "-o", target)
+    lines = invoke("explain", target, "a-0").stdout.splitlines()[3:-1]
+    whole = invoke("explain", target, "a-0", "--format", "wide").stdout.splitlines()[3:-1]
+    assert len(whole) == len(Result.read(target).explain("a-0")) > 60
+    assert lines[14].strip() == f"... {len(whole) - 28} more intervals: --format wide shows them"
+    assert [line.split() for line in lines[:14] + lines[15:]] == [
+        line.split() for line in whole[:14] + whole[-14:]
+    ]
