@@ -74,7 +74,9 @@ def _headline(summary: Metrics, manifest: Metrics) -> Iterator[tuple[str, str]]:
     attempts = f", {summary['attempts']:,} attempts" if summary["attempts"] > summary["jobs"] else ""
     yield "jobs", f"{summary['jobs']:,}{': ' if states else ''}{states}{attempts}"
     if "failures" in summary:
-        yield "FAILED", _failures(summary["failures"])
+        yield "FAILED", _by_reason(summary["failures"], "jobs")
+    if "launches_failed" in summary:
+        yield "launches", f"failed {_by_reason(summary['launches_failed'], 'instances')}"
     makespan = summary["makespan_s"]
     since = "" if makespan is None else " from the first submission to the last end"
     yield "makespan", duration(makespan) + since
@@ -109,10 +111,10 @@ def _headline(summary: Metrics, manifest: Metrics) -> Iterator[tuple[str, str]]:
         yield "the bill", "nothing was paid"
 
 
-def _failures(failures: Metrics) -> str:
-    """The status reasons of FAILED jobs, the most frequent first."""
-    told = [f"{each['jobs']:,}: {reason}" for reason, each in failures.items()]
-    rest = sum(each["jobs"] for each in [*failures.values()][_MOST_REASONS:])
+def _by_reason(counted: Metrics, what: str) -> str:
+    """The reasons, the most frequent first."""
+    told = [f"{each[what]:,}: {reason}" for reason, each in counted.items()]
+    rest = sum(each[what] for each in [*counted.values()][_MOST_REASONS:])
     return "; ".join(told[:_MOST_REASONS] + ([f"{rest:,}: other reasons"] if rest else []))
 
 

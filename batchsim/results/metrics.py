@@ -30,6 +30,8 @@ A key without a value (no job has started, say) is None. Keys, units as in the n
     cost_usd                          exact sum over instances; of a queue: what its jobs bear, by the run's
                                       idle-cost rule
     cost_unattributed_usd             what no job bears
+    launches_failed                   by what ended them, such as EC2's error code, how many `instances`
+                                      never ran; only where there are any
     failures                          by status reason, how many of the FAILED `jobs` have it, the most first;
                                       only where there are any
     shares                            the same as of a queue, of each share identifier <queue>/<share> in use;
@@ -54,11 +56,14 @@ from batchsim.results.sharing import shares_in_use
 from batchsim.units import S_PER_HOUR, US_PER_S, UUSD_PER_USD
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+
+    import numpy.typing as npt
 
     from batchsim.results.bill import Bill
     from batchsim.results.context import RunContext
     from batchsim.results.exact import Ints
+    from batchsim.results.recorded import Text
     from batchsim.results.recording import Outcome
     from batchsim.results.tables import Instances, Tables
 
@@ -78,6 +83,7 @@ def summarize(tables: Tables, context: RunContext, outcome: Outcome, spent: Bill
         [row.name for row in table] for table in (context.environments, context.instance_types)
     )
     by_type = _by_name(rows, rows.type, types, parts)
+    failed_launches = _failed_launches(rows)
     failures, by_share = _failures(tables), _by_share(tables, context, spent.of_holds, of_jobs)
     return {
         "outcome": outcome,
@@ -86,6 +92,7 @@ def summarize(tables: Tables, context: RunContext, outcome: Outcome, spent: Bill
         **of_jobs,
         "attempts": len(tables.attempts.job),
         **({"failures": failures} if failures else {}),
+        **({"launches_failed": failed_launches} if failed_launches else {}),
         **_instance_metrics(rows, every_instance, parts),
         "cost_unattributed_usd": exact_sum(spent.unallocated.ravel()) / UUSD_PER_USD,
         "queues": _by_holder(tables, tables.jobs.queue, context.queues, spent.of_holds, of_jobs),
@@ -191,11 +198,22 @@ def _peak_vcpus(rows: Instances, ran: Ints) -> int:
 
 def _failures(tables: Tables) -> dict[str, Summary]:
     """The FAILED jobs by status reason."""
-    reasons = tables.jobs.status_reason
-    failed = reasons.codes[tables.jobs.state == FAILED]
-    numbers = np.bincount(failed[failed >= 0], minlength=len(reasons.names)).tolist()
-    found = sorted((-number, name) for number, name in zip(numbers, reasons.names, strict=True) if number)
-    return {name: {"jobs": -number} for number, name in found}
+    jobs = tables.jobs
+    return {name: {"jobs": number} for name, number in _most_first(jobs.status_reason, jobs.state == FAILED)}
+
+
+def _failed_launches(rows: Instances) -> dict[str, Summary]:
+    """The instances that never ran by the reason for their end."""
+    never = (rows.running < 0) & (rows.ended >= 0)
+    return {name: {"instances": number} for name, number in _most_first(rows.end_reason, never)}
+
+
+def _most_first(texts: Text, chosen: npt.NDArray[np.bool_]) -> Iterator[tuple[str, int]]:
+    """How many of the chosen rows have each text."""
+    codes = texts.codes[chosen]
+    numbers = np.bincount(codes[codes >= 0], minlength=len(texts.names)).tolist()
+    found = sorted((-number, name) for number, name in zip(numbers, texts.names, strict=True) if number)
+    return ((name, -number) for number, name in found)
 
 
 def _by_share(tables: Tables, context: RunContext, borne: Ints, of_all: Summary) -> dict[str, Summary]:

@@ -8,7 +8,8 @@ import json
 
 import pytest
 
-from tests.studies.scenarios import definition, jobs, unmanaged, world
+import batchsim
+from tests.studies.scenarios import definition, jobs, managed, unmanaged, world
 
 DETAILS = {"runtime": "1m", "arrivals": {"atOnce": {}}}
 
@@ -64,3 +65,19 @@ def test_replications_tell_shares_and_pending_with_intervals(invoke, scenario):
         ["q0/blue", "3"],
         ["q0/red", "4"],
     ]
+
+
+def test_a_run_tells_of_launches_that_came_to_nothing_and_the_audit_counts_them(invoke, write):
+    data = world([managed("ce", 64, "c6i.large")], [jobs("a", "q0", "d", 6)], definition("d", 2, 100))
+    data["assumptions"] = {"accountQuotas": {"onDemand": {"Standard": 4}}}
+    scenario = write(data)
+    result = batchsim.run(batchsim.load_scenario(scenario))
+    never = result.instances[result.instances["running_s"].isna()]
+    assert set(never["end_reason"]) == {"VcpuLimitExceeded"}
+    failed = result.summary["launches_failed"]
+    assert failed == {"VcpuLimitExceeded": {"instances": len(never)}}
+    assert result.audit() == []
+    failed["VcpuLimitExceeded"]["instances"] += 1
+    assert [each.law for each in result.audit()] == ["L16"]
+    told = f"launches failed {len(never):,}: VcpuLimitExceeded"
+    assert told in lines(invoke("run", scenario).stdout)

@@ -46,6 +46,7 @@ def test_every_value_of_the_summary_is_what_was_computed_by_hand():
         "bounded_slowdown_mean": pytest.approx((97 / 53 + 104.75 / 100 + 35 / 30) / 3),
         "attempts": 6,
         "failures": {"Job attempt duration exceeded timeout": {"jobs": 1}},
+        "launches_failed": {"gave up": {"instances": 1}},
         "instances": 2,
         "peak_vcpus": 6,
         "utilization": 640 / 980,

@@ -73,12 +73,22 @@ def _failures(facts: Facts) -> list[Violation]:
     frame = facts.frames["jobs"]
     failed = frame["status_reason"][frame["state"] == "FAILED"].value_counts()
     counted = {name: {"jobs": number} for name, number in failed.items() if number}
+    instances = facts.frames["instances"]
+    never = instances["end_reason"][
+        instances["running_s"].isna() & instances["ended_s"].notna()
+    ].value_counts()
+    refused = {name: {"instances": number} for name, number in never.items() if number}
     used, told = shares_in_use(facts), set(facts.summary.get("shares", {}))
     return [
         *unless(
             facts.summary.get("failures", {}) == counted,
             "L16",
             "failures are not the FAILED jobs by status reason",
+        ),
+        *unless(
+            facts.summary.get("launches_failed", {}) == refused,
+            "L16",
+            "launches_failed are not the instances that never ran by what they ended of",
         ),
         *unless(
             told == used if len(used) <= MOST_SHARES else told <= used and len(told) == MOST_SHARES,
