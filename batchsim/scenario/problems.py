@@ -21,6 +21,8 @@ from .values import PATTERN_MEANINGS, MismatchError, MismatchesError, Model
 _MOST_REPORTED = 50
 _LONGEST_FOUND = 60
 _MOST_KEYS_TOLD = 8
+_LIMITS = {"less_than", "less_than_equal", "greater_than", "greater_than_equal"}
+_OTHER_TYPE = {"dict_type", "model_type", "model_attributes_type"}
 _OF_KEY = "[key]"  # what pydantic adds to the location of a wrong key
 _EXPECTED = {
     "model_type": "a mapping (keys and values)",
@@ -59,7 +61,7 @@ def scenario_problems(failure: ValidationError, document: Document) -> ScenarioP
 
 
 def _problems(failure: ValidationError, document: Document) -> Iterator[ScenarioProblems]:
-    for error in failure.errors(include_url=False, include_input=False):
+    for error in _without_other_types(failure, document):
         kind, at = error["type"], error["loc"]
         location = tuple(part for part in at if part not in ENTRY_KINDS)
         context = error.get("ctx", {})
@@ -84,6 +86,15 @@ def _problems(failure: ValidationError, document: Document) -> Iterator[Scenario
             if kind == "literal_error":
                 context = {**context, "expected": _built_choices(context["expected"], at)}
             yield _unexpected(kind, context, error["msg"], location, document)
+
+
+def _without_other_types(failure: ValidationError, document: Document) -> Iterator[ErrorDetails]:
+    """The errors, but not that a number which is only too large or too small might have been a mapping."""
+    errors = failure.errors(include_url=False, include_input=False)
+    numbers = {document.existing(error["loc"]) for error in errors if error["type"] in _LIMITS}
+    for error in errors:
+        if error["type"] not in _OTHER_TYPE or document.existing(error["loc"]) not in numbers:
+            yield error
 
 
 def _follows_from_another(kind: str, context: dict[str, Any], location: Location, document: Document) -> bool:
