@@ -137,7 +137,7 @@ def _attempts_frame(
     tables: Tables, context: RunContext, names: pa.Array, instances: Sequence[str]
 ) -> pd.DataFrame:
     attempts = tables.holds
-    every_job_once = len(attempts.job) == len(names) and (attempts.number == 1).all()
+    every_job_once = np.array_equal(attempts.job, np.arange(len(names)))
     columns = {
         "job": strings(names if every_job_once else names.take(pa.array(attempts.job))),
         "attempt": attempts.number.astype(np.int64),

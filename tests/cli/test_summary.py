@@ -81,3 +81,23 @@ def test_a_run_tells_of_launches_that_came_to_nothing_and_the_audit_counts_them(
     assert [each.law for each in result.audit()] == ["L16"]
     told = f"launches failed {len(never):,}: VcpuLimitExceeded"
     assert told in lines(invoke("run", scenario).stdout)
+
+
+def test_nodes_of_one_job_are_not_taken_for_attempts_of_another_that_never_ran():
+    data = world(
+        [managed("ce", 64, "c6i.large")],
+        [
+            jobs("bad", "q0", "d", failure={"rate": 1}),
+            jobs("dep", "q0", "d", dependsOn=[{"group": "bad"}]),
+            jobs("mn", "q0", "pair"),
+        ],
+        definition("d", 1, 100),
+    )
+    node = {"targetNodes": "0:", "container": definition("n", 1, 100)["containerProperties"]}
+    nodes = {"numNodes": 2, "mainNode": 0, "nodeRangeProperties": [node]}
+    data["jobDefinitions"].append({"jobDefinitionName": "pair", "type": "multinode", "nodeProperties": nodes})
+    result = batchsim.run(batchsim.parse_scenario(json.dumps(data)))
+    assert result.attempts["job"].tolist() == ["bad-0", "mn-0", "mn-0"]
+    assert result.audit() == []
+    assert "RUNNING" in set(result.explain("mn-0")["state"])
+    assert "RUNNING" not in set(result.explain("dep-0")["state"])
