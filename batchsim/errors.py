@@ -21,7 +21,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+_MOST_VIOLATIONS = 20
 
 
 class BatchsimError(Exception):
@@ -116,6 +118,13 @@ class UsageError(InputError):
 
 class AuditError(BatchsimError):
     """A result breaks a law; the message names the law and the first guilty rows."""
+
+    @classmethod
+    def about(cls, broken: Sequence[str], whose: str = "the result") -> AuditError:
+        """Of violations in words; the first of them are told."""
+        cut = len(broken) - _MOST_VIOLATIONS
+        lines = [*broken[:_MOST_VIOLATIONS], *([f"... and {cut} more"] if cut > 0 else [])]
+        return cls(f"{whose} breaks a law, which is a bug in batchsim:\n" + "\n".join(lines))
 
 
 class ContractError(BatchsimError):

@@ -15,7 +15,6 @@ from batchsim.cli.verbs import FAILED, STALLED, Host, OutputFormat, Overrides, S
 from batchsim.errors import AuditError
 
 if TYPE_CHECKING:
-    from batchsim.results import Result
     from batchsim.scenario import Scenario
     from batchsim.studies.replay import ReplayOptions
 
@@ -114,8 +113,10 @@ def replay(
 
 
 def _replay(loaded: Scenario, folder: str, options: ReplayOptions, seed: int, form: Format) -> None:
+    from batchsim.cli.summary import print_result
     from batchsim.results.files import check_folder
     from batchsim.studies.replay import replay as run
+    from batchsim.studies.stalled import left_waiting
 
     check_folder(folder)
     Path(folder).mkdir(parents=True, exist_ok=True)
@@ -126,30 +127,15 @@ def _replay(loaded: Scenario, folder: str, options: ReplayOptions, seed: int, fo
     with held_back():
         result.write(folder)
     violations = [str(each) for each in result.audit()]
-    _print(result, violations, form)
+    waiting = left_waiting(result) if form is Format.JSON else ()
+    print_result(result, violations, waiting, form)
     written = f"the result is in {folder}"
     if cut_short == "interrupted":
         raise KeyboardInterrupt(f"what had happened by then is in {folder}")
     note(f"the engine was lost; what had happened by then is in {folder}" if cut_short else written)
     if violations:
-        raise AuditError(
-            "the result breaks a law, which is a bug in batchsim:\n" + "\n".join(violations[:20])
-        )
+        raise AuditError.about(violations)
     if cut_short:
         raise typer.Exit(FAILED)
     if result.summary["outcome"] == "stalled":
         raise typer.Exit(STALLED)
-
-
-def _print(result: Result, violations: list[str], form: Format) -> None:
-    from batchsim.cli import summary
-    from batchsim.results.audit import LAWS
-    from batchsim.studies.stalled import left_waiting
-
-    words = f"FAILED: {len(violations)} broken laws" if violations else f"{len(LAWS)} laws hold"
-    if form is Format.JSON:
-        summary.print_as_json(result, violations, left_waiting(result))
-    elif form is Format.CSV:
-        summary.print_as_csv(result)
-    else:
-        summary.print_summary(result.summary, result.manifest, words, wide=form is Format.WIDE)

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from batchsim.results.files import Format as FileFormat
     from batchsim.scenario import Scenario
 
-_MOST_VIOLATIONS = 20
-
 
 class IdleCost(StrEnum):
     """Who bears what no job costs directly: `batchsim.results.bill`."""
@@ -60,15 +58,6 @@ class Verdict:
 
     violations: list[str]
     stalled: bool
-
-    def in_words(self, *, audited: bool) -> str:
-        if not audited:
-            return "not made (--no-audit)"
-        from batchsim.results.audit import LAWS
-
-        if self.violations:
-            return f"FAILED: {len(self.violations)} broken laws"
-        return f"{len(LAWS)} laws hold"
 
 
 def run(
@@ -117,9 +106,7 @@ def run(
     if folder is not None:
         note(job.written)
     if verdict.violations:
-        cut = len(verdict.violations) - _MOST_VIOLATIONS
-        lines = [*verdict.violations[:_MOST_VIOLATIONS], *([f"... and {cut} more"] if cut > 0 else [])]
-        raise AuditError("the result breaks a law, which is a bug in batchsim:\n" + "\n".join(lines))
+        raise AuditError.about(verdict.violations)
     if verdict.stalled:
         raise typer.Exit(STALLED)
 
@@ -145,16 +132,9 @@ def _once(job: Job) -> Verdict:
             job.written = f"the result is in {job.folder}"
     verdict = _judge(job, result, "")
     waiting = left_waiting(result)
-    if job.output_format is Format.JSON:
-        summary.print_as_json(result, verdict.violations if job.audited else None, waiting)
-    elif job.output_format is Format.CSV:
-        summary.print_as_csv(result)
-    else:
-        wide = job.output_format is Format.WIDE
-        words = verdict.in_words(audited=job.audited)
-        summary.print_summary(result.summary, result.manifest, words, wide=wide)
-        if waiting:
-            summary.print_left_waiting(waiting, _advice(job))
+    summary.print_result(result, verdict.violations if job.audited else None, waiting, job.output_format)
+    if waiting and job.output_format in {Format.TABLE, Format.WIDE}:
+        summary.print_left_waiting(waiting, _advice(job))
     return verdict
 
 
@@ -178,6 +158,7 @@ def _advice(job: Job) -> list[tuple[str, str]]:
 
 def _several(job: Job) -> Verdict:
     from batchsim.cli import intervals
+    from batchsim.cli.summary import audit_in_words
     from batchsim.results.audit import audit_replications
     from batchsim.studies.replications import ReplicationFolder, combine, replicate
 
@@ -205,8 +186,8 @@ def _several(job: Job) -> Verdict:
         with held_back():
             folder.finish(combined)
             job.written = f"the result is in {job.folder}"
-    words = verdict.in_words(audited=job.audited)
     violations = verdict.violations if job.audited else None
+    words = audit_in_words(violations)
     intervals.print_combined(combined, told[0][1], words, job.output_format, violations)
     if verdict.stalled:
         note("batchsim check tells which jobs can never start, and what to do about it")

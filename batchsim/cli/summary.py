@@ -6,7 +6,16 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from batchsim.cli.figures import column, count, duration, jobs, percent, usd
-from batchsim.cli.output import Column, Table, print_csv, print_facts, print_json, print_table, print_text
+from batchsim.cli.output import (
+    Column,
+    Format,
+    Table,
+    print_csv,
+    print_facts,
+    print_json,
+    print_table,
+    print_text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -339,6 +348,28 @@ _SCOPES = {
     "environments": "environment",
     "instanceTypes": "instance_type",
 }
+
+
+def audit_in_words(violations: list[str] | None) -> str:
+    """Of the broken laws; None: nobody has looked."""
+    from batchsim.results.audit import LAWS
+
+    if violations is None:
+        return "not made (--no-audit)"
+    return f"FAILED: {len(violations)} broken laws" if violations else f"{len(LAWS)} laws hold"
+
+
+def print_result(
+    result: Result, violations: list[str] | None, waiting: Sequence[LeftWaiting], form: Format
+) -> None:
+    """One run in any form; the tables are without the jobs that are left waiting."""
+    if form is Format.JSON:
+        print_as_json(result, violations, waiting)
+    elif form is Format.CSV:
+        print_as_csv(result)
+    else:
+        words = audit_in_words(violations)
+        print_summary(result.summary, result.manifest, words, wide=form is Format.WIDE)
 
 
 def print_as_json(result: Result, violations: list[str] | None, waiting: Sequence[LeftWaiting]) -> None:

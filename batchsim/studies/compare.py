@@ -199,7 +199,7 @@ def _raise_broken(tried: Sequence[Variant], runs: Sequence[Sequence[_Run]]) -> N
         for text in each.broken
     ]
     if broken:
-        raise AuditError("a result breaks a law, which is a bug in batchsim:\n" + "\n".join(broken[:20]))
+        raise AuditError.about(broken, "a result")
 
 
 def _outcome(variant: Variant, runs: Sequence[_Run], never: NeverPlaced | None) -> Outcome:
