@@ -44,15 +44,16 @@ def explain(
         first, last = (rows, []) if wide or len(rows) <= _MOST_ROWS else (rows[:_FIRST], rows[-_LAST:])
         cut = len(rows) - len(first) - len(last)
         between = [["", "", "", f"... {cut:,} more intervals: --format wide shows them"]] if cut else []
+        row = _row(result, job)
         print_table(
             Table(
-                _title(result, job),
+                _title(row, job),
                 [Column("from"), Column("for"), Column("state", words=True), Column("why", words=True)],
                 [*_told(first), *between, *_told(last)],
             ),
             wide=wide,
         )
-        print_text(_end(result, job))
+        print_text(_end(row))
 
 
 def _told(rows: list[dict[str, Any]]) -> list[list[str]]:
@@ -67,8 +68,7 @@ def _plain(value: Any) -> Any:
     return None if number != number else number  # noqa: PLR0124 - NaN
 
 
-def _title(result: Result, job: str) -> str:
-    row = _row(result, job)
+def _title(row: pd.Series[Any], job: str) -> str:
     if "size" in row:
         return f"{job}: {row['state']}, an array of {row['size']:,} jobs, in job queue {row['queue']}"
     asks = f"{row['vcpus']:g} vCPU, {row['memory_mib']:,} MiB" + (
@@ -101,8 +101,7 @@ def _row(result: Result, job: str) -> pd.Series[Any]:
     return result.jobs[result.jobs["job"] == job].iloc[0] if array is None else array
 
 
-def _end(result: Result, job: str) -> str:
-    row = _row(result, job)
+def _end(row: pd.Series[Any]) -> str:
     if "size" in row:
         return _end_of_array(row)
     reason = row["status_reason"]
