@@ -132,11 +132,9 @@ def bill(
     )
     waits = waits._replace(since=waits.since >> coarse, until=waits.until >> coarse)
     clocks = _clocks(waits, queues_of)
-    of_instances, pull, busy = _by_instance(fleet, holds, clocks)
+    of_instances, direct = _by_instance(fleet, holds, clocks)
     of_holds = np.zeros((len(PARTS), len(holds.job)), dtype=np.int64)
-    of_holds[0] = np.where(holds.lost, 0, busy)
-    of_holds[1] = np.where(holds.lost, 0, pull)
-    of_holds[2] = np.where(holds.lost, busy + pull, 0)
+    of_holds[: len(DIRECT)] = direct
     unallocated = np.zeros((len(PARTS), len(queues_of)), dtype=np.int64)
     for part in range(len(DIRECT), len(PARTS)):
         unallocated[part] = totals_by(fleet.environment, of_instances[part], len(queues_of))
@@ -209,8 +207,8 @@ def _clock(waits: Waits, queues: tuple[int, ...]) -> _Clock:
     return _Clock(since, until, np.cumsum(lasted) - lasted)
 
 
-def _by_instance(fleet: Fleet, holds: Holds, clocks: Sequence[_Clock]) -> tuple[Ints, Ints, Ints]:
-    """Each instance's cost by part, and what of it each hold cost before and from RUNNING on."""
+def _by_instance(fleet: Fleet, holds: Holds, clocks: Sequence[_Clock]) -> tuple[Ints, Ints]:
+    """Each instance's cost by part, and what of it each hold cost, by direct part."""
     count = len(fleet.cost)
     weight = _weights(fleet, holds, _capacity(fleet))
     order = np.argsort(holds.instance, kind="stable")
@@ -229,12 +227,13 @@ def _by_instance(fleet: Fleet, holds: Holds, clocks: Sequence[_Clock]) -> tuple[
     pull, busy = np.empty(len(of), dtype=np.int64), np.empty(len(of), dtype=np.int64)
     pull[order], busy[order] = shares[pulls], shares[pulls + 1]
     parts = np.zeros((len(PARTS), count), dtype=np.int64)
-    parts[0] = totals_by(holds.instance, np.where(holds.lost, 0, busy), count)
-    parts[1] = totals_by(holds.instance, np.where(holds.lost, 0, pull), count)
-    parts[2] = totals_by(holds.instance, np.where(holds.lost, busy + pull, 0), count)
+    lost = holds.lost
+    direct = np.stack((np.where(lost, 0, busy), np.where(lost, 0, pull), np.where(lost, busy + pull, 0)))
+    for row, part in enumerate(direct):
+        parts[row] = totals_by(holds.instance, part, count)
     for row in range(len(OVERHEAD)):
         parts[len(DIRECT) + row] = shares[starts + row]
-    return parts, pull, busy
+    return parts, direct
 
 
 def _overhead(fleet: Fleet, holds: Holds, weight: Ints, clocks: Sequence[_Clock]) -> tuple[Ints, ...]:
