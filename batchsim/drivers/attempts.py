@@ -78,7 +78,7 @@ class Attempts:
         else:
             recorder.placed_us[job] = now
             recorder.starting_us[job] = there = now + world.dispatch_us
-        if (job, attempt) in world.measured:
+        if world.measured and (job, attempt) in world.measured:
             return self._place_measured(there, job, world.measured[job, attempt])
         failure = world.start_failure(job, attempt) if self._starts_fail else ""
         images = world.images[job_class]
@@ -104,8 +104,7 @@ class Attempts:
     def runtime_us(self, job: int, attempt: int) -> int:
         """Of an attempt that is RUNNING."""
         world, recorder = self._world, self._recorder
-        measured = world.measured.get((job, attempt))
-        if measured is not None:
+        if world.measured and (measured := world.measured.get((job, attempt))) is not None:
             return measured.runtime_us
         return world.lasts_us(world.runtime_us[job], recorder.i_type[recorder.instance[job]])
 
