@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from batchsim.errors import ResultError
+from batchsim.results import Result
 from batchsim.studies.validation import RealRun
 from batchsim.units import US_PER_S
 
@@ -55,7 +56,7 @@ def calibrate(folder: str | Path, scenario: Scenario | None = None) -> Calibrati
     `containerStart` is the time from STARTING to RUNNING without a pull, `imagePullRate` the scenario's image
     size by the time that a pull took. Raises ResultError when no container started.
     """
-    run = RealRun.read(folder, scenario)
+    run = RealRun.of(Result.read(folder), folder, scenario)
     took: dict[str, list[float]] = defaultdict(list)
     pulled: dict[tuple[int, int], float] = {}
     rates = []

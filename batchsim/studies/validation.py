@@ -152,7 +152,7 @@ def validate(folder: str | Path, scenario: Scenario | None = None) -> Validation
     be the one that was run. Raises ResultError for a folder that `batchsim replay` did not write.
     """
     result = Result.read(folder)
-    run = RealRun.read(folder, scenario)
+    run = RealRun.of(result, folder, scenario)
     difference = _first_difference(run.log, run.history.log)
     entries = run.log.count("\n")
     if result.summary["outcome"] == "horizon" and run.scenario.horizon is None:
@@ -201,9 +201,9 @@ class RealRun:
         self.history = History(self._setup.plan, entries)
 
     @classmethod
-    def read(cls, folder: str | Path, scenario: Scenario | None = None) -> RealRun:
-        """See `validate`."""
-        manifest = Result.read(folder).manifest
+    def of(cls, result: Result, folder: str | Path, scenario: Scenario | None = None) -> RealRun:
+        """Of the result that was read from `folder`; see `validate`."""
+        manifest = result.manifest
         if manifest["driver"] != "docker":
             raise ResultError(
                 file=str(folder),
