@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -181,13 +180,11 @@ def _explanations(found: Validation) -> list[str]:
 
 
 def _write(folder: str, found: Validation) -> None:
-    import json
-
+    from batchsim.report.pictures import as_bytes
     from batchsim.report.validation import draw_starts
+    from batchsim.results.files import write_beside
     from batchsim.results.names import VALIDATION, VALIDATION_PLOT
 
-    text = json.dumps(found.to_dict(), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
-    (Path(folder) / VALIDATION).write_text(text, encoding="utf-8")
     starts = {name: each.starts for name, each in _simulations(found)}
-    if starts:
-        draw_starts(starts, Path(folder) / VALIDATION_PLOT)
+    plot = {VALIDATION_PLOT: as_bytes(draw_starts(starts), "svg")} if starts else {}
+    write_beside(folder, {VALIDATION: found.to_dict(), **plot})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from batchsim.units import S_PER_HOUR
@@ -82,17 +81,6 @@ def draw_tradeoff(points: Sequence[Point], titles: Titles) -> Any:
     figure.legend(*_legend(axes), loc="outside lower left", ncols=4, frameon=False, fontsize=8.5)
     _name_points(figure, axes, points, seconds)
     return figure
-
-
-def as_bytes(figure: Any, form: str) -> bytes:
-    """The picture as "png" or "svg"; equal pictures give equal bytes."""
-    from matplotlib import rc_context  # noqa: PLC0415 - slow to import
-
-    buffer = io.BytesIO()
-    metadata = {"Date": None} if form == "svg" else {"Software": None}
-    with rc_context({"svg.hashsalt": "batchsim", "svg.fonttype": "none"}):
-        figure.savefig(buffer, format=form, dpi=150, metadata=metadata)
-    return buffer.getvalue()
 
 
 def _mark(axes: Any, point: Point, seconds: float, kind: str) -> None:

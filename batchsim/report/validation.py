@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
+
+    from matplotlib.figure import Figure
 
 _MARKS = {"measured": "o", "heard": "x", "planned": "^"}
 
 
-def draw_starts(starts: Mapping[str, Sequence[tuple[float, float]]], path: Path) -> None:
-    """Draw (real, simulated) starting instants in seconds, by name of the simulation, into an SVG file."""
+def draw_starts(starts: Mapping[str, Sequence[tuple[float, float]]]) -> Figure:
+    """Of (real, simulated) starting instants in seconds, by name of the simulation."""
     from matplotlib.figure import Figure  # noqa: PLC0415 - slow to import
 
     figure = Figure(figsize=(11, 5), layout="constrained")
@@ -33,4 +34,4 @@ def draw_starts(starts: Mapping[str, Sequence[tuple[float, float]]], path: Path)
     left.legend()
     right.set_xlabel("real start, s")
     right.set_ylabel("simulated - real start, s")
-    figure.savefig(path, metadata={"Date": None})
+    return figure

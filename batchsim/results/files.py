@@ -61,7 +61,8 @@ class Owner(NamedTuple):
         return "batchsim" in manifest and manifest.get("study", "") == self.study
 
     def is_temporary(self, name: str) -> bool:
-        return name.startswith(tuple(f".{ours}." for ours in self.files)) and name.endswith(".tmp")
+        ours = (*self.files, *BESIDE)
+        return name.startswith(tuple(f".{each}." for each in ours)) and name.endswith(".tmp")
 
 
 RUN = Owner(
@@ -119,6 +120,13 @@ def write_study(
         _prepare(Path(folder), owner)
         writers = {name: _writer(content) for name, content in files.items()}
         _replace_all(Path(folder), {**writers, MANIFEST: _json_writer(manifest)}, owner)
+
+
+def write_beside(folder: str | Path, files: Mapping[str, bytes | Mapping[str, Any]]) -> None:
+    """Write files of `names.BESIDE` into a result's folder, all of them or nothing; raises ResultError."""
+    assert set(files) <= set(BESIDE)
+    with _blaming(folder), _staged(Path(folder), {name: _writer(each) for name, each in files.items()}):
+        pass
 
 
 def _writer(content: pd.DataFrame | bytes | Mapping[str, Any]) -> Callable[[BinaryIO], None]:
@@ -207,18 +215,25 @@ def _temporary(name: str) -> str:
 
 
 def _replace_all(folder: Path, files: Mapping[str, Callable[[BinaryIO], None]], owner: Owner) -> None:
+    with _staged(folder, files):
+        (folder / MANIFEST).unlink(missing_ok=True)
+    for name in sorted(owner.files - files.keys()):
+        (folder / name).unlink(missing_ok=True)
+    _sync_folder(folder)
+
+
+@contextmanager
+def _staged(folder: Path, files: Mapping[str, Callable[[BinaryIO], None]]) -> Iterator[None]:
+    """Inside, all files are on the disk under temporary names; at the end they are renamed in order."""
     try:
         for name, write in files.items():
             with (folder / _temporary(name)).open("wb") as file:
                 write(file)
                 file.flush()
                 os.fsync(file.fileno())
-        (folder / MANIFEST).unlink(missing_ok=True)
+        yield
         for name in files:
             (folder / _temporary(name)).replace(folder / name)
-        for name in sorted(owner.files - files.keys()):
-            (folder / name).unlink(missing_ok=True)
-        _sync_folder(folder)
     finally:
         for name in files:
             (folder / _temporary(name)).unlink(missing_ok=True)

@@ -8,7 +8,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from batchsim.errors import UsageError
-from batchsim.report.tradeoff import Point, Titles, as_bytes, draw_tradeoff
+from batchsim.report.pictures import as_bytes
+from batchsim.report.tradeoff import Point, Titles, draw_tradeoff
 from batchsim.results.files import MANIFEST, Owner, write_study
 from batchsim.studies.cells import as_html
 from batchsim.studies.measures import VERDICTS

@@ -10,7 +10,7 @@ import pytest
 
 from batchsim.errors import ResultError, UsageError
 from batchsim.results import Result, build_result, files
-from batchsim.results.files import check_folder
+from batchsim.results.files import check_folder, write_beside
 from tests.results.worlds import told_by_hand
 
 NAMES = ("jobs", "attempts", "instances", "timeseries", "costs")
@@ -323,3 +323,20 @@ def test_a_folder_is_checked_without_creating_anything(tmp_path):
         check_folder(tmp_path / "notes.txt")
     with pytest.raises(ResultError, match="no right to write"):
         check_folder(tmp_path / "notes.txt" / "below")
+
+
+def test_what_a_study_writes_beside_a_result_is_whole_or_absent(result, tmp_path):
+    result.write(tmp_path)
+    (tmp_path / ".validation.json.12345.tmp").write_bytes(b"half")
+    write_beside(tmp_path, {"validation.json": {"log": 1}, "validation.svg": b"<svg/>"})
+    assert (tmp_path / "validation.svg").read_bytes() == b"<svg/>"
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_beside(tmp_path, {"validation.svg": b"new", "validation.json": {"log": float("nan")}})
+    assert (tmp_path / "validation.svg").read_bytes() == b"<svg/>"
+    result.write(tmp_path)
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_beside_what_is_no_folder_nothing_is_written(tmp_path):
+    with pytest.raises(ResultError, match="cannot write the result"):
+        write_beside(tmp_path / "nothing", {"validation.json": {}})
