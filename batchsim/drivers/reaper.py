@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 _TRIES: Final = 10
 _PAUSE_S: Final = 0.3
+_QUIET_SWEEPS: Final = 10
+_MOST_SWEEPS: Final = 200
+ORDERLY: Final = b"orderly"
+"""What a run says that has waited for all that it asked of its engine."""
 
 
 class Reaped(NamedTuple):
@@ -79,11 +83,22 @@ def _insist(remove: Callable[[], None]) -> bool:
 
 
 def main(url: str, run: str) -> None:
-    """Outlive the run whose process holds the other end of standard input."""
+    """Outlive the run whose process holds the other end of standard input.
+
+    What was asked of the engine by a run that did not say ORDERLY may still be on its way: a container can
+    appear when all have been removed. So it is looked for until nothing has come for a while.
+    """
     from batchsim.drivers.docker_gateway import DockerGateway  # noqa: PLC0415 - requests is slow to import
 
-    sys.stdin.buffer.read()
-    reap(DockerGateway(url), run=run)
+    orderly = sys.stdin.buffer.read() == ORDERLY
+    gateway = DockerGateway(url)
+    quiet = 0
+    for _ in range(_MOST_SWEEPS):
+        found = reap(gateway, run=run)
+        quiet = 0 if found.removed or found.stuck else quiet + 1
+        if orderly or quiet == _QUIET_SWEEPS:
+            return
+        time.sleep(_PAUSE_S)
 
 
 if __name__ == "__main__":

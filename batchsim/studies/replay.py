@@ -22,7 +22,7 @@ from batchsim.drivers.jobspecs import JobContainers, JobOptions
 from batchsim.drivers.ownership import Owner
 from batchsim.drivers.planning import prepare
 from batchsim.drivers.realtime import ThreadPool, WallClock, Watcher
-from batchsim.drivers.reaper import Reaped, reap
+from batchsim.drivers.reaper import ORDERLY, Reaped, reap
 from batchsim.drivers.reports import Inbox, Report, What
 from batchsim.drivers.wallclock import Reality, WallClockDriver
 from batchsim.errors import EngineError, ResultError
@@ -127,8 +127,9 @@ class _Run:
             self._specs.gpus_of = core.gpus_of
             self._specs.host_of = self._host_of
             self._specs.cgroup_of = self._cgroup_of
+            orderly = threading.Event()
             for gateway in self._gateways:
-                guards.enter_context(_watchdog(gateway.url, self._name))
+                guards.enter_context(_watchdog(gateway.url, self._name, orderly))
             inbox, clock = Inbox(), WallClock(self._options.speed)
             pool = ThreadPool(inbox, clock)
             containers = Containers(self._gateways, pool, clock, inbox)
@@ -146,6 +147,8 @@ class _Run:
             )
             driver = WallClockDriver(core, self._setup.world, self._recorder, reality)
             self._drive(driver, containers, pool)
+            if not containers.hurry.is_set():
+                orderly.set()
             core.timings(containers.timings)
             context = describe(self._scenario, self._workload, self._setup, self._not_submitted)
             context = replace(context, driver="docker", real=self._conditions())
@@ -292,12 +295,14 @@ def _log_in(folder: Path) -> Iterator[TextIO]:
 
 
 @contextmanager
-def _watchdog(url: str, run: str) -> Iterator[None]:
+def _watchdog(url: str, run: str, orderly: threading.Event) -> Iterator[None]:
     """A process that removes the run's containers when this one has ended, however it does."""
     command = [sys.executable, "-m", "batchsim.drivers.reaper", url, run]
     with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True) as process:  # noqa: S603
         yield
         assert process.stdin is not None
+        if orderly.is_set():
+            process.stdin.write(ORDERLY)
         process.stdin.close()
 
 
