@@ -177,7 +177,7 @@ class DockerGateway:
             status=state["Status"],
             exit_code=state["ExitCode"],
             oom_killed=state["OOMKilled"]
-            or (state["ExitCode"] == _KILLED and self._kernel_tells(found["Id"])),
+            or (state["ExitCode"] == _KILLED and self._kernel_tells(found["Id"], started_ns, finished_ns)),
             started_ns=started_ns,
             finished_ns=finished_ns,
             error=state["Error"],
@@ -261,8 +261,13 @@ class DockerGateway:
     def _sees_kernel(self) -> bool:
         return self.url.startswith("unix:")
 
-    def _kernel_tells(self, container: str) -> bool:
-        return self._sees_kernel and killed_for_memory(container, self._pids.get(container))
+    def _kernel_tells(self, container: str, started_ns: int, finished_ns: int) -> bool:
+        if not self._sees_kernel:
+            return False
+        pids = self._pids.copy()  # other threads start containers meanwhile
+        return killed_for_memory(
+            container, pids.get(container, 0), (started_ns, finished_ns), set(pids.values())
+        )
 
     def _pull_image(self, image: str) -> None:
         repository, _, tag = (
