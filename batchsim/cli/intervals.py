@@ -46,6 +46,12 @@ _MAIN: tuple[Spec, ...] = (
     ("cost USD", "cost_usd", usd),
 )
 _SPENT: tuple[Spec, ...] = tuple((f"of it {part}", f"cost_parts_usd.{part}", usd) for part in PARTS)
+_MONEY: tuple[Spec, ...] = (
+    *_SPENT,
+    ("of it unused commitment", "commitment_unused_usd", usd),
+    ("of it volumes", "volume_usd", usd),
+    ("taken off by commitments", "discount_usd", usd),
+)
 _PENDING: Spec = ("of mean PENDING", "pending_mean_s", _each(duration))
 _NOT_STARTED: Spec = ("jobs that never started", "jobs_not_started", counts)
 _MAIN_GPUS: tuple[Spec, ...] = (
@@ -156,7 +162,7 @@ def _main_table(combined: Metrics) -> Table:
     rows = []
     values = dict(flat(combined, leaf="half_width"))
     main = (*_MAIN[:4], _PENDING, *_MAIN[4:]) if combined.get("pending_mean_s") else _MAIN
-    specs = [*main, *(spec for spec in _SPENT if values[spec[1]]["most"])]
+    specs = [*main, *(spec for spec in _MONEY if values[spec[1]]["most"])]
     specs += _MAIN_GPUS if has_gpus(combined) else ()
     if combined["jobs_not_started"]["most"]:
         specs.append(_NOT_STARTED)

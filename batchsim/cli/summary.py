@@ -36,6 +36,7 @@ PARTS = {
     "tail": "free after the last job of an instance",
     "lost": "jobs whose host was lost: work done in vain",
 }
+UNUSED = "committed to, and used by nobody"
 _RULES = {
     "proportional": "in proportion to what their jobs cost directly",
     "even": "each job the same",
@@ -116,8 +117,18 @@ def _headline(summary: Metrics, manifest: Metrics) -> Iterator[tuple[str, str]]:
         used, paid = column([summary["gpu_hours_used"], summary["gpu_hours_paid"]])
         yield "of GPUs", f"{percent(summary['gpu_utilization'])}: {used} GPU-hours used of {paid} paid"
     yield "cost", f"{usd([summary['cost_usd']])[0]} {prices(manifest)}"
+    yield from _beside_prices(summary)
     if not summary["cost_usd"]:
         yield "the bill", "nothing was paid"
+
+
+def _beside_prices(summary: Metrics) -> Iterator[tuple[str, str]]:
+    """What makes the cost differ from instance time at list prices."""
+    volumes, saved = usd([summary["volume_usd"], summary["discount_usd"]])
+    if summary["volume_usd"]:
+        yield "volumes", f"{volumes} USD of it for EBS volumes"
+    if summary["discount_usd"]:
+        yield "commitments", f"{saved} USD taken off by Reserved Instances and the Savings Plan"
 
 
 def _by_reason(counted: Metrics, what: str) -> str:
@@ -161,6 +172,8 @@ def _bill(summary: Metrics, manifest: Metrics) -> Table:
         (part, amount, percent(parts[part] / total), words)
         for (part, words), amount in zip(PARTS.items(), amounts, strict=True)
     ]
+    if unused := summary["commitment_unused_usd"]:
+        rows.append(("commitment", usd([unused])[0], percent(unused / total), UNUSED))
     headers = [Column("bill", words=True), Column("USD"), Column("of it")]
     excluded = f"Not in it: {', '.join(manifest['not_in_the_bill'])}."
     return Table("", [*headers, Column("spent on", words=True, spare=1)], rows, excluded)

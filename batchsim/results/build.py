@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from batchsim.results.cost import NOT_IN_THE_BILL
+from batchsim.results.cost import NOT_IN_THE_BILL, VOLUMES
 from batchsim.results.costs import bill_of, costs_frame
 from batchsim.results.frames import build_frames, job_names
 from batchsim.results.metrics import summarize
@@ -72,7 +72,12 @@ def build_manifest(recorder: Recorder, context: RunContext) -> dict[str, Any]:
         "assumptions": dict(context.assumptions),
         "not_modelled": list(context.not_modelled),
         "idle_cost": context.idle_cost,
-        "not_in_the_bill": list(NOT_IN_THE_BILL),
+        "not_in_the_bill": _not_in_the_bill(context),
         "workload": dict(context.notes),
         "scenario": dict(context.scenario),
     }
+
+
+def _not_in_the_bill(context: RunContext) -> list[str]:
+    with_volumes = any(each.volume_uusd_per_hour for each in context.environments)
+    return [each for each in NOT_IN_THE_BILL if each != VOLUMES or not with_volumes]

@@ -122,8 +122,15 @@ _INSTANCES = (
         "s",
         "from running_s to ended_s or the run's end, rounded up, at least 60; 0 if interrupted within 1 h",
     ),
+    ("volume_usd", FLOAT, "USD", "its volume, as long as it ran; also where the instance is free"),
+    ("discount_usd", FLOAT, "USD", "what Reserved Instances and the Savings Plan have taken off"),
     *_PARTS,
-    ("cost_usd", FLOAT, "USD", "billed_s x usd_per_hour / 3600, rounded half up to a micro-USD"),
+    (
+        "cost_usd",
+        FLOAT,
+        "USD",
+        "billed_s x usd_per_hour / 3600, rounded half up to a micro-USD, + volume_usd - discount_usd",
+    ),
     ("busy_vcpu_s", FLOAT, "vCPU s", "sum over its attempts of vcpus x time in RUNNING"),
     ("starting_vcpu_s", FLOAT, "vCPU s", "sum over its attempts of vcpus x time from placed_s to RUNNING"),
     ("busy_gpu_s", FLOAT, "GPU s", "sum over its attempts of gpus x time in RUNNING"),
@@ -159,7 +166,8 @@ _COSTS = (
     ("idle_usd", FLOAT, "USD", "its part of what was free with nobody waiting"),
     ("fragmentation_usd", FLOAT, "USD", "its part of what was free while jobs waited that could not use it"),
     ("tail_usd", FLOAT, "USD", "its part of what was free after the last attempt of an instance"),
-    ("cost_usd", FLOAT, "USD", "the sum of the seven; all rows add up to the bill"),
+    ("commitment_usd", FLOAT, "USD", "in a row of its own: paid for commitments that nobody used"),
+    ("cost_usd", FLOAT, "USD", "the sum of the eight; all rows add up to the bill"),
 )
 _ARRAYS = (
     ("job", TEXT, "", "name of the array job; its children are <name>:0, <name>:1, ...; unique"),

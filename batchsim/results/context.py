@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from batchsim.results.commitments import CommitmentRows
+
 
 class JobClassLike(Protocol):
     """What equal jobs share. The workload's own job classes fit."""
@@ -103,12 +105,16 @@ class EdgesLike(Protocol):
 
 
 class EnvironmentRow(NamedTuple):
-    """A compute environment; `min_vcpus` and `max_vcpus` are 0 where `managed` is false."""
+    """A compute environment; `min_vcpus` and `max_vcpus` are 0 where `managed` is false.
+
+    volume_uusd_per_hour   what the volume of each instance costs
+    """
 
     name: str
     managed: bool
     min_vcpus: int = 0
     max_vcpus: int = 0
+    volume_uusd_per_hour: int = 0
 
 
 Billing = Literal["ec2", "spot", "fargate"]
@@ -148,6 +154,7 @@ class RunContext:
     horizon_us                      where the run was to be stopped, None for "when all jobs are done"
     not_submitted                   jobs left out because they would be submitted beyond the horizon
     idle_cost                       the rule by which jobs bear what none of them costs directly
+    commitments                     Reserved Instances and a Savings Plan
     """
 
     name: str
@@ -178,6 +185,7 @@ class RunContext:
     notes: Mapping[str, Any] = field(default_factory=dict)
     not_modelled: Sequence[str] = ()
     idle_cost: IdleCost = "proportional"
+    commitments: CommitmentRows | None = None
 
     @property
     def evaluation_us(self) -> int:

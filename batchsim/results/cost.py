@@ -47,8 +47,9 @@ def cost_uusd(billed_s: Ints, uusd_per_hour: Ints) -> npt.NDArray[np.int64]:
     return ((2 * billed_s * uusd_per_hour + S_PER_HOUR) // (2 * S_PER_HOUR)).astype(np.int64)
 
 
+VOLUMES: Final = "EBS volumes"
 NOT_IN_THE_BILL: Final = (
-    "EBS volumes",
+    VOLUMES,
     "data transfer",
     "public IPv4 addresses",
     "CloudWatch",
@@ -58,4 +59,4 @@ NOT_IN_THE_BILL: Final = (
     "support",
     "tax",
 )
-"""What an account is charged for beside what `cost_usd` holds."""
+"""What an account is charged for beside what `cost_usd` holds; volumes where none were said."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from batchsim.results.tables import Tables
 
 COLUMNS: Final = tuple(f"{part}_usd" for part in PARTS)
+COMMITMENT: Final = "commitment_usd"
 OF_JOBS: Final = ("environment", "queue", "share", "group", "job_definition")
 OF_INSTANCES: Final = ("environment", "instance_type", "billing", "instance")
 LOST: Final = ("Host EC2", "Your Spot Task was interrupted.")
@@ -125,21 +126,31 @@ def costs_frame(tables: Tables, context: RunContext, parts: Bill) -> pd.DataFram
     cell = tables.instances.environment[tables.holds.instance] * max(1, len(kinds)) + kind
     found, at = np.unique(cell, return_inverse=True)
     keys = [(environments[code // len(kinds)], *list(kinds)[code % len(kinds)]) for code in found.tolist()]
-    return assemble("costs", _cells(keys, _summed(parts.of_holds, at, len(found)), environments, parts))
+    borne = _summed(parts.of_holds, at, len(found))
+    return assemble("costs", _cells(keys, borne, environments, parts, tables.unused_commitment))
 
 
 def _cells(
-    keys: Sequence[tuple[str | None, ...]], borne: Ints, environments: Sequence[str], parts: Bill
+    keys: Sequence[tuple[str | None, ...]],
+    borne: Ints,
+    environments: Sequence[str],
+    parts: Bill,
+    unused: int,
 ) -> dict[str, Any]:
-    """Columns: the cells, and behind them what nobody bears of each environment."""
+    """Columns: the cells, then what nobody bears of each environment, then unused commitments."""
     nobody = np.flatnonzero(parts.unallocated.any(axis=0))
     rows = [*keys, *((environments[row], None, None, None, None) for row in nobody.tolist())]
     amounts = np.concatenate((borne, parts.unallocated[:, nobody]), axis=1)
+    commitment = np.zeros(len(rows) + bool(unused), dtype=np.int64)
+    if unused:
+        rows.append((None,) * len(OF_JOBS))
+        amounts = np.append(amounts, np.zeros((len(PARTS), 1), dtype=np.int64), axis=1)
+        commitment[-1] = unused
     columns: dict[str, Any] = {
         name: category(np.arange(len(rows)), [row[number] for row in rows])
         for number, name in enumerate(OF_JOBS)
     }
-    return columns | in_usd(amounts)
+    return columns | in_usd(amounts, commitment)
 
 
 def _summed(amounts: Ints, at: Ints, groups: int) -> Ints:
@@ -150,10 +161,14 @@ def _summed(amounts: Ints, at: Ints, groups: int) -> Ints:
     return sums
 
 
-def in_usd(amounts: Ints) -> dict[str, Ints]:
-    """A column in USD for each part, and their sum."""
+def in_usd(amounts: Ints, commitment: Ints | None = None) -> dict[str, Ints]:
+    """A column in USD for each part, and their sum; of the `costs` frame with unused commitments."""
     columns = {name: values / UUSD_PER_USD for name, values in zip(COLUMNS, amounts, strict=True)}
-    return {**columns, "cost_usd": amounts.sum(axis=0) / UUSD_PER_USD}
+    whole = amounts.sum(axis=0)
+    if commitment is not None:
+        columns[COMMITMENT] = commitment / UUSD_PER_USD
+        whole = whole + commitment
+    return {**columns, "cost_usd": whole / UUSD_PER_USD}
 
 
 # --- from frames --------------------------------------------------------------------------------
@@ -225,7 +240,8 @@ def _tags(scenario: Mapping[str, Any], name: str) -> Any:
 
 def _grouped(frame: pd.DataFrame, keys: Sequence[str], columns: Mapping[str, Any]) -> pd.DataFrame:
     """Sums in whole micro-USD by the keys, missing ones too; sorted by them, jobs as they were submitted."""
-    amounts = pd.DataFrame({name: np.rint(frame[name].to_numpy() * UUSD_PER_USD) for name in COLUMNS})
+    names = [name for name in (*COLUMNS, COMMITMENT) if name in frame.columns]
+    amounts = pd.DataFrame({name: np.rint(frame[name].to_numpy() * UUSD_PER_USD) for name in names})
     groups = [pd.Series(np.asarray(columns[key], dtype=object), name=key) for key in keys]
     whole = amounts.astype(np.int64).groupby(groups, dropna=False, sort="job" not in keys).sum()
     whole["cost_usd"] = whole.sum(axis=1)
@@ -254,12 +270,13 @@ def costs_by_job(
     here = attempts["environment"].astype(object).to_numpy()
     borne = pd.DataFrame({"environment": here, **of_jobs, **in_usd(parts.of_holds)})
     nobody = np.flatnonzero(parts.unallocated.any(axis=0))
-    if not len(nobody):
-        return borne
     left = pd.DataFrame(
         {"environment": [environments[row] for row in nobody], **in_usd(parts.unallocated[:, nobody])}
     )
-    return pd.concat((borne, left), ignore_index=True)
+    unused = frames["costs"][frames["costs"][COMMITMENT] > 0]
+    several = [each for each in (borne, left, unused) if len(each)]
+    whole = pd.concat(several, ignore_index=True) if several else borne
+    return whole.reindex(columns=[*borne.columns, COMMITMENT]).fillna({COMMITMENT: 0.0})
 
 
 def _fleet(instances: pd.DataFrame, ended_at: int) -> Fleet:

@@ -29,7 +29,9 @@ A key without a value (no job has started, say) is None. Keys, units as in the n
     instances, peak_vcpus             those that ran; most vCPUs running at one instant
     cost_usd                          exact sum over instances; of a queue: what its jobs bear, by the run's
                                       idle-cost rule
-    cost_unattributed_usd             what no job bears
+    volume_usd, discount_usd          in cost_usd: of volumes; taken off by commitments
+    commitment_unused_usd             in cost_usd of the whole only: paid for commitments that nobody used
+    cost_unattributed_usd             what no job bears, but for unused commitments
     launches_failed                   by what ended them, such as EC2's error code, how many `instances`
                                       never ran; only where there are any
     failures                          by status reason, how many of the FAILED `jobs` have it, the most first;
@@ -94,6 +96,8 @@ def summarize(tables: Tables, context: RunContext, outcome: Outcome, spent: Bill
         **({"failures": failures} if failures else {}),
         **({"launches_failed": failed_launches} if failed_launches else {}),
         **_instance_metrics(rows, every_instance, parts),
+        "cost_usd": (exact_sum(rows.cost) + tables.unused_commitment) / UUSD_PER_USD,
+        "commitment_unused_usd": tables.unused_commitment / UUSD_PER_USD,
         "cost_unattributed_usd": exact_sum(spent.unallocated.ravel()) / UUSD_PER_USD,
         "queues": _by_holder(tables, tables.jobs.queue, context.queues, spent.of_holds, of_jobs),
         **({"shares": by_share} if by_share else {}),
@@ -180,6 +184,8 @@ def _instance_metrics(rows: Instances, of: Ints, parts: Ints) -> Summary:
         "gpu_hours_paid": exact_sum(rows.billed_s[of] * rows.gpus[of]) / S_PER_HOUR,
         "gpu_hours_provisioned": gpus_provisioned / _HOUR_US,
         "cost_usd": exact_sum(rows.cost[of]) / UUSD_PER_USD,
+        "volume_usd": exact_sum(rows.volume[of]) / UUSD_PER_USD,
+        "discount_usd": exact_sum(rows.discount[of]) / UUSD_PER_USD,
         "cost_parts_usd": _in_parts([exact_sum(part[of]) for part in parts]),
     }
 

@@ -13,10 +13,12 @@ import numpy as np
 
 from batchsim.errors import ContractError
 from batchsim.results.attempts import build_attempts, with_children
+from batchsim.results.commitments import Usage, discounts
 from batchsim.results.cost import INTERRUPTED, billed_seconds, cost_uusd
 from batchsim.results.exact import Ints, totals_by
 from batchsim.results.recorded import QUARTERS, Text, first_rows, status_reasons, texts_of, view
 from batchsim.results.recording import PENDING
+from batchsim.units import S_PER_HOUR, US_PER_S
 
 if TYPE_CHECKING:
     from batchsim.results.attempts import Attempts
@@ -52,7 +54,10 @@ class Instances:
 
     zone              -1 where there is only one
     until             its end, or the run's
-    price, cost       micro-USD per hour, micro-USD
+    price             micro-USD per hour, without volume and discount
+    volume, discount  micro-USD: of the volume, and what commitments have taken off
+    cost              micro-USD: billed_s x price + volume - discount
+    rate              micro-USD per hour at which the cost accrues
     ..._quarter_us    quarters of vCPUs times microseconds: provisioned is the whole of it, booting,
                       starting and busy are parts
     ..._gpu_us        GPUs times microseconds
@@ -70,7 +75,10 @@ class Instances:
     gpus: Ints
     price: Ints
     billed_s: Ints
+    volume: Ints
+    discount: Ints
     cost: Ints
+    rate: Ints
     provisioned_quarter_us: Ints
     booting_quarter_us: Ints
     starting_quarter_us: Ints
@@ -84,6 +92,7 @@ class Instances:
 class Tables:
     """Jobs, attempts and instances of one run.
 
+    unused_commitment   micro-USD an hour that were paid for what nobody used, of all hours
     attempts   one row an attempt: of a multi-node job its main node
     holds      one row an attempt and node: what is held of which instance
     waits_for_others   whether any job depends on another
@@ -96,6 +105,7 @@ class Tables:
     ended_at: int
     not_submitted: int
     waits_for_others: bool
+    unused_commitment: int
 
 
 def build_tables(recorder: Recorder, context: RunContext) -> Tables:
@@ -113,10 +123,10 @@ def build_tables(recorder: Recorder, context: RunContext) -> Tables:
     jobs = _jobs(recorder, context, submitted)
     attempts = build_attempts(recorder, context, jobs, ended_at)
     holds = with_children(recorder, context, attempts, ended_at)
-    instances = _instances(recorder, context, holds, ended_at)
+    instances, unused = _instances(recorder, context, holds, ended_at)
     not_submitted = context.not_submitted + recorder.jobs - submitted
     waits_for_others = context.edges is not None
-    return Tables(jobs, attempts, holds, instances, ended_at, not_submitted, waits_for_others)
+    return Tables(jobs, attempts, holds, instances, ended_at, not_submitted, waits_for_others, unused)
 
 
 def _jobs(recorder: Recorder, context: RunContext, submitted: int) -> Jobs:
@@ -168,7 +178,10 @@ def _first_start(recorder: Recorder) -> Ints:
     return first
 
 
-def _instances(recorder: Recorder, context: RunContext, holds: Attempts, ended_at: int) -> Instances:
+def _instances(
+    recorder: Recorder, context: RunContext, holds: Attempts, ended_at: int
+) -> tuple[Instances, int]:
+    """The instances, and what was paid for commitments that nobody used."""
     count = len(recorder.i_type)
     if len(holds.instance) and not 0 <= holds.instance.min() <= holds.instance.max() < count:
         raise ContractError("an attempt was placed on an instance that was never added to the record")
@@ -188,12 +201,14 @@ def _instances(recorder: Recorder, context: RunContext, holds: Attempts, ended_a
     ran = running >= 0
     interrupted = np.zeros(count, dtype=np.bool_)
     interrupted[[row for row, reason in recorder.i_end_reason.items() if reason == INTERRUPTED]] = True
+    environment = view(recorder.i_environment)
     billed_s = billed_seconds(running, until, interrupted)
+    money, unused = _money(context, (environment, type_, price), (running, until, billed_s), ended_at)
     booted = np.where(ready < 0, until, ready)
     began = np.where(holds.started < 0, holds.until, holds.started)
     quarters = QUARTERS * vcpus
-    return Instances(
-        environment=view(recorder.i_environment),
+    rows = Instances(
+        environment=environment,
         type=type_,
         zone=zone,
         requested=view(recorder.i_requested_us),
@@ -205,7 +220,7 @@ def _instances(recorder: Recorder, context: RunContext, holds: Attempts, ended_a
         gpus=gpus,
         price=price,
         billed_s=billed_s,
-        cost=cost_uusd(billed_s, price),
+        **money,
         provisioned_quarter_us=np.where(ran, quarters * (until - running), 0),
         provisioned_gpu_us=np.where(ran, gpus * (until - running), 0),
         booting_quarter_us=np.where(ran, quarters * (booted - running), 0),
@@ -214,3 +229,34 @@ def _instances(recorder: Recorder, context: RunContext, holds: Attempts, ended_a
         busy_gpu_us=totals_by(holds.instance, holds.gpus * holds.running_us, count),
         end_reason=texts_of(count, recorder.i_end_reason),
     )
+    return rows, unused
+
+
+def _money(
+    context: RunContext, what: tuple[Ints, Ints, Ints], when: tuple[Ints, Ints, Ints], ended_at: int
+) -> tuple[dict[str, Ints], int]:
+    """Volume, discount, cost and rate of instances, and what was paid for unused commitments.
+
+    A volume is paid for as long as its instance runs, also where that is free.
+
+    what   environment, type and price of each instance
+    when   running, until and billed seconds
+    """
+    environment, type_, price = what
+    running, until, billed_s = when
+    per_hour = np.array([row.volume_uusd_per_hour for row in context.environments], dtype=np.int64)
+    volume_price = per_hour[environment] if len(per_hour) else np.zeros_like(price)
+    volume = cost_uusd(billed_seconds(running, until), volume_price)
+    plain = cost_uusd(billed_s, price)
+    discount, unused = np.zeros_like(plain), 0
+    if context.commitments is not None:
+        managed = np.array([row.managed for row in context.environments], dtype=np.bool_)
+        kinds = np.array(context.commitments.kind_of, dtype=np.int64)[type_]
+        mine = np.flatnonzero(managed[environment] & (kinds >= 0) & (running >= 0))
+        usage = Usage(kinds[mine], running[mine], until[mine], plain[mine])
+        discount[mine], unused = discounts(usage, context.commitments, ended_at)
+    cost = plain + volume - discount
+    rate = np.where(billed_s > 0, price, 0) + volume_price
+    lasted = np.maximum(until - running, 1) / (S_PER_HOUR * US_PER_S)
+    rate = np.where(discount > 0, np.floor(cost / lasted).astype(np.int64), rate)
+    return {"volume": volume, "discount": discount, "cost": cost, "rate": rate}, unused

@@ -249,17 +249,17 @@ def _vcpu_series(quarters: Ints, bins: _AttemptBins, groups: Groups) -> Series:
 
 
 def _cost_so_far(tables: Tables, grid: Grid, count: int) -> npt.NDArray[np.int64]:
-    """Micro-USD: the bill of each instance that has ended, and price x time of the others.
+    """Micro-USD: the bill of each instance that has ended, and what the others have accrued.
 
     Python integers, because price times instant outgrows 63 bits. At the run's end, all have ended.
     """
     rows = tables.instances
     size = len(grid.instants)
     billed, rate, offset = (np.zeros((count, size), dtype=object) for _ in range(3))
-    ran = np.flatnonzero(rows.billed_s > 0)
+    ran = np.flatnonzero(rows.running >= 0)
     environment = rows.environment[ran]
     begin, end = grid.bins(rows.running[ran]), grid.bins(rows.until[ran])
-    price = rows.price[ran].astype(object)
+    price = rows.rate[ran].astype(object)
     head_start = price * rows.running[ran].astype(object)
     np.add.at(billed, (environment, end), rows.cost[ran].astype(object))
     for column, values in ((rate, price), (offset, head_start)):

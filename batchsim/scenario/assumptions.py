@@ -176,6 +176,20 @@ class Assumptions(Model):
     fargateSpotFactor: Annotated[float, Field(gt=0, le=1)] = _assumed(
         0.3, 0.3, "fraction", "[spec 4.4]", "Price of a Fargate Spot task as a part of the usual price."
     )
+    instanceVolume: Annotated[Size, sized(0, 100_000_000)] = _assumed(
+        0,
+        0,
+        "MiB",
+        "[spec 8.1]",
+        "EBS volume of each instance that AWS Batch launches, 30GiB with an ECS AMI; a GB is a GiB.",
+    )
+    volumePrice: Annotated[float, Field(ge=0, le=100)] = _assumed(
+        0.08,
+        0.08,
+        "USD/GB-month",
+        "[spec 8.1]",
+        "Price of these volumes; 0.08 is gp3 in us-east-1. A month has 730 hours.",
+    )
     spotNotice: Duration = _assumed(
         "120s", "120s", "time", "[spec 3.8, 5.3]", "Time from the interruption notice to the loss."
     )

@@ -20,7 +20,10 @@ from .values import (
     sized,
 )
 
-_FOREIGN_PARTS = {"MANAGED": ("instances", "unmanagedvCpus"), "UNMANAGED": ("computeResources",)}
+_FOREIGN_PARTS = {
+    "MANAGED": ("instances", "unmanagedvCpus"),
+    "UNMANAGED": ("computeResources", "instanceVolume"),
+}
 
 
 class Machine(Model):
@@ -213,6 +216,9 @@ class ComputeEnvironment(Model):
     unmanagedvCpus: VCpus | None = Field(
         None, description="What an UNMANAGED environment adds to a fair-share queue's total."
     )
+    instanceVolume: Annotated[Size, sized(0, 100_000_000)] | None = Field(
+        None, description="EBS volume of each instance; absent: assumptions.instanceVolume. Ours, as above."
+    )
     containerOrchestrationType: Literal["ECS", "EKS"] | None = None
     eksConfiguration: EksConfiguration | None = None
 
@@ -232,6 +238,8 @@ class ComputeEnvironment(Model):
             raise MismatchError(
                 "computeResources in a MANAGED environment", place=("computeResources",), missing=True
             )
+        if self.computeResources and self.computeResources.is_fargate and self.instanceVolume:
+            raise MismatchError(message="Fargate tasks have no instance volume", place=("instanceVolume",))
         for name in _FOREIGN_PARTS[self.type]:
             if name in self.model_fields_set and getattr(self, name) is not None:
                 raise MismatchError(

@@ -14,6 +14,7 @@ from batchsim.units import S_PER_HOUR, US_PER_S
 
 from .assumptions import Assumptions
 from .checks import check_parts, nowhere_to_run
+from .commitments import Commitments
 from .consumables import ConsumableResource
 from .definitions import JobDefinition
 from .document import Document
@@ -66,6 +67,7 @@ class Scenario(Model):
     horizon: Annotated[Duration, AfterValidator(_horizon)] | None = Field(
         None, description="Stop the run there; absent: when every job has ended."
     )
+    commitments: Commitments | None = None
     catalog: FilePath | None = Field(
         None, description="CSV of more instance types, relative to the scenario file."
     )

@@ -14,6 +14,7 @@ from batchsim.drivers.planning import Setup, prepare
 from batchsim.drivers.simulated import simulate
 from batchsim.results.context import EnvironmentRow, InstanceTypeRow, RunContext
 from batchsim.results.recording import Recorder
+from batchsim.studies.money import commitment_rows, volume_uusd_per_hour
 from batchsim.studies.services import add_services, run_services
 from batchsim.workload import Workload, build_workload
 
@@ -84,8 +85,14 @@ def describe(scenario: Scenario, workload: Workload, setup: Setup, not_submitted
         edges=workload.edges,
         queues=[queue.name for queue in plan.queues],
         environments=[
-            EnvironmentRow(each.name, each.managed, each.min_vcpus // parts, each.max_vcpus // parts)
-            for each in plan.environments
+            EnvironmentRow(
+                each.name,
+                each.managed,
+                each.min_vcpus // parts,
+                each.max_vcpus // parts,
+                volume_uusd_per_hour(scenario, written),
+            )
+            for each, written in zip(plan.environments, scenario.computeEnvironments, strict=True)
         ],
         instance_types=[
             InstanceTypeRow(
@@ -104,6 +111,7 @@ def describe(scenario: Scenario, workload: Workload, setup: Setup, not_submitted
         not_submitted=not_submitted,
         notes=_notes(workload),
         not_modelled=scenario.not_modelled(),
+        commitments=commitment_rows(scenario, setup),
     )
 
 

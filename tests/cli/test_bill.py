@@ -91,3 +91,19 @@ def test_a_spot_environment_is_offered_types_at_spot_prices(invoke, write):
     assert pool is not None
     assert float(price[1:]) == pytest.approx(catalog.price_uusd(name) * pool.price_factor / 1e6, rel=1e-5)
     assert "On-Demand prices, but where Spot is said, in USD" in text
+
+
+def test_volumes_discounts_and_unused_commitments_are_told(invoke, write):
+    data = scenario(
+        submit("job", "1h"),
+        environments=[managed("cloud", 2, "c6i.large")],
+        assumptions={"instanceVolume": "73GiB"},
+        commitments={"savingsPlan": {"commitment": 0.1, "discount": 0.28}},
+    )
+    for more, words in (
+        ((), ("volumes ", "USD of it for EBS volumes", "USD taken off by", "commitment ", "used by nobody")),
+        (("-n", "2"), ("of it unused commitment", "of it volumes", "taken off by commitments")),
+    ):
+        text = invoke("run", write(data), *more).stdout
+        assert [each for each in words if each not in text] == []
+        assert "Not in it: EBS" not in text

@@ -71,7 +71,10 @@ def test_every_value_of_the_summary_is_what_was_computed_by_hand():
             "fragmentation": 0,
             "tail": 0,
         },
+        "commitment_unused_usd": 0,
         "cost_unattributed_usd": 0,
+        "volume_usd": 0,
+        "discount_usd": 0,
     }
     assert set(queues) == {"gpu", "bulk", "own", "empty"}
     assert environments["cloud"]["cost_usd"] == types["small"]["cost_usd"] == 0.0025

@@ -18,6 +18,7 @@ from batchsim.results.audit import (
     arrays,
     bill,
     capacity,
+    commitments,
     counts,
     dependencies,
     endings,
@@ -68,6 +69,7 @@ _CHECKS = (
     arrays.arrays,
     services.services,
     bill.bill,
+    commitments.commitments,
 )
 
 

@@ -9,7 +9,17 @@ import numpy as np
 
 from batchsim.results.audit.facts import MOST_SHARES, QUARTERS, Ints, holders, series, total
 from batchsim.results.audit.violation import Violation, rows_where, unless
-from batchsim.units import S_PER_HOUR, US_PER_S, UUSD_PER_USD, billed_seconds, cost_uusd, parse_duration
+from batchsim.units import (
+    MIB_PER_GIB,
+    S_PER_HOUR,
+    US_PER_S,
+    UUSD_PER_USD,
+    billed_seconds,
+    cost_uusd,
+    parse_duration,
+    parse_size,
+    usd_to_uusd,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,6 +31,7 @@ if TYPE_CHECKING:
 _INTERRUPTED = "interrupted: Spot"
 _BILLINGS = {"SPOT": "spot", "FARGATE": "fargate", "FARGATE_SPOT": "fargate"}
 _HOUR_US = S_PER_HOUR * US_PER_S
+HOURS_A_MONTH = 730
 
 
 def cost(facts: Facts) -> list[Violation]:
@@ -34,8 +45,10 @@ def cost(facts: Facts) -> list[Violation]:
     costs = np.array(
         [cost_uusd(seconds, uusd) for seconds, uusd in zip(billed, price.tolist(), strict=True)], np.int64
     )
+    costs, more = _with_volume_and_discount(facts, lasted, costs)
     told = _whole(frame["cost_usd"], UUSD_PER_USD)
     return [
+        *more,
         *rows_where(price < 0, "L13", "instances", "usd_per_hour is negative or missing"),
         *rows_where(
             frame["billed_s"].to_numpy() != np.array(billed, np.int64),
@@ -55,10 +68,37 @@ def cost(facts: Facts) -> list[Violation]:
             "instances",
             "billing is not that of the environment's type",
         ),
-        *rows_where(told != costs, "L13", "instances", "cost_usd is not billed_s x usd_per_hour / 3600"),
+        *rows_where(told != costs, "L13", "instances", "cost_usd is not what was billed, with its volume"),
         *_cost_sums(facts, costs),
         *_cost_so_far(facts, costs),
     ]
+
+
+def _with_volume_and_discount(facts: Facts, lasted: list[int], costs: Ints) -> tuple[Ints, list[Violation]]:
+    """What instances cost with their volumes and without discounts, and volumes at another price."""
+    frame, ran = facts.frames["instances"], facts.instances.running >= 0
+    scenario, assumed = facts.manifest["scenario"], facts.manifest["assumptions"]
+    price = dict.fromkeys(frame["environment"].cat.categories, 0)
+    for each in scenario.get("computeEnvironments", ()):
+        kind = (each.get("computeResources") or {}).get("type", "FARGATE")
+        size = each.get("instanceVolume", assumed.get("instanceVolume", 0))
+        if not kind.startswith("FARGATE"):
+            gib = parse_size(size) / MIB_PER_GIB
+            price[each["computeEnvironmentName"]] = usd_to_uusd(gib * assumed["volumePrice"] / HOURS_A_MONTH)
+    rates = [price[name] for name in frame["environment"].astype("str").tolist()]
+    volumes = np.array(
+        [
+            cost_uusd(billed_seconds(us), rate) if runs else 0
+            for us, rate, runs in zip(lasted, rates, ran.tolist(), strict=True)
+        ],
+        np.int64,
+    )
+    told, discount = (_whole(frame[name], UUSD_PER_USD) for name in ("volume_usd", "discount_usd"))
+    wrong = rows_where(told != volumes, "L13", "instances", "volume_usd is not what its volume costs")
+    wrong += rows_where(
+        (discount < 0) | (discount > costs), "L13", "instances", "discount_usd is not a part of the cost"
+    )
+    return costs + volumes - discount, wrong
 
 
 def _billing(facts: Facts) -> npt.NDArray[np.object_]:
@@ -86,10 +126,13 @@ def _updates_of_types(scenario: dict[str, Any]) -> list[tuple[int, dict[str, Any
 def _cost_sums(facts: Facts, costs: Ints) -> list[Violation]:
     found: list[Violation] = []
     for where, part, mine in _parts(facts):
-        spent = total(costs[mine])
+        spent = total(costs[mine]) + (0 if where else _uusd(facts.summary["commitment_unused_usd"]))
         found += unless(
             _uusd(part["cost_usd"]) == spent, "L13", f"{where}cost_usd is not the sum over its instances"
         )
+        for key in ("volume_usd", "discount_usd"):
+            spent = total(_whole(facts.frames["instances"][key], UUSD_PER_USD)[mine])
+            found += unless(_uusd(part[key]) == spent, "L13", f"{where}{key} is not that of its instances")
     by_queue = sum(_uusd(queue["cost_usd"]) for queue in facts.summary["queues"].values())
     by_queue += _uusd(facts.summary["cost_unattributed_usd"])
     found += unless(

@@ -43,6 +43,8 @@ def bill(facts: Facts) -> list[Violation]:
     for name, parts in told.items():
         whole = _uusd(facts.frames[name]["cost_usd"])
         found += rows_where((parts < 0).any(axis=0), "L23", name, "a part is negative or missing")
+        if name == "costs":
+            whole = whole - _uusd(facts.frames[name]["commitment_usd"])
         found += rows_where(parts.sum(axis=0) != whole, "L23", name, "the parts are not cost_usd")
     spent = _spent(facts)
     return [
@@ -203,7 +205,13 @@ def _summary(facts: Facts, told: Mapping[str, Ints]) -> list[Violation]:
     found += _agree("", facts.summary, told["instances"].sum(axis=1))
     nobody = told["costs"][:, frames["costs"]["queue"].isna().to_numpy()].sum()
     left = round(facts.summary["cost_unattributed_usd"] * UUSD_PER_USD)
-    return found + unless(left == nobody, "L23", "cost_unattributed_usd is not what nobody bears")
+    unused = _uusd(frames["costs"]["commitment_usd"]).sum()
+    told_unused = round(facts.summary["commitment_unused_usd"] * UUSD_PER_USD)
+    return [
+        *found,
+        *unless(left == nobody, "L23", "cost_unattributed_usd is not what nobody bears"),
+        *unless(told_unused == unused, "L23", "commitment_unused_usd is not that of the costs"),
+    ]
 
 
 def _agree(where: str, part: Mapping[str, Any], sums: Ints) -> list[Violation]:
