@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ruamel.yaml import YAML
 
+from batchsim.drivers.compiled import compiled_modules
 from benchmarks.measure import measure
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
     from benchmarks.cases import Cost
 
+IS_COMPILED = bool(compiled_modules())
 LIMITS = Path(__file__).with_name("limits.yaml")
 
 
@@ -45,7 +48,10 @@ def cheapest(cases: Sequence[Case], repeats: int, progress: Callable[[str], None
 
 
 class Verdict(NamedTuple):
-    """A figure of this run beside its limit; `recorded` is what it was when the limit was last looked at."""
+    """A figure of this run beside its limit.
+
+    recorded   what it was when the limit was last looked at, compiled or not as this run is
+    """
 
     figure: str
     measured: float
@@ -61,14 +67,15 @@ def judge(figures: Mapping[str, float]) -> list[Verdict]:
 
 
 def _verdict(name: str, measured: float, limit: Mapping[str, Any]) -> Verdict:
-    recorded = f"{limit['measured']} on {limit['date']}"
+    recorded = f"{limit.get('compiled' if IS_COMPILED else 'measured', 'never')} on {limit['date']}"
     if "most" in limit:
         return Verdict(name, measured, f"<= {limit['most']}", measured <= limit["most"], recorded)
     return Verdict(name, measured, f">= {limit['least']}", measured >= limit["least"], recorded)
 
 
 def show(rows: Sequence[Mapping[str, str]], verdicts: Sequence[Verdict]) -> None:
-    """Print a plain table of the rows, and below it what became of each limit."""
+    """Print a plain table of the rows, and below it what became of each limit; on stderr, what ran."""
+    print("batchsim is compiled" if IS_COMPILED else "batchsim is not compiled", file=sys.stderr)
     print(_table(rows))
     if verdicts:
         print()

@@ -48,8 +48,15 @@ def _print_version(asked: bool) -> None:
     if asked:
         from batchsim import __version__
 
-        typer.echo(f"batchsim {__version__}")
+        typer.echo(f"batchsim {__version__}{', compiled' if _is_compiled() else ''}")
         raise typer.Exit
+
+
+def _is_compiled() -> bool:
+    from importlib.util import find_spec
+
+    scheduler = find_spec("batchsim.core.scheduler")
+    return scheduler is not None and not str(scheduler.origin).endswith(".py")
 
 
 @app.callback()

@@ -342,7 +342,7 @@ class Dispatch:
         need = self._need_of[job]
         if self._heads_tell:
             self._heads.append(self._plan.needs[need])
-        if why is _NO_PLACE:
+        if why == _NO_PLACE:
             why = self._capacity.why(now, queue, need)
         self.waits.blocked(now, queue, job, why)
 

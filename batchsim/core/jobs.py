@@ -89,7 +89,8 @@ class Jobs:
 
     def pending_reasons(self) -> dict[int, str]:
         """Why each PENDING job waits."""
-        return {job: DEPENDS for job, state in enumerate(self._state) if state == PENDING}
+        state = self._state
+        return {job: DEPENDS for job in range(len(state)) if state[job] == PENDING}
 
     # --- submission ---------------------------------------------------------------------------
 

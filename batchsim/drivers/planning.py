@@ -18,6 +18,7 @@ from batchsim.catalog.fargate import cheapest_size, is_task_size
 from batchsim.core.consumables import ConsumablePlan
 from batchsim.core.dependencies import Graph
 from batchsim.core.plan import Plan, Policy
+from batchsim.drivers.compiled import refuse_stale
 from batchsim.drivers.demand import Demand
 from batchsim.drivers.machines import MachineTypes
 from batchsim.drivers.places import plan_environments, plan_queues, plan_updates
@@ -60,8 +61,9 @@ def prepare(scenario: Scenario, workload: Workload, seed: int = 0, replication: 
 
     Jobs that would be submitted at or after the scenario's horizon must have been cut off before.
     Raises CatalogError for instance types and prices that are not known, ScenarioError for parts of a
-    scenario that do not go together.
+    scenario that do not go together, InputError if a part of the core was changed after it had been compiled.
     """
+    refuse_stale()
     with scenario.placing_errors():
         return _prepared(scenario, workload, (seed, replication))
 

@@ -12,6 +12,7 @@ from batchsim.core.commands import START
 from batchsim.core.plan import EnvironmentPlan, Need
 from batchsim.core.scheduler import UNBORN, Scheduler
 from batchsim.drivers import simulated
+from batchsim.drivers.compiled import compiled_modules
 from tests.harness import PlanBuilder, machine
 from tests.shipped.readme import ROOT
 
@@ -109,6 +110,7 @@ class _WatchedScheduler(Scheduler):
         self._attempts._columns.state = self._jobs._state = self.state
 
 
+@pytest.mark.skipif(bool(compiled_modules()), reason="a compiled scheduler takes no other column of states")
 def test_jobs_change_state_along_the_table_only(monkeypatch):
     made = []
     monkeypatch.setattr(simulated, "Scheduler", lambda plan: made.append(_WatchedScheduler(plan)) or made[-1])
