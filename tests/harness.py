@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from batchsim.core.commands import Command
     from batchsim.core.consumables import Asks, ConsumablePlan
-    from batchsim.core.plan import EnvironmentUpdate, QueueUpdate
+    from batchsim.core.plan import EnvironmentUpdate, QueueUpdate, Quota
 
 SECOND = 1_000_000
 
@@ -58,6 +58,7 @@ class PlanBuilder:
         self.machines: list[Machines] = []
         self.waits_for: list[Sequence[int]] = []
         self.updates: list[EnvironmentUpdate | QueueUpdate] = []
+        self.quotas: list[Quota] = []
 
     @property
     def needs(self) -> list[Need]:
@@ -116,6 +117,7 @@ class PlanBuilder:
             graph=self._graph(),
             estimate_us=self.runtime_us if self.policy.backfill == "easy" else (),
             updates=self.updates,
+            quotas=self.quotas,
         )
 
     def world(self, **more: object) -> World:

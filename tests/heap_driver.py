@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from batchsim.core.plan import Plan
     from batchsim.drivers.world import World
     from batchsim.results.recording import Recorder
+    from batchsim.workload.steps import Steps
 
 # What happens at one instant, in this order. Nodes are not the scheduler's business and come first.
 NODE_STARTED, NODE_EXIT, EXIT, LOST, READY, LAUNCH_FAILED, STARTED, SUBMIT, REQUEST, WAKE = range(10)
@@ -117,7 +118,7 @@ class _Driver:
         elif kind == LAUNCH_FAILED:
             if index in self.lost or index in core.updates.replaced:
                 return
-            core.launch_failed(now, index)
+            core.launch_failed(now, index, self.closed(now, self.recorder.i_environment[index]))
             self.recorder.i_ended_us[index] = now
             self.recorder.i_end_reason[index] = self.why[index]
         elif kind == LOST:
@@ -329,6 +330,38 @@ class _Driver:
                         recorder.i_zone[index] = zone
                     return ""
         return why
+
+    def closed(self, now: int, environment: int) -> list[int]:
+        """The types that are refused whatever is drawn, as long as those that are there stay."""
+        capacity, recorder, found = self.world.capacity, self.recorder, []
+
+        def at_last(steps: Steps | None, otherwise: float) -> float:
+            later = () if steps is None else [at for at in steps.at_us if at > now]
+            return otherwise if steps is None or later else steps.at(now)
+
+        for row in self.core.plan.environments[environment].types:
+            bid = capacity.bid(environment, row, now)
+            over = False
+            for quota in capacity.quotas:
+                mine = [each for each in self.there() if recorder.i_type[each] in quota.rows]
+                used = sum(self.plan.types[recorder.i_type[each]].vcpus for each in mine)
+                over |= row in quota.rows and used + self.plan.types[row].vcpus > quota.vcpus
+            shut = 0
+            for pool in [(row, zone) for zone in range(capacity.zones)]:
+                mine = {
+                    self.slot_of[each]
+                    for each in self.there()
+                    if (recorder.i_type[each], self.zone_of(each)) == pool
+                }
+                lowest = min(set(range(len(mine) + 1)) - mine)
+                shut += (
+                    at_last(capacity.slots.get(pool), lowest + 1) <= lowest
+                    or 0 <= bid <= at_last(capacity.prices.get(pool), -1)
+                    or any(at_last(each.steps, 0) >= 1 for each in capacity.shortages if pool in each.pools)
+                )
+            if over or shut == capacity.zones:
+                found.append(row)
+        return found
 
     def zone_of(self, index: int) -> int:
         return self.recorder.i_zone.get(index, 0)

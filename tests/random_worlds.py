@@ -17,10 +17,11 @@ from batchsim.core.plan import (
     Policy,
     QueuePlan,
     QueueUpdate,
+    Quota,
     TimeLimit,
 )
 from batchsim.core.shares import FairSharePolicy
-from batchsim.drivers.ec2 import Capacity, Quota, Shortage
+from batchsim.drivers.ec2 import Capacity, Shortage
 from batchsim.drivers.world import PULL_ERROR, Boot, Outcome, PlanUpdate, ResourceUpdate
 from batchsim.workload import JobsEvent, Ragged
 from batchsim.workload.steps import Steps

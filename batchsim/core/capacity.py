@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING
 
 from batchsim.core.commands import LAUNCH, TERMINATE, Command
 from batchsim.core.fairshare import FairShareQueue
-from batchsim.core.feasibility import DISABLED, MAX_RESOURCE, RESOURCE_REQUIREMENT, never_starts
+from batchsim.core.feasibility import (
+    DISABLED,
+    MAX_RESOURCE,
+    RESOURCE_REQUIREMENT,
+    never_starts,
+    no_capacity,
+)
 from batchsim.core.fleet import GONE, READY, Fleet, Instance
 from batchsim.core.grid import NEVER, next_multiple
 from batchsim.core.ordering import ANYBODY, NOBODY
@@ -42,6 +48,7 @@ if TYPE_CHECKING:
     from batchsim.core.plan import Plan
     from batchsim.core.waits import Reason
 
+# Any other reason is that the quotas are too low.
 _HOPELESS = {None: NOTHING, RESOURCE_REQUIREMENT: TOO_LARGE, MAX_RESOURCE: OVER_MAX, DISABLED: ALL_DISABLED}
 
 
@@ -130,6 +137,7 @@ class Capacity:
                 if instance.state == READY:
                     self._fleets[index].remove(instance)
                 instance.state = GONE
+                self.gone(now, instance)
                 commands.append((TERMINATE, instance.index))
         if commands or self._grow_due <= now:
             self._grow_due = NEVER
@@ -141,6 +149,12 @@ class Capacity:
         self._idle_due = self._next_idle_due()
         return commands
 
+    def gone(self, now: int, instance: Instance) -> None:
+        """An instance is there no more: what EC2 has refused for want of it may be tried again."""
+        for index, scaler in self._managed:
+            self._retry_from(now, scaler.lift(instance if index == instance.environment else None))
+        self.changed()
+
     def _next_idle_due(self) -> int:
         due = NEVER
         for _, scaler in self._managed:
@@ -149,8 +163,10 @@ class Capacity:
                 due = min(due, next_multiple(idle, self._interval))
         return due
 
-    def replan(self) -> None:
+    def replan(self, now: int) -> None:
         """The plan's environments or queues are not what they were."""
+        for _, scaler in self._managed:
+            self._retry_from(now, scaler.lift())
         plan = self._plan
         self._hopeless.clear()
         self._reasons.clear()
@@ -167,6 +183,11 @@ class Capacity:
         if reason is None:
             reason = self._reasons[queue, need] = self._reason(now, queue, need)
         return reason
+
+    def refusal(self, now: int, queue: int, need: int) -> str | None:
+        """The status reason of jobs that wait while EC2 refuses all that could serve them, if it does so."""
+        refused = [scaler.refused(now, need) for scaler in self._serving(queue, need)]
+        return no_capacity(self._plan.types[refused[0]].name) if refused and min(refused) >= 0 else None
 
     def _keep_minimum(self, now: int, commands: list[Command]) -> None:
         for index, scaler in self._managed:
@@ -277,7 +298,7 @@ class Capacity:
         """Why no job of `need` can ever start in the queue, or NOTHING."""
         known = self._hopeless.get((queue, need))
         if known is None:
-            known = _HOPELESS[never_starts(self._plan, queue, need)]
+            known = _HOPELESS.get(never_starts(self._plan, queue, need), NO_CAPACITY)
             self._hopeless[queue, need] = known
         return known
 
@@ -330,9 +351,12 @@ class Capacity:
 
     def _try_again(self, now: int, scaler: Scaler) -> None:
         """Types that could not be launched are tried again after a while."""
-        retry = scaler.next_retry_us(now)
-        if retry >= 0:
-            self._grow_due = min(self._grow_due, next_multiple(retry, self._interval))
+        self._retry_from(now, scaler.next_retry_us(now))
+
+    def _retry_from(self, now: int, instant: int) -> None:
+        """-1: there is nothing to try again."""
+        if instant >= 0:
+            self._grow_due = min(self._grow_due, next_multiple(max(instant, now), self._interval))
 
     def _launch(self, index: int, launches: Sequence[int], commands: list[Command]) -> None:
         for type_index in launches:

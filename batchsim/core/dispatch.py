@@ -200,7 +200,9 @@ class Dispatch:
             for job in order.jobs():
                 own = never_starts(self._plan, queue, self._need_of[job])
                 if own is None and not (blocker and blocks):
-                    own = self._missing_words(queue, job)
+                    own = self._missing_words(queue, job) or self._capacity.refusal(
+                        self._attempts.now, queue, self._need_of[job]
+                    )
                 reasons[job] = own or blocker or "No capacity is free and none can be added."
                 if not blocker and blocks:
                     blocker = (

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from batchsim.core.allocation import tiers_of
+from batchsim.core.allocation import gang_types, tiers_of
 
 if TYPE_CHECKING:
     from batchsim.core.plan import EnvironmentPlan, Gang, Need, Plan
@@ -20,7 +20,16 @@ RESOURCE_REQUIREMENT: Final = (
     "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - The job resource requirement (vCPU/memory/GPU) is higher"
     " than that can be met by the CE(s) attached to the job queue."
 )
+NO_CAPACITY_FOR: Final = "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY"
 DISABLED: Final = "Every compute environment of the job queue is DISABLED."
+
+
+def no_capacity(instance_type: str) -> str:
+    """The status reason while launches of that type are refused [spec 1.17]."""
+    return (
+        f"{NO_CAPACITY_FOR} - Service cannot fulfill the capacity requested for instance type"
+        f" [{instance_type}]"
+    )
 
 
 def lacks_resource(name: str) -> str:
@@ -34,9 +43,11 @@ def never_starts(plan: Plan, queue: int, need: int) -> str | None:
     JOB_RESOURCE_REQUIREMENT: no instance type of any enabled environment holds the job.
     COMPUTE_ENVIRONMENT_MAX_RESOURCE: some type would, but each such environment's maxvCpus is below
     the job's vCPUs. [UG: job_stuck_in_runnable_misconfiguration]
+    CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY: there is one that would launch such a type, but a quota of the
+    account is below it; then EC2 refuses it for ever. [spec 3.10]
 
     For a multi-node job, an environment must allow such jobs, and its maxvCpus must cover the instances of
-    all nodes [UG: mnp-ce].
+    all nodes, as must the quotas [UG: mnp-ce].
     """
     environments = [plan.environments[e] for e in plan.queues[queue].environments]
     enabled = [environment for environment in environments if environment.enabled]
@@ -47,9 +58,22 @@ def never_starts(plan: Plan, queue: int, need: int) -> str | None:
     holding = [environment for environment in enabled if _types(plan, environment, asked, gang)]
     if not holding:
         return RESOURCE_REQUIREMENT
-    if all(not _within_max(plan, environment, asked, gang) for environment in holding):
+    within = [environment for environment in holding if _within_max(plan, environment, asked, gang)]
+    if not within:
         return MAX_RESOURCE
+    if all(not _within_quotas(plan, environment, asked, gang) for environment in within):
+        smallest = min(launchable(plan, within[0], asked, gang), key=lambda index: plan.types[index].vcpus)
+        return no_capacity(plan.types[smallest].name)
     return None
+
+
+def launchable(plan: Plan, environment: EnvironmentPlan, need: Need, gang: Gang | None) -> list[int]:
+    """The types that a managed environment launches for a job, quotas aside, in order of preference."""
+    if gang is not None:
+        return gang_types(plan.types, environment, need, gang)
+    if need.vcpus > environment.max_vcpus:
+        return []
+    return [index for tier in tiers_of(plan.types, environment, need) for index in tier]
 
 
 def _types(plan: Plan, environment: EnvironmentPlan, need: Need, gang: Gang | None) -> list[int]:
@@ -63,10 +87,14 @@ def _types(plan: Plan, environment: EnvironmentPlan, need: Need, gang: Gang | No
     ]
 
 
+def _within_quotas(plan: Plan, environment: EnvironmentPlan, need: Need, gang: Gang | None) -> bool:
+    nodes = 1 if gang is None else len(gang.nodes)
+    return not environment.managed or any(
+        plan.may_run(index, nodes) for index in launchable(plan, environment, need, gang)
+    )
+
+
 def _within_max(plan: Plan, environment: EnvironmentPlan, need: Need, gang: Gang | None) -> bool:
     if not environment.managed:
         return True
-    if gang is None:
-        return need.vcpus <= environment.max_vcpus and bool(tiers_of(plan.types, environment, need))
-    smallest = min(plan.types[index].vcpus for index in _types(plan, environment, need, gang))
-    return smallest * len(gang.nodes) <= environment.max_vcpus
+    return bool(launchable(plan, environment, need, gang))

@@ -40,6 +40,7 @@ class Instance:
 
     vcpus       as they are counted against maxvCpus; jobs may be offered fewer
     gpus_left   bit mask of the GPUs that no job holds
+    has_run     whether it has run a job; of instances that the scheduler launches
     """
 
     __slots__ = (
@@ -48,6 +49,7 @@ class Instance:
         "free_memory",
         "free_vcpus",
         "gpus_left",
+        "has_run",
         "idle_since",
         "index",
         "jobs",
@@ -69,6 +71,7 @@ class Instance:
         self.free_gpus = machine.gpus
         self.gpus_left = (1 << machine.gpus) - 1
         self.jobs: dict[int, None] = {}
+        self.has_run = False
         self.idle_since = -1
         self.key = -1  # as listed; -1 while not listed
         self.listed_in = 0

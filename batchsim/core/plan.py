@@ -85,6 +85,21 @@ class MachineType:
 
 
 @dataclass(frozen=True, slots=True)
+class Quota:
+    """So many vCPUs, counted as those of types, may be in instances of these types [spec 3.10].
+
+    rows   the types: of all environments together
+    spot   whether EC2 refuses more in the words for Spot instances
+    name   what users call it
+    """
+
+    rows: frozenset[int]
+    vcpus: int
+    spot: bool = False
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class EnvironmentPlan:
     """A compute environment.
 
@@ -216,6 +231,8 @@ class Plan:
     graph         who waits for whom
     estimate_us   for each job how long it is expected to run; for `backfill: easy` only
     updates       what users may say of environments and queues during the run
+    quotas        what the account may run; each type is in one at most. The scheduler looks at them only to
+                  tell who can never start: what they leave now is for EC2 to say
     """
 
     types: Sequence[MachineType]
@@ -233,6 +250,12 @@ class Plan:
     graph: Graph = field(default_factory=Graph)
     estimate_us: Sequence[int] = ()
     updates: Sequence[EnvironmentUpdate | QueueUpdate] = ()
+    quotas: Sequence[Quota] = ()
+
+    def may_run(self, type_index: int, instances: int) -> bool:
+        """Whether the account's quotas allow so many instances of a type at once, if there are no others."""
+        vcpus = self.types[type_index].vcpus * instances
+        return all(vcpus <= quota.vcpus for quota in self.quotas if type_index in quota.rows)
 
     def environment_updates(self, environment: int) -> list[EnvironmentUpdate]:
         """Those of `updates` that are of an environment."""

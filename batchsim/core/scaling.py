@@ -16,10 +16,15 @@ generations together exceed maxvCpus.
 from __future__ import annotations
 
 from collections import deque
+from typing import TYPE_CHECKING
 
 from batchsim.core.allocation import gang_types, pick_size, tiers_of
 from batchsim.core.fleet import BOOTING, READY, RETIRING, Fleet, Instance
 from batchsim.core.plan import EnvironmentPlan, Gang, MachineType, Need, Plan
+from batchsim.core.refusals import Refusals
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class Scaler:
@@ -33,7 +38,6 @@ class Scaler:
     """
 
     __slots__ = (
-        "_cooling",
         "_fleet",
         "_gang_types",
         "_gangs",
@@ -41,9 +45,11 @@ class Scaler:
         "_held",
         "_idle",
         "_leaving",
+        "_may_run",
         "_needs",
         "_plan",
         "_policy",
+        "_refusals",
         "_room",
         "_tiers",
         "_types",
@@ -62,12 +68,13 @@ class Scaler:
         self._types = plan.types
         self._needs = plan.needs
         self._gangs = plan.gangs
+        self._may_run = plan.may_run
         self._fleet = fleet
         self._gang_types: dict[int, list[int]] = {}
         self._gathered: dict[int, int] = {}  # type -> instances that multi-node jobs claim in this decision
         self.kept: dict[int, int] = {}
         self._tiers: dict[int, list[list[int]]] = {}
-        self._cooling: dict[int, int] = {}  # type -> the instant from which it may be tried again
+        self._refusals = Refusals(plan.policy.launch_cooloff_us)
         # Idle instances by how long they are kept, and in each line by since when they are idle.
         self._idle: dict[int, deque[tuple[int, Instance]]] = {
             limit: deque() for limit in sorted({self._delay_us(ran=False), self._delay_us(ran=True)})
@@ -96,7 +103,7 @@ class Scaler:
         return self.provisioned < self._plan.max_vcpus and self._plan.enabled
 
     def suits(self, need: int) -> bool:
-        """Whether a launch could ever serve `need`: some type holds it, and maxvCpus is not below it."""
+        """Whether a launch could ever serve `need`: some type holds it, and no limit is below it."""
         return self._needs[need].vcpus <= self._plan.max_vcpus and bool(self._tiers_for(need))
 
     def serves(self, need: int, gang: Gang | None) -> bool:
@@ -109,8 +116,13 @@ class Scaler:
 
     def all_cooling(self, now: int, need: int) -> bool:
         """Whether every type that could serve `need` could not be launched lately."""
-        fitting = [index for tier in self._tiers_for(need) for index in tier]
-        return bool(fitting) and all(self._cooling.get(index, -1) > now for index in fitting)
+        return self._refusals.stops_all(now, (index for tier in self._tiers_for(need) for index in tier))
+
+    def refused(self, now: int, need: int) -> int:
+        """The preferred type for `need`, if no type that could serve it could be launched lately; or -1."""
+        if self._gangs and self._gangs[need] is not None:
+            return next((each for each in self.gang_types(need)[:1] if self.gang_cools(now, need)), -1)
+        return self._tiers_for(need)[0][-1] if self.all_cooling(now, need) else -1
 
     def launching(self, need: int) -> bool:
         """Whether an instance that could serve `need` is booting."""
@@ -120,12 +132,16 @@ class Scaler:
     # --- multi-node jobs ----------------------------------------------------------------------
 
     def gang_types(self, need: int) -> list[int]:
-        """The types on which a multi-node job of `need` can run here, in order of preference."""
+        """The types on which a multi-node job of `need` can run here, in order of preference.
+
+        A quota that allows too few instances of a type leaves the next one.
+        """
         found = self._gang_types.get(need)
         if found is None:
             gang = self._gangs[need]
             assert gang is not None
-            found = gang_types(self._types, self._plan, self._needs[need], gang)
+            types = gang_types(self._types, self._plan, self._needs[need], gang)
+            found = [index for index in types if self._may_run(index, len(gang.nodes))]
             self._gang_types[need] = found
         return found
 
@@ -138,7 +154,8 @@ class Scaler:
 
     def gang_cools(self, now: int, need: int) -> bool:
         """Whether the type on which a multi-node job would run could not be launched lately."""
-        return any(self._cooling.get(each, -1) > now for each in self.gang_types(need)[:1])
+        nodes = self._nodes(need)
+        return any(self._refusals.stops(now, each, nodes) for each in self.gang_types(need)[:1])
 
     def may_gather(self, now: int, need: int) -> bool:
         """As `can_gather`, and what is missing may be launched now."""
@@ -165,7 +182,7 @@ class Scaler:
                 claimed = self._gathered.get(type_index, 0)
                 here = min(max(self._present(type_index) - claimed, 0), nodes)
                 missing = nodes - here
-                cools = self._cooling.get(type_index, -1) > now
+                cools = self._refusals.stops(now, type_index, nodes)
                 if missing and (
                     cools or not self._plan.enabled or not self._has_room_for(missing, type_index)
                 ):
@@ -241,10 +258,16 @@ class Scaler:
     def ready(self, instance: Instance) -> None:
         self.booting[instance.type] -= 1
 
-    def launch_failed(self, now: int, instance: Instance) -> None:
+    def launch_failed(self, now: int, instance: Instance, closed: Sequence[int]) -> None:
+        """All types of `closed` will be refused until an instance has gone."""
         self.booting[instance.type] -= 1
         self.provisioned -= instance.vcpus
-        self._cooling[instance.type] = now + self._policy.launch_cooloff_us
+        present = self._present(instance.type) if closed and self._fleet.empties is not None else 0
+        self._refusals.note(now, instance.type, closed, present)
+
+    def lift(self, gone: Instance | None = None) -> int:
+        """As `Refusals.lift`."""
+        return self._refusals.lift(gone)
 
     def lost(self, instance: Instance) -> None:
         if instance.state == BOOTING:
@@ -268,6 +291,7 @@ class Scaler:
             self._leaving.append((now, instance))
             return now
         instance.idle_since = now
+        instance.has_run |= ran
         limit = self._delay_us(ran=ran)
         self._idle[limit].append((now, instance))
         return now + limit
@@ -321,8 +345,7 @@ class Scaler:
 
     def next_retry_us(self, now: int) -> int:
         """The earliest instant at which a type that failed may be tried again; -1 if there is none."""
-        later = [instant for instant in self._cooling.values() if instant > now]
-        return min(later) if later else -1
+        return self._refusals.next_us(now)
 
     # --- inside -------------------------------------------------------------------------------
 
@@ -363,7 +386,10 @@ class Scaler:
     def _tiers_for(self, need: int) -> list[list[int]]:
         tiers = self._tiers.get(need)
         if tiers is None:
-            tiers = self._tiers[need] = tiers_of(self._types, self._plan, self._needs[need])
+            tiers = tiers_of(self._types, self._plan, self._needs[need])
+            if not any(self._may_run(index, 1) for tier in tiers for index in tier):
+                tiers = []
+            self._tiers[need] = tiers
         return tiers
 
     def _choose(self, now: int, need: int, room_vcpus: int) -> int:
@@ -371,9 +397,9 @@ class Scaler:
 
     def _pick(self, now: int, tiers: list[list[int]], room_vcpus: int) -> int:
         """The type to launch, or -1 if none can be launched now."""
-        cooling = self._cooling
+        until = self._refusals.until
         for tier in tiers:
-            usable = [index for index in tier if cooling.get(index, -1) <= now] if cooling else tier
+            usable = [index for index in tier if until.get(index, -1) <= now] if until else tier
             if not self._plan.overshoots:
                 left = self._plan.max_vcpus - self.provisioned
                 usable = [index for index in usable if self._types[index].vcpus <= left]

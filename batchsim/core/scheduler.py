@@ -212,11 +212,11 @@ class Scheduler:
         self.capacity.changed()
         self._became_idle(now, instance, ran=False)
 
-    def launch_failed(self, now: int, index: int) -> None:
-        """A launch was refused or the machine never registered; its type is left alone for a while."""
+    def launch_failed(self, now: int, index: int, closed: tuple[int, ...] = ()) -> None:
+        """A launch failed; its type is left alone for a while, `closed` ones until an instance has gone."""
         instance = self._booting(now, index, "failed to launch")
         instance.state = GONE
-        self._scaler(instance).launch_failed(now, instance)
+        self._scaler(instance).launch_failed(now, instance, closed)
         self.capacity.changed()
         self._want_growth(now)
         self._want_pass(now)
@@ -239,7 +239,7 @@ class Scheduler:
             scaler.lost(instance)
             self._want_growth(now)
         instance.state = GONE
-        self.capacity.changed()
+        self.capacity.gone(now, instance)
         jobs, freed = self._attempts.lost(now, instance)
         for each in freed:
             self._freed(now, each)

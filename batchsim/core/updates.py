@@ -60,7 +60,7 @@ class Updates:
         else:
             environments[update.environment] = update.after
             self._environment(now, number, update)
-        parts.capacity.replan()
+        parts.capacity.replan(now)
         parts.dispatch.replan(places_of(plan, parts.fleets, parts.capacity.scalers))
 
     def ring(self, now: int, commands: list[Command]) -> None:

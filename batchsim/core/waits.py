@@ -11,7 +11,7 @@ from __future__ import annotations
 from array import array
 from typing import TYPE_CHECKING, Final
 
-from batchsim.core.feasibility import MAX_RESOURCE, RESOURCE_REQUIREMENT
+from batchsim.core.feasibility import MAX_RESOURCE, NO_CAPACITY_FOR, RESOURCE_REQUIREMENT
 from batchsim.core.grid import NEVER
 from batchsim.core.ordering import NOBODY
 
@@ -49,14 +49,13 @@ REASON_NAMES: Final = (
     "too few instances of one type are empty for all its nodes",
 )
 
-INSUFFICIENT_CAPACITY: Final = "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY"
 CANCELLED_BY_LIMIT: Final = "Canceled by JobStateTimeLimit action due to reason: "  # [spec 1.6]
 
 # The reasons that a time limit can name [spec 1.17].
 _VOCABULARY: Final = {
     TOO_LARGE: RESOURCE_REQUIREMENT.partition(" ")[0],
     OVER_MAX: MAX_RESOURCE.partition(" ")[0],
-    NO_CAPACITY: INSUFFICIENT_CAPACITY,
+    NO_CAPACITY: NO_CAPACITY_FOR,
 }
 
 # A head that waits for one of these, and then for another, has waited for capacity all the time.

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from batchsim.core.scheduler import Scheduler
     from batchsim.drivers.attempts import Ending
+    from batchsim.drivers.ec2 import Ec2
     from batchsim.drivers.fargate import TokenBuckets
     from batchsim.drivers.world import Machines, Request, World
     from batchsim.results.recording import Outcome, Recorder
@@ -44,11 +45,12 @@ def join_machines(core: Scheduler, recorder: Recorder, machines: Sequence[Machin
             recorder.i_running_us[index] = recorder.i_ready_us[index] = 0
 
 
-def fail_launch(core: Scheduler, recorder: Recorder, now: int, instance: int) -> None:
+def fail_launch(core: Scheduler, recorder: Recorder, ec2: Ec2, now: int, instance: int) -> None:
     """EC2 refuses an instance that was asked for, and is still wanted; the reason is written already."""
     if core.instances[instance].state != BOOTING:
         return
-    core.launch_failed(now, instance)
+    environment = recorder.i_environment[instance]
+    core.launch_failed(now, instance, ec2.closed(now, environment, core.plan.environments[environment].types))
     recorder.i_ended_us[instance] = now
 
 

@@ -81,9 +81,9 @@ class LoggedScheduler(Scheduler):
         self._event(now, "instance_ready", index)
         super().instance_ready(now, index)
 
-    def launch_failed(self, now: int, index: int) -> None:
-        self._event(now, "launch_failed", index)
-        super().launch_failed(now, index)
+    def launch_failed(self, now: int, index: int, closed: tuple[int, ...] = ()) -> None:
+        self._event(now, "launch_failed", index, *([closed] if closed else ()))
+        super().launch_failed(now, index, closed)
 
     def instance_lost(self, now: int, index: int, status_reason: str) -> list[int]:
         self._event(now, "instance_lost", index, status_reason)

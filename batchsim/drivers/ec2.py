@@ -12,6 +12,7 @@ those that came last go first.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from batchsim.core.grid import NEVER
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from batchsim.core.commands import Command
+    from batchsim.core.plan import Quota
     from batchsim.drivers.world import World
     from batchsim.results.recording import Recorder
     from batchsim.workload.steps import Steps
@@ -56,15 +58,6 @@ class Shortage:
         if self.steps is not None:
             return self.steps.at(at_us)
         return self.hourly[(at_us // _HOUR_US + self.start_hour) % _HOURS]
-
-
-@dataclass(frozen=True, slots=True)
-class Quota:
-    """So many vCPUs, as the plan counts them, may be in instances of these types."""
-
-    rows: frozenset[int]
-    vcpus: int
-    spot: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +98,16 @@ class Capacity:
                 return True
         return False
 
+    def is_short_for_good(self, pool: Pool, at_us: int) -> bool:
+        """Whether a zone has no capacity for any instance, from an instant on."""
+        return any(
+            pool in each.pools
+            and each.steps is not None
+            and each.steps.at(at_us) >= 1
+            and _rests(each.steps, at_us)
+            for each in self.shortages
+        )
+
     def zones_in_order(self, draw: tuple[int, int, int]) -> list[int]:
         """The zones as an instance asks them."""
         seed, replication, instance = draw
@@ -122,6 +125,11 @@ class Capacity:
         return found
 
 
+def _rests(steps: Steps, since_us: int) -> bool:
+    """Whether nothing changes any more."""
+    return next(steps.after(since_us), None) is None
+
+
 class Launch(NamedTuple):
     """What comes of a launch: at `until_us` the instance is ready, or the launch has `failed`; then at
     `lost_us` it is taken back, if it is still there.
@@ -135,7 +143,7 @@ class Launch(NamedTuple):
 class Ec2:
     """EC2 in one run."""
 
-    __slots__ = ("_live", "_quota_of", "_recorder", "_slots", "_vcpus", "_world")
+    __slots__ = ("_free", "_held", "_quota_of", "_recorder", "_top", "_used", "_vcpus", "_world")
 
     def __init__(self, world: World, recorder: Recorder, vcpus: Sequence[int]) -> None:
         """`vcpus` of each of the plan's types, as the plan counts them."""
@@ -144,8 +152,10 @@ class Ec2:
         self._vcpus = vcpus
         quotas = world.capacity.quotas
         self._quota_of = {row: number for number, quota in enumerate(quotas) for row in quota.rows}
-        self._live: list[list[int]] = [[] for _ in quotas]  # instances that count or did
-        self._slots: dict[Pool, list[int]] = {}
+        self._used = [0] * len(quotas)
+        self._held: dict[int, tuple[Pool, int]] = {}  # by instance its pool, and its slot where these count
+        self._top: dict[Pool, int] = {}  # no slot from this on has ever been taken
+        self._free: dict[Pool, list[int]] = {}  # a heap of those below it
 
     def launch(self, now: int, command: Command) -> Launch:
         """Obey LAUNCH. Of a launch that fails the reason is written ahead of time."""
@@ -170,6 +180,37 @@ class Ec2:
         if told != NEVER:
             lost = min(lost, told + world.spot_notice_us)
         return Launch(ready, lost_us=lost)
+
+    def gone(self, instance: int) -> None:
+        """An instance is there no more."""
+        held = self._held.pop(instance, None)
+        if held is None:
+            return
+        pool, slot = held
+        quota = self._quota_of.get(pool[0])
+        if quota is not None:
+            self._used[quota] -= self._vcpus[pool[0]]
+        if pool in self._world.capacity.slots:
+            heappush(self._free[pool], slot)
+
+    def closed(self, now: int, environment: int, rows: Sequence[int]) -> tuple[int, ...]:
+        """Those of `rows` that are refused from now on for certain, until an instance has gone."""
+        return tuple(row for row in rows if self._is_closed(now, environment, row))
+
+    def _is_closed(self, now: int, environment: int, row: int) -> bool:
+        quota = self._quota_of.get(row)
+        if quota is not None and self._exceeds(quota, row):
+            return True
+        capacity = self._world.capacity
+        bid = capacity.bid(environment, row, now)
+        for zone in range(capacity.zones):
+            pool = row, zone
+            prices, slots = capacity.prices.get(pool), capacity.slots.get(pool)
+            too_dear = prices is not None and 0 <= bid <= prices.at(now) and _rests(prices, now)
+            full = slots is not None and self._free_slot(pool, now) < 0 and _rests(slots, now)
+            if not (too_dear or full or capacity.is_short_for_good(pool, now)):
+                return False
+        return True
 
     def _ask(self, requested: int, now: int, index: int, environment: int) -> tuple[str, int]:
         """Why a launch is refused, "" if it is not; and when the instance is told to go."""
@@ -196,34 +237,31 @@ class Ec2:
         return why, NEVER
 
     def _exceeds(self, quota: int, row: int) -> bool:
-        ended = self._recorder.i_ended_us
-        live = self._live[quota] = [index for index in self._live[quota] if ended[index] < 0]
-        used = sum(self._vcpus[self._recorder.i_type[index]] for index in live)
-        return used + self._vcpus[row] > self._world.capacity.quotas[quota].vcpus
+        return self._used[quota] + self._vcpus[row] > self._world.capacity.quotas[quota].vcpus
 
     def _free_slot(self, pool: Pool, at_us: int) -> int:
         """The lowest that is free, any number where there is no limit; -1 if there is none."""
         steps = self._world.capacity.slots.get(pool)
         if steps is None:
             return 0
-        taken, ended = self._slots.setdefault(pool, []), self._recorder.i_ended_us
-        there = int(steps.at(at_us))
-        for slot, index in enumerate(taken[:there]):
-            if index < 0 or ended[index] >= 0:
-                return slot
-        return len(taken) if len(taken) < there else -1
+        free = self._free.get(pool)
+        lowest = free[0] if free else self._top.get(pool, 0)
+        return lowest if lowest < steps.at(at_us) else -1
 
     def _take(self, index: int, pool: Pool, slot: int, quota: int | None) -> None:
         if self._world.capacity.zones > 1:
             self._recorder.i_zone[index] = pool[1]
+        limited = pool in self._world.capacity.slots
         if quota is not None:
-            self._live[quota].append(index)
-        if pool in self._world.capacity.slots:
-            taken = self._slots[pool]
-            if slot == len(taken):
-                taken.append(index)
+            self._used[quota] += self._vcpus[pool[0]]
+        if limited:
+            free = self._free.setdefault(pool, [])
+            if free:
+                heappop(free)
             else:
-                taken[slot] = index
+                self._top[pool] = slot + 1
+        if limited or quota is not None:
+            self._held[index] = pool, slot
 
     def _told(self, pool: Pool, slot: int, since: int, bid: int) -> int:
         """When the slot vanishes or the price reaches the bid."""

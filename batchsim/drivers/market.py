@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from batchsim.drivers.ec2 import Capacity, Quota, Shortage
+from batchsim.core.plan import Quota
+from batchsim.drivers.ec2 import Capacity, Shortage
 from batchsim.errors import ScenarioError, at_path
 from batchsim.scenario import JobQueue, applied_updates
 from batchsim.scenario.market import HOURS, quota_family
@@ -34,7 +35,7 @@ def build_capacity(scenario: Scenario, types: MachineTypes) -> Capacity:
             for number, each in enumerate(assumptions.capacityShortages)
         ],
         max(len(named), 1),
-        _quotas(assumptions.accountQuotas, types),
+        build_quotas(assumptions.accountQuotas, types),
         _slots(scenario, types),
         prices,
         _bids(scenario, types) if prices else {},
@@ -90,7 +91,8 @@ def _is_of(name: str, wanted: str) -> bool:
     return wanted in {name, name.partition(".")[0]}
 
 
-def _quotas(given: market.AccountQuotas, types: MachineTypes) -> list[Quota]:
+def build_quotas(given: market.AccountQuotas, types: MachineTypes) -> list[Quota]:
+    """The quotas, as the types of a plan count vCPUs; named by their place in `accountQuotas`."""
     quotas = []
     for spot, limits in ((False, given.onDemand), (True, given.spot)):
         for family, vcpus in limits.items():
@@ -99,7 +101,8 @@ def _quotas(given: market.AccountQuotas, types: MachineTypes) -> list[Quota]:
                 for row in types.launched("spot" if spot else "ec2")
                 if quota_family(types.rows[row].name, spot=spot) == family
             )
-            quotas.append(Quota(rows, vcpus * types.vcpu_parts, spot))
+            name = f"{'spot' if spot else 'onDemand'}.{family}"
+            quotas.append(Quota(rows, vcpus * types.vcpu_parts, spot, name))
     return quotas
 
 

@@ -21,6 +21,7 @@ from batchsim.core.plan import Plan, Policy
 from batchsim.drivers.compiled import refuse_stale
 from batchsim.drivers.demand import Demand
 from batchsim.drivers.machines import MachineTypes
+from batchsim.drivers.market import build_quotas
 from batchsim.drivers.places import plan_environments, plan_queues, plan_updates
 from batchsim.drivers.world import UNIT_SPEED
 from batchsim.drivers.worlds import build_world
@@ -103,6 +104,7 @@ def _prepared(scenario: Scenario, workload: Workload, draw: tuple[int, int]) -> 
         shares=demand.shares,
         graph=_graph(workload.edges),
         updates=updates,
+        quotas=build_quotas(scenario.assumptions.accountQuotas, types),
     )
     world = build_world(scenario, workload, types, machines, draw)
     plan = replace(plan, estimate_us=_estimates(scenario.assumptions, workload, world, environments))

@@ -200,7 +200,7 @@ class SimulatedDriver:
         elif entry >= _STARTED:
             self._started(now, entry & _INDEX)
         elif entry >= _LAUNCH_FAILED:
-            bookkeeping.fail_launch(self._core, self._recorder, now, entry & _INDEX)
+            bookkeeping.fail_launch(self._core, self._recorder, self._ec2, now, entry & _INDEX)
         elif entry >= _READY:
             if self._core.instances[entry & _INDEX].state == BOOTING:  # else it was lost before
                 self._core.instance_ready(now, entry & _INDEX)
@@ -262,7 +262,9 @@ class SimulatedDriver:
             lost = bookkeeping.evict(self._core, self._recorder, now, instance)
         else:
             lost = bookkeeping.lose(self._core, self._recorder, self._world, now, instance)
-        self._ended_with_host(now, lost or ())
+        if lost is not None:
+            self._ec2.gone(instance)
+            self._ended_with_host(now, lost)
 
     def _ended_with_host(self, now: int, jobs: Iterable[tuple[int, bool]]) -> None:
         for job, ended in jobs:
@@ -315,6 +317,7 @@ class SimulatedDriver:
                 self._at(lost, _LOST | command[1])
         elif kind == TERMINATE:
             bookkeeping.give_back(self._core, self._recorder, now, command[1])
+            self._ec2.gone(command[1])
         elif kind == EVICT:
             self._evicting.add(command[1])
             self._at(now, _LOST | command[1])

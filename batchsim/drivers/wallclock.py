@@ -232,7 +232,7 @@ class WallClockDriver:
             if self._core.instances[entry.number].state == BOOTING:  # else it was lost before
                 self._core.instance_ready(now, entry.number)
         elif entry.kind == Kind.LAUNCH_FAILED:
-            bookkeeping.fail_launch(self._core, self._recorder, now, entry.number)
+            bookkeeping.fail_launch(self._core, self._recorder, self._ec2, now, entry.number)
         elif entry.kind == Kind.LOST:
             self._lose(now, entry.number)
         elif entry.kind == Kind.ENDED:
@@ -325,7 +325,9 @@ class WallClockDriver:
             lost = bookkeeping.evict(self._core, self._recorder, now, instance)
         else:
             lost = bookkeeping.lose(self._core, self._recorder, self._world, now, instance)
-        self._ended_with_host(now, lost or ())
+        if lost is not None:
+            self._ec2.gone(instance)
+            self._ended_with_host(now, lost)
 
     def _host_lost(self, now: int, host: int) -> None:
         """All instances of an engine are gone; without any engine the run cannot go on."""
@@ -334,6 +336,7 @@ class WallClockDriver:
             if instance.state != GONE and self._host_of(index) == host:
                 why = ("engine lost", bookkeeping.host_terminated(index))
                 self._ended_with_host(now, bookkeeping.lose_host(core, recorder, now, index, why))
+                self._ec2.gone(index)
         self._hosts_left.discard(host)
         if not self._hosts_left:
             self._interrupted_us = now
@@ -377,6 +380,7 @@ class WallClockDriver:
         else:
             assert kind == TERMINATE, describe(command)
             bookkeeping.give_back(self._core, self._recorder, now, command[1])
+            self._ec2.gone(command[1])
 
     def _place(self, now: int, attempt: _Attempt) -> None:
         core, recorder, job = self._core, self._recorder, attempt.job

@@ -112,16 +112,22 @@ def ask_for_less(scenario: Scenario, plan: Plan, entry: int, definition: str, as
 
 
 def _fewer_nodes(plan: Plan, asked: Asked) -> Change | None:
-    """As many nodes as maxvCpus of some environment allows."""
+    """As many nodes as maxvCpus of some environment and the quotas allow."""
     most = max(
         (
-            environment.max_vcpus // min(plan.types[index].vcpus for index in types)
+            _most_vcpus(plan, environment, index) // plan.types[index].vcpus
             for environment in enabled(plan, asked.queue)
-            if (types := asked.fits(plan, environment))
+            for index in asked.fits(plan, environment)
         ),
         default=0,
     )
     return Change(f"use at most {most} node{'' if most == 1 else 's'}") if most else None
+
+
+def _most_vcpus(plan: Plan, environment: EnvironmentPlan, type_index: int) -> int:
+    """How many instances of a type may have together."""
+    quotas = (quota.vcpus for quota in plan.quotas if type_index in quota.rows)
+    return min([environment.max_vcpus, *quotas])
 
 
 def enabled(plan: Plan, queue: int) -> list[EnvironmentPlan]:
@@ -131,9 +137,10 @@ def enabled(plan: Plan, queue: int) -> list[EnvironmentPlan]:
 
 
 def _limits(plan: Plan, queue: int) -> Iterator[Need]:
-    """The largest request that each instance type of the queue could hold, maxvCpus included."""
+    """The largest request that each instance type of the queue could hold, maxvCpus and quotas included."""
     for environment in enabled(plan, queue):
-        for kind in (plan.types[index] for index in environment.types):
+        rows = (row for row in environment.types if not environment.managed or plan.may_run(row, 1))
+        for kind in (plan.types[row] for row in rows):
             most = min(kind.usable_vcpus, environment.max_vcpus) if environment.managed else kind.usable_vcpus
             yield Need(most, kind.memory_mib, kind.gpus)
 

@@ -1,9 +1,9 @@
 """Whether each job of a scenario can ever start, and if not, the smallest change that mends it.
 
 No simulation: an instance type of an enabled compute environment of the job's queue must hold the job,
-or each node of it, maxvCpus must allow it [spec 1.17, 3.10], and there must once be as much of a consumable
-resource as it asks for [spec 1.15]. A job that can never start also holds up its queue [spec 2.3] and those
-that depend on it: how many they are is told, too.
+or each node of it, maxvCpus and the account's quotas must allow it [spec 1.17, 3.10], and there must once be
+as much of a consumable resource as it asks for [spec 1.15]. A job that can never start also holds up its
+queue [spec 2.3] and those that depend on it: how many they are is told, too.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from batchsim.studies.changes import (
 from batchsim.studies.checkservices import ServiceFinding, check_services
 from batchsim.studies.held_up import HeldUp, dependants, held_up
 from batchsim.studies.offers import Offers
+from batchsim.studies.quotas import beside_minimum
 from batchsim.studies.shortfalls import in_words, missing
 from batchsim.studies.supplies import Supply, largest_totals, more_of, supplies
 from batchsim.workload import Workload, build_workload
@@ -157,7 +158,7 @@ class _Check:
     def __init__(self, scenario: Scenario, workload: Workload, plan: Plan) -> None:
         self._scenario = scenario
         self._workload = workload
-        self._plan = plan
+        self._plan = plan = beside_minimum(plan, scenario)
         self._entries = {entry.name: index for index, entry in scenario.entries()}
         self._jobs = np.bincount(workload.job_class, minlength=len(workload.classes)).tolist()
         self._totals = largest_totals(plan, workload)
@@ -290,14 +291,16 @@ class _Check:
 
 def _hosts(plan: Plan, asked: Asked, least: Need) -> Iterator[Host]:
     for environment in enabled(plan, asked.queue):
-        kinds = [plan.types[index] for index in environment.types]
+        rows = [row for row in environment.types if not environment.managed or plan.may_run(row, asked.nodes)]
+        kinds = [plan.types[row] for row in rows]
         if asked.gang is not None:
-            fitting = len(gang_types(plan.types, environment, asked.need, asked.gang))
+            fitting = len({*gang_types(plan.types, environment, asked.need, asked.gang)} & {*rows})
             if fitting:
-                yield Host(environment.name, fitting, len(kinds))
+                yield Host(environment.name, fitting, len(environment.types))
             continue
         if environment.per_job:
             kinds = kinds[-1:]  # each job gets the size it asks for
         enough = not environment.managed or environment.max_vcpus >= least.vcpus
         if enough and any(kind.holds(least) for kind in kinds):
-            yield Host(environment.name, sum(kind.holds(asked.need) for kind in kinds), len(kinds))
+            of = len(kinds) if environment.per_job else len(environment.types)
+            yield Host(environment.name, sum(kind.holds(asked.need) for kind in kinds), of)

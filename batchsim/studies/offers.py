@@ -1,6 +1,7 @@
 """The smallest change of compute environments that lets a job start which never could.
 
-A compute environment is enabled, gets one more instance type, a higher maxvCpus, or a larger machine.
+A compute environment is enabled, gets one more instance type, a higher maxvCpus, or a larger machine; and the
+account gets a higher quota.
 Changes for several jobs can be made one after the other: each starts from the `Draft` the last one left.
 """
 
@@ -11,7 +12,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from batchsim.catalog import InstanceQuery, rank_instances
-from batchsim.core.plan import EnvironmentPlan, MachineType, Need, Plan
+from batchsim.core.feasibility import launchable
+from batchsim.core.plan import EnvironmentPlan, MachineType, Need, Plan, Quota
 from batchsim.drivers.machines import MachineTypes
 from batchsim.studies.changes import (
     Amounts,
@@ -23,6 +25,7 @@ from batchsim.studies.changes import (
     override_path,
     reduction,
 )
+from batchsim.studies.quotas import given_quota, quota_name, quota_path
 from batchsim.units import UUSD_PER_USD, parse_size
 
 if TYPE_CHECKING:
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from batchsim.scenario import Scenario
 
 _MACHINE_FIELDS = ("vcpus", "memory", "gpus")
+_MARKETS = {"onDemand": "On-Demand", "spot": "Spot"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +53,14 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class _Offer:
-    """One environment with a few changes; `added` is what it could not offer before."""
+    """One environment with a few changes; `added` is what it could not offer before, and `raised` names a
+    quota, with by how much it is higher.
+    """
 
     environment: EnvironmentPlan
     listed: tuple[Any, ...]
     added: MachineType | None = None
+    raised: tuple[str, int] = ("", 0)
     texts: tuple[str, ...] = ()
     overrides: Mapping[str, str] | None = None
 
@@ -96,13 +103,15 @@ class Offers:
         """
         environments = draft.plan.queues[asked.queue].environments
         offers = {
-            index: offer for index in environments if (offer := self._offer(draft, index, asked)) is not None
+            index: self._with_quota(draft, index, offer, asked)
+            for index in environments
+            if (offer := self._offer(draft, index, asked)) is not None
         }
         if not offers:
             suited = any(draft.plan.environments[index].gangs for index in environments)
             return Change(self._advice(draft.plan, asked, suited=suited)), draft
         best = min(offers, key=lambda index: offers[index].effort())
-        changed = _adopt(draft, best, offers[best])
+        changed = self._adopt(draft, best, offers[best])
         assert asked.never_starts(changed.plan) is None
         return Change(" and ".join(offers[best].texts), offers[best].overrides or {}), changed
 
@@ -143,14 +152,37 @@ class Offers:
                 return None
             offer, holding = self._with_type(offer, index, found), [found]
         least = asked.need.vcpus
-        if asked.gang is not None:
+        if asked.gang is not None or not environment.overshoots:
             least = min(kind.vcpus for kind in holding) * asked.nodes
         return self._with_max_vcpus(offer, index, least)
 
+    def _with_quota(self, draft: Draft, index: int, offer: _Offer, asked: Asked) -> _Offer:
+        """The quota of the type that lacks the least of it raised, if all that hold the job lack some."""
+        plan = self._adopt(draft, index, offer).plan
+        environment = plan.environments[index]
+        rows = launchable(plan, environment, asked.need, asked.gang) if environment.managed else []
+        if not rows or any(plan.may_run(row, asked.nodes) for row in rows):
+            return offer
+        lacking = {
+            row: (plan.types[row].vcpus * asked.nodes - quota.vcpus, quota.name)
+            for row in rows
+            for quota in plan.quotas
+            if row in quota.rows
+        }
+        lacks, name = min(lacking.values())
+        path = quota_path(name)
+        now = int(draft.overrides.get(path, given_quota(self._scenario, name)))
+        then = now + self._whole(lacks)
+        kind, _, family = name.partition(".")
+        return offer.then(
+            f"raise the account's {_MARKETS[kind]} quota of {family} instances from {now} to {then} vCPUs",
+            {path: str(then)},
+            raised=(name, (then - now) * self._parts),
+        )
+
     def _with_type(self, offer: _Offer, index: int, kind: MachineType) -> _Offer:
         listed = (*offer.listed, kind.name)
-        resources = self._scenario.computeEnvironments[index].computeResources
-        spot = " Spot" if resources is not None and resources.type == "SPOT" else ""
+        spot = " Spot" if self._is_spot(index) else ""
         price = f"{kind.uusd_per_hour / UUSD_PER_USD:.6g} USD/h{spot}"
         return offer.then(
             f"add {kind.name} ({price}) to {offer.environment.name}",
@@ -195,9 +227,7 @@ class Offers:
     def _machine(self, name: str, index: int) -> MachineType:
         """An instance type as an environment would have it, at the price it would pay."""
         environment = self._scenario.computeEnvironments[index]
-        resources = environment.computeResources
-        spot = resources is not None and resources.type == "SPOT"
-        of_catalog = self._types.of_spot if spot else self._types.from_catalog
+        of_catalog = self._types.of_spot if self._is_spot(index) else self._types.from_catalog
         row = of_catalog(name, platform=environment.platform)
         return self._types.rows[row]
 
@@ -248,6 +278,40 @@ class Offers:
     def _described(self, name: str, size: Need) -> MachineType:
         return MachineType(f"{name}+", size.vcpus * self._parts, size.memory_mib, size.gpus, 0)
 
+    def _adopt(self, draft: Draft, index: int, offer: _Offer) -> Draft:
+        plan, environment = draft.plan, offer.environment
+        types, quotas = [*plan.types], [*plan.quotas]
+        if offer.added is not None:
+            # All as one entry of the list, and of the same band: enough to tell whether a job can ever start.
+            environment = replace(environment, types=(*environment.types, len(types)), entries=(), bands=())
+            if environment.managed:
+                quotas = self._with_row(quotas, len(types), environment, offer.added.name, index)
+            types.append(offer.added)
+        name, vcpus = offer.raised
+        quotas = [replace(each, vcpus=each.vcpus + vcpus * (each.name == name)) for each in quotas]
+        environments = [*plan.environments]
+        environments[index] = environment
+        listed = list(draft.listed)
+        listed[index] = offer.listed
+        return Draft(
+            replace(plan, types=types, environments=environments, quotas=quotas),
+            tuple(listed),
+            {**draft.overrides, **(offer.overrides or {})},
+        )
+
+    def _with_row(
+        self, quotas: list[Quota], row: int, environment: EnvironmentPlan, instance_type: str, index: int
+    ) -> list[Quota]:
+        """A further type of an environment counts in its family's quota, if there is one."""
+        name = quota_name(instance_type, spot=self._is_spot(index))
+        mine = [each for each in quotas if each.name == name]
+        own = [each for each in mine if not each.rows.isdisjoint(environment.types)] or mine
+        return [replace(each, rows=each.rows | {row}) if own and each is own[0] else each for each in quotas]
+
+    def _is_spot(self, index: int) -> bool:
+        resources = self._scenario.computeEnvironments[index].computeResources
+        return resources is not None and resources.type == "SPOT"
+
     def _path(self, environment: int, *inside: str | int) -> str:
         return override_path(self._scenario, ("computeEnvironments", environment, *inside))
 
@@ -255,21 +319,3 @@ class Offers:
 def _fields(need: Need) -> dict[str, Any]:
     """A machine that holds `need`, as a scenario describes it."""
     return {"vcpus": need.vcpus, "memory": f"{need.memory_mib}MiB", "gpus": need.gpus}
-
-
-def _adopt(draft: Draft, index: int, offer: _Offer) -> Draft:
-    plan, environment = draft.plan, offer.environment
-    types = [*plan.types]
-    if offer.added is not None:
-        # All as one entry of the list, and of the same band: enough to tell whether a job can ever start.
-        environment = replace(environment, types=(*environment.types, len(types)), entries=(), bands=())
-        types.append(offer.added)
-    environments = [*plan.environments]
-    environments[index] = environment
-    listed = list(draft.listed)
-    listed[index] = offer.listed
-    return Draft(
-        replace(plan, types=types, environments=environments),
-        tuple(listed),
-        {**draft.overrides, **(offer.overrides or {})},
-    )

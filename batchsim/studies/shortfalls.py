@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from batchsim.core.feasibility import MAX_RESOURCE, RESOURCE_REQUIREMENT
+from batchsim.core.feasibility import MAX_RESOURCE, NO_CAPACITY_FOR, RESOURCE_REQUIREMENT, launchable
 from batchsim.core.plan import Need
 from batchsim.studies.changes import Amounts, Asked, amount, describe_need, enabled
 
@@ -35,8 +35,13 @@ def in_words(plan: Plan, reason: str | None, lacking: tuple[int, ...], least: Ne
     """
     if reason == MAX_RESOURCE:
         return _over_max(plan, least, asked)
-    if reason != RESOURCE_REQUIREMENT:
-        return ""
+    if reason is not None and reason.startswith(NO_CAPACITY_FOR):
+        return _over_quota(plan, asked)
+    return _too_large(plan, lacking, least, asked) if reason == RESOURCE_REQUIREMENT else ""
+
+
+def _too_large(plan: Plan, lacking: tuple[int, ...], least: Need, asked: Asked) -> str:
+    """That no instance type holds it."""
     kinds = _instance_types(plan, asked.queue)
     if not kinds:
         return "no compute environment of the queue has an instance"
@@ -71,6 +76,24 @@ def _over_max(plan: Plan, least: Need, asked: Asked) -> str:
         told.append(limit)
     start = f"starts on {asked.nodes} instances at once" if asked.gang else _asks(plan, 0, least, asked)
     return f"{start}; {', '.join(told)}"
+
+
+def _over_quota(plan: Plan, asked: Asked) -> str:
+    """That the account may not run what each environment would launch."""
+    told = []
+    for each in enabled(plan, asked.queue):
+        rows = launchable(plan, each, asked.need, asked.gang) if each.managed else []
+        if rows:
+            row = min(rows, key=lambda index: (plan.types[index].vcpus, rows.index(index)))
+            quota = next(quota for quota in plan.quotas if row in quota.rows)
+            has = plan.types[row].vcpus * asked.nodes // plan.vcpu_parts
+            left = max(quota.vcpus, 0) // plan.vcpu_parts
+            what = f"{asked.nodes} instances" if asked.nodes > 1 else "the smallest instance"
+            told.append(
+                f"{each.name} would launch {what} of {has} vCPUs ({plan.types[row].name}), and the quota"
+                f" {quota.name} leaves {left}"
+            )
+    return "; ".join(told)
 
 
 def _asks(plan: Plan, axis: int, least: Need, asked: Asked) -> str:

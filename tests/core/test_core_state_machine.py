@@ -125,12 +125,12 @@ class Driver(RuleBasedStateMachine):
         self.begin_round(CAME)
         self.ready(self.one_of(self.instances_in(BOOTING), pick))
 
-    @rule(pick=PICK)
+    @rule(pick=PICK, closed=st.sets(st.integers(0, 3)))
     @precondition(lambda self: self.instances_in(BOOTING))
-    def a_launch_fails(self, pick: int) -> None:
+    def a_launch_fails(self, pick: int, closed: set[int]) -> None:
         self.begin_round(CAME)
         index = self.one_of(self.instances_in(BOOTING), pick)
-        self.tell(CAME, "launch_failed", index)
+        self.tell(CAME, "launch_failed", index, sorted(closed))
         self.made[index] = GONE
 
     @rule(pick=PICK)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchsim.core.grid import NEVER
-from batchsim.core.plan import Need
+from batchsim.core.plan import Need, Quota
 from batchsim.drivers.ec2 import Capacity
 from batchsim.drivers.simulated import simulate
 from batchsim.drivers.spot import Interruptions
@@ -46,6 +46,19 @@ def test_two_drivers_lose_the_same_instances(case, rate, shared, notice, refused
 
     first = record(simulate, builder, made(), horizon or 10_000)
     assert first == record(heap_simulate, builder, made(), horizon or 10_000)
+
+
+@given(worlds(everything=True), st.data())
+def test_a_run_under_quotas_comes_to_an_end(case, data):
+    builder, world, horizon = case
+    builder.policy = replace(builder.policy, launch_cooloff_us=2)
+    rows = data.draw(st.sampled_from([{0, 1, 2, 3}, {0, 2}, {1}]))
+    quotas = [Quota(frozenset(rows), data.draw(st.integers(0, 8)))]
+    builder.quotas = data.draw(st.sampled_from([[], quotas]))
+    world = {**world, "capacity": Capacity(quotas=quotas)}
+    first = record(simulate, builder, world, horizon)
+    assert first == record(heap_simulate, builder, world, horizon)
+    assert horizon or first["outcome"] in {"finished", "stalled"}
 
 
 @given(worlds(everything=True), st.data(), st.sampled_from([0, 2]))

@@ -10,6 +10,7 @@ import pytest
 import batchsim
 from batchsim.errors import InputError
 from batchsim.scenario.market import quota_family
+from batchsim.studies.check import check
 from tests.spec.scenarios import HOST_RULES, each_attempt, each_job, scenario, submit
 from tests.studies.scenarios import definition, managed
 
@@ -34,6 +35,17 @@ def world(*workload: dict[str, Any], environment: dict[str, Any], **assumptions:
         definitions=[definition("pair", 2, 100)],
         assumptions={"launchCooloff": "10min", **assumptions},
     )
+
+
+def nodes_definition(nodes: int) -> dict[str, Any]:
+    """`nodes` nodes of 1 vCPU."""
+    container = definition("nodes", 1, 100)["containerProperties"]
+    properties = {
+        "numNodes": nodes,
+        "mainNode": 0,
+        "nodeRangeProperties": [{"targetNodes": "0:", "container": container}],
+    }
+    return {"jobDefinitionName": "nodes", "type": "multinode", "nodeProperties": properties}
 
 
 def instances(result: Any, *columns: str) -> list[tuple[Any, ...]]:
@@ -136,7 +148,7 @@ def test_launches_beyond_the_quota_of_a_family_are_refused(run):
     )
     assert sorted(each_job(result, "start_s").values()) == [0, 0, HOUR, HOUR]
     refused = [reason for (reason,) in instances(result, "end_reason") if reason == "VcpuLimitExceeded"]
-    assert len(refused) > 2
+    assert len(refused) == 2  # nothing goes until the jobs end
     assert result.instances["cost_usd"][result.instances["end_reason"] == "VcpuLimitExceeded"].sum() == 0
 
 
@@ -150,6 +162,134 @@ def test_spot_has_a_quota_of_its_own(run):
     )
     assert sorted(each_job(result, "start_s").values()) == [0, HOUR]
     assert ("MaxSpotInstanceCountExceeded",) in instances(result, "end_reason")
+
+
+def test_a_run_in_which_no_type_fits_a_quota_stalls_and_says_so(run, load):
+    data = world(
+        submit("job", "1min", count=3, definition="four"),
+        environment=cloud(64, "c6i.xlarge", "m6i.xlarge"),
+        accountQuotas={"onDemand": {"Standard": 2}},
+    )
+    data["jobDefinitions"].append(definition("four", 4, 100))
+    result = run(data)
+    refused = "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - Service cannot fulfill the capacity requested for"
+    reason = f"{refused} instance type [c6i.xlarge]"
+    assert result.summary["outcome"] == "stalled"
+    assert list(each_job(result, "status_reason").values()) == [reason, reason, reason]
+    (finding,) = check(load(data)).findings
+    assert finding.reason == reason
+    assert finding.shortfall == (
+        "cloud would launch the smallest instance of 4 vCPUs (c6i.xlarge), and the quota onDemand.Standard"
+        " leaves 2"
+    )
+    assert [(change.text, change.overrides) for change in finding.changes] == [
+        (
+            "raise the account's On-Demand quota of Standard instances from 2 to 4 vCPUs",
+            {"assumptions.accountQuotas.onDemand.Standard": "4"},
+        )
+    ]
+    data["assumptions"]["accountQuotas"] = {"onDemand": {"Standard": 4}}
+    assert check(load(data)).can_all_start
+    assert run(data).summary["outcome"] == "finished"
+
+
+def test_a_smaller_type_is_launched_where_the_preferred_one_exceeds_the_quota(run, load):
+    data = world(
+        submit("job", "1min", count=16, definition="pair"),
+        environment=cloud(256, "c6i", "m6i"),
+        accountQuotas={"onDemand": {"Standard": 9}},
+        capacityReaction="40s",
+    )
+    result = run(data)
+    assert check(load(data)).can_all_start
+    assert result.summary["outcome"] == "finished"
+    there = result.instances[result.instances["running_s"].notna()]
+    assert set(there["instance_type"]) == {"c6i.2xlarge"}
+    assert instances(result, "instance_type", "end_reason")[0] == ("c6i.8xlarge", "VcpuLimitExceeded")
+    assert there["requested_s"].min() == 40
+
+
+def test_a_quota_that_the_minvcpus_of_another_environment_use_up_stalls_the_run(run, load):
+    other = cloud(8, "c6i.large", minvCpus=4)
+    other["computeEnvironmentName"] = "other"
+    data = world(
+        submit("job", "1min", definition="pair"),
+        environment=cloud(64, "c6i.large", "m6i.large"),
+        accountQuotas={"onDemand": {"Standard": 5}},
+    )
+    data["computeEnvironments"].append(other)
+    result = run(data)
+    assert result.summary["outcome"] == "stalled"
+    (reason,) = each_job(result, "status_reason").values()
+    assert reason.endswith("requested for instance type [c6i.large]")
+    (finding,) = check(load(data)).findings
+    assert finding.reason == reason
+    assert finding.shortfall.endswith("the quota onDemand.Standard leaves 1")
+    (change,) = finding.changes
+    assert change.text.endswith("from 5 to 6 vCPUs")
+    # As soon as the other environment wants less, the job starts.
+    data["workload"].append({"at": "1h", "update": {"computeEnvironment": "other", "minvCpus": 2}})
+    assert each_job(run(data), "start_s") == {"job-0": HOUR}
+    data["workload"].pop()
+    data["assumptions"]["accountQuotas"] = {"onDemand": {"Standard": 6}}
+    assert run(data).summary["outcome"] == "finished"
+
+
+def test_a_quota_below_minvcpus_does_not_keep_a_run_from_its_end(run):
+    result = run(
+        world(
+            submit("job", "1min", definition="pair"),
+            environment=cloud(64, minvCpus=8),
+            accountQuotas={"onDemand": {"Standard": 4}},
+        )
+    )
+    assert (result.summary["outcome"], result.summary["ended_at_s"]) == ("finished", 60)
+
+
+def test_spot_capacity_that_never_comes_back_ends_the_run(run, beside):
+    record = beside("pool.json", json.dumps({"metadata": {"gap_seconds": 600}, "data": [1, 0, 0]}))
+    result = run(
+        world(
+            submit("job", "20min", count=2, definition="pair"),
+            environment=spot(64),
+            spotAvailability=[{"trace": record}],
+        )
+    )
+    assert result.summary["outcome"] == "stalled"
+    assert sorted(each_job(result, "state").values()) == ["FAILED", "RUNNABLE"]
+
+
+def test_a_quota_must_cover_all_nodes_of_a_job(run, load):
+    data = world(
+        submit("job", "1min", definition="nodes"),
+        environment=cloud(64, "c6i.xlarge"),
+        accountQuotas={"onDemand": {"Standard": 10}},
+    )
+    data["jobDefinitions"].append(nodes_definition(3))
+    assert run(data).summary["outcome"] == "stalled"
+    (finding,) = check(load(data)).findings
+    assert finding.shortfall == (
+        "cloud would launch 3 instances of 12 vCPUs (c6i.xlarge), and the quota onDemand.Standard leaves 10"
+    )
+    assert [change.text for change in finding.changes] == [
+        "use at most 2 nodes",
+        "raise the account's On-Demand quota of Standard instances from 10 to 12 vCPUs",
+    ]
+
+
+def test_nodes_that_another_environment_leaves_too_little_for_do_not_come_and_go_for_ever(run):
+    other = cloud(8, "c6i.large", minvCpus=4)
+    other["computeEnvironmentName"] = "other"
+    data = world(
+        submit("job", "1min", definition="nodes"),
+        environment=cloud(64, "c6i.xlarge"),
+        accountQuotas={"onDemand": {"Standard": 14}},
+    )
+    data["computeEnvironments"].append(other)
+    data["jobDefinitions"].append(nodes_definition(3))
+    result = run(data)
+    assert result.summary["outcome"] == "stalled"
+    assert each_job(result, "status_reason")["job-0"].endswith("instance type [c6i.xlarge]")
 
 
 @pytest.mark.parametrize(
