@@ -218,12 +218,12 @@ class Checked:
         """Whether a job of that need fits in an environment as it is."""
         core = self.core
         plan = core.plan.environments[environment]
-        need = core.plan.needs[row]
+        need, scaler = core.plan.needs[row], core.capacity.scalers[environment]
         if plan.per_job:
             return gang is None and bool(core.fleets[environment].open_needs() >> row & 1)
         ready = [each for each in core.instances if each.environment == environment and each.state == 1]
         if gang is None:
-            return (not plan.managed or need.vcpus <= plan.max_vcpus) and any(
+            return (scaler is None or need.vcpus <= scaler.highest_max) and any(
                 instance.free_vcpus >= need.vcpus
                 and instance.free_memory >= need.memory_mib
                 and instance.free_gpus >= need.gpus
@@ -235,7 +235,7 @@ class Checked:
         return any(
             types.count(index) >= len(gang.nodes)
             and core.plan.types[index].holds(need)
-            and core.plan.types[index].vcpus * len(gang.nodes) <= plan.max_vcpus
+            and core.plan.types[index].vcpus * len(gang.nodes) <= scaler.highest_max
             and (not gang.types or index in gang.types)
             for index in types
         )

@@ -152,7 +152,7 @@ class Capacity:
     def gone(self, now: int, instance: Instance) -> None:
         """An instance is there no more: what EC2 has refused for want of it may be tried again."""
         for index, scaler in self._managed:
-            self._retry_from(now, scaler.lift(instance if index == instance.environment else None))
+            self._retry_from(now, scaler.refusals.lift(instance if index == instance.environment else None))
         self.changed()
 
     def _next_idle_due(self) -> int:
@@ -166,7 +166,7 @@ class Capacity:
     def replan(self, now: int) -> None:
         """The plan's environments or queues are not what they were."""
         for _, scaler in self._managed:
-            self._retry_from(now, scaler.lift())
+            self._retry_from(now, scaler.refusals.lift())
         plan = self._plan
         self._hopeless.clear()
         self._reasons.clear()
@@ -351,7 +351,7 @@ class Capacity:
 
     def _try_again(self, now: int, scaler: Scaler) -> None:
         """Types that could not be launched are tried again after a while."""
-        self._retry_from(now, scaler.next_retry_us(now))
+        self._retry_from(now, scaler.refusals.next_us(now))
 
     def _retry_from(self, now: int, instant: int) -> None:
         """-1: there is nothing to try again."""

@@ -43,7 +43,7 @@ class Gangs:
                 continue
             empties = fleet.empties
             assert empties is not None
-            for type_index in scaler.gang_types(need):
+            for type_index in scaler.gang_hosts(need):
                 found = empties.get(type_index, ())
                 if len(found) >= len(gang.nodes):
                     return [self._instances[each] for each in found[: len(gang.nodes)]]

@@ -47,18 +47,17 @@ def places_of(plan: Plan, fleets: Sequence[AnyFleet], scalers: Sequence[Scaler |
 
 
 def barred_places(plan: Plan, places: Sequence[Places]) -> dict[tuple[int, int], Places]:
-    """By queue and need, where jobs may go that are larger than the maxvCpus of some environment.
+    """By queue and need, where jobs may go that are larger than maxvCpus of some environment ever was.
 
     They wait for ever if no other environment takes them [spec 1.17], even while an instance that exceeds
-    maxvCpus would have room for one.
+    maxvCpus would have room for one. Those that became larger when maxvCpus was lowered are placed on the
+    instances that are still there, as any job is.
     """
     barred: dict[tuple[int, int], Places] = {}
     for each in plan.classes:
         vcpus = plan.needs[each.need].vcpus
         left = [
-            place
-            for place in places[each.queue]
-            if place.scaler is None or vcpus <= plan.environments[place.environment].max_vcpus
+            place for place in places[each.queue] if place.scaler is None or vcpus <= place.scaler.highest_max
         ]
         if len(left) < len(places[each.queue]):
             barred[each.queue, each.need] = left

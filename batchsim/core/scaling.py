@@ -16,6 +16,7 @@ generations together exceed maxvCpus.
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from batchsim.core.allocation import gang_types, pick_size, tiers_of
@@ -28,11 +29,12 @@ if TYPE_CHECKING:
 
 
 class Scaler:
-    """Demand, launches and scale-in of one managed environment.
+    """Demand, launches and scale-in of one managed environment; `refusals` are the launches that failed.
 
     `provisioned` is the vCPUs of all instances launched and not yet gone; `booting[type]` counts those
     that are not READY yet. `kept[type]` is how many idle instances the next `scale_in` must leave alone.
-    `highest_max` is the largest maxvCpus that there was: lowering it ends nothing [spec 3.2].
+    `highest_max` is the largest maxvCpus that there was: lowering it ends nothing, and what is there takes
+    jobs until it is idle for long enough to be given back [spec 3.2].
     `desired` is what the user has asked for, until the next decision; `retiring` is the vCPUs of instances
     that an update replaces, which are provisioned, too.
     """
@@ -49,7 +51,6 @@ class Scaler:
         "_needs",
         "_plan",
         "_policy",
-        "_refusals",
         "_room",
         "_tiers",
         "_types",
@@ -59,6 +60,7 @@ class Scaler:
         "highest_max",
         "kept",
         "provisioned",
+        "refusals",
         "retiring",
     )
 
@@ -74,7 +76,7 @@ class Scaler:
         self._gathered: dict[int, int] = {}  # type -> instances that multi-node jobs claim in this decision
         self.kept: dict[int, int] = {}
         self._tiers: dict[int, list[list[int]]] = {}
-        self._refusals = Refusals(plan.policy.launch_cooloff_us)
+        self.refusals = Refusals(plan.policy.launch_cooloff_us)
         # Idle instances by how long they are kept, and in each line by since when they are idle.
         self._idle: dict[int, deque[tuple[int, Instance]]] = {
             limit: deque() for limit in sorted({self._delay_us(ran=False), self._delay_us(ran=True)})
@@ -116,7 +118,7 @@ class Scaler:
 
     def all_cooling(self, now: int, need: int) -> bool:
         """Whether every type that could serve `need` could not be launched lately."""
-        return self._refusals.stops_all(now, (index for tier in self._tiers_for(need) for index in tier))
+        return self.refusals.stops_all(now, (index for tier in self._tiers_for(need) for index in tier))
 
     def refused(self, now: int, need: int) -> int:
         """The preferred type for `need`, if no type that could serve it could be launched lately; or -1."""
@@ -145,6 +147,14 @@ class Scaler:
             self._gang_types[need] = found
         return found
 
+    def gang_hosts(self, need: int) -> list[int]:
+        """Likewise of instances that are there, which came before maxvCpus was lowered."""
+        gang = self._gangs[need]
+        if gang is None or self.highest_max == self._plan.max_vcpus:
+            return self.gang_types(need)
+        before = replace(self._plan, max_vcpus=self.highest_max)
+        return gang_types(self._types, before, self._needs[need], gang)
+
     def can_gather(self, need: int) -> bool:
         """Whether instances for all nodes are there, are booting, or may be launched; jobs on them aside."""
         for type_index in self.gang_types(need)[:1]:
@@ -155,7 +165,7 @@ class Scaler:
     def gang_cools(self, now: int, need: int) -> bool:
         """Whether the type on which a multi-node job would run could not be launched lately."""
         nodes = self._nodes(need)
-        return any(self._refusals.stops(now, each, nodes) for each in self.gang_types(need)[:1])
+        return any(self.refusals.stops(now, each, nodes) for each in self.gang_types(need)[:1])
 
     def may_gather(self, now: int, need: int) -> bool:
         """As `can_gather`, and what is missing may be launched now."""
@@ -182,7 +192,7 @@ class Scaler:
                 claimed = self._gathered.get(type_index, 0)
                 here = min(max(self._present(type_index) - claimed, 0), nodes)
                 missing = nodes - here
-                cools = self._refusals.stops(now, type_index, nodes)
+                cools = self.refusals.stops(now, type_index, nodes)
                 if missing and (
                     cools or not self._plan.enabled or not self._has_room_for(missing, type_index)
                 ):
@@ -263,11 +273,7 @@ class Scaler:
         self.booting[instance.type] -= 1
         self.provisioned -= instance.vcpus
         present = self._present(instance.type) if closed and self._fleet.empties is not None else 0
-        self._refusals.note(now, instance.type, closed, present)
-
-    def lift(self, gone: Instance | None = None) -> int:
-        """As `Refusals.lift`."""
-        return self._refusals.lift(gone)
+        self.refusals.note(now, instance.type, closed, present)
 
     def lost(self, instance: Instance) -> None:
         if instance.state == BOOTING:
@@ -343,10 +349,6 @@ class Scaler:
                 idle.popleft()
         return due
 
-    def next_retry_us(self, now: int) -> int:
-        """The earliest instant at which a type that failed may be tried again; -1 if there is none."""
-        return self._refusals.next_us(now)
-
     # --- inside -------------------------------------------------------------------------------
 
     @property
@@ -397,7 +399,7 @@ class Scaler:
 
     def _pick(self, now: int, tiers: list[list[int]], room_vcpus: int) -> int:
         """The type to launch, or -1 if none can be launched now."""
-        until = self._refusals.until
+        until = self.refusals.until
         for tier in tiers:
             usable = [index for index in tier if until.get(index, -1) <= now] if until else tier
             if not self._plan.overshoots:

@@ -1,9 +1,10 @@
 """What users say of environments and queues while jobs run: UpdateComputeEnvironment, UpdateJobQueue.
 
 A scaling update changes what decisions look at, and nothing else: lowering maxvCpus or disabling ends no job
-and no instance [spec 3.2]. An infrastructure update also makes all instances that are there RETIRING: they
-take no more jobs, and each goes when its last job has ended, or with its jobs when these have had their time
-[spec 3.8, UG: infrastructure-updates]. New jobs wait for new instances.
+and no instance, and jobs start on instances above maxvCpus as on others [spec 3.2]. An infrastructure update
+also makes all instances that are there RETIRING: they take no more jobs, and each goes when its last job has
+ended, or with its jobs when these have had their time [spec 3.8, UG: infrastructure-updates]. New jobs wait
+for new instances.
 """
 
 from __future__ import annotations

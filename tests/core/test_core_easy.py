@@ -568,7 +568,7 @@ def test_who_can_never_start_is_passed():
 def test_who_waits_for_a_launch_is_passed():
     drive = waiting_for_a_larger_instance()
     managed(drive, 0, (0, 1), max_vcpus=9, provisioned=8)
-    drive.places[0][0].scaler._refusals.until |= {0: 5, 1: 5}  # these types have just failed to launch
+    drive.places[0][0].scaler.refusals.until |= {0: 5, 1: 5}  # these types have just failed to launch
     assert started_at_once(drive) == [1]
     drive = waiting_for_a_larger_instance()
     managed(drive, 0, (0, 1), max_vcpus=16, provisioned=16).booting = {0: 2, 1: 1}

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 import batchsim
+from batchsim.core.feasibility import MAX_RESOURCE
 from batchsim.errors import InputError
 from tests.spec.scenarios import HOST_RULES, each_attempt, each_job, queue, scenario, submit
-from tests.studies.scenarios import managed
+from tests.studies.scenarios import definition, managed
 
 MINUTE = 60
 REPLACED = "replaced: infrastructure update"
@@ -155,6 +156,42 @@ def test_lowering_maxvcpus_kills_nothing_and_capacity_falls_as_jobs_end(run):
     assert sorted(minutes(result, "start_s").values()) == [0] * 4 + [60] * 2
     assert len(result.instances) == 2
     assert set(each_job(result, "state").values()) == {"SUCCEEDED"}
+
+
+def test_lowering_maxvcpus_below_one_job_leaves_it_the_instances_that_are_there(run):
+    result = run(
+        scenario(
+            submit("job", "60min", count=6, definition="pair"),
+            of_cloud("10min", maxvCpus=1),
+            submit("late", "60min", at="200min", definition="pair"),
+            environments=[cloud(4, "c6i.xlarge")],
+            definitions=[definition("pair", 2, 100)],
+        )
+    )
+    started = minutes(result, "start_s")
+    assert sorted(started[f"job-{number}"] for number in range(6)) == [0, 0, 60, 60, 120, 120]
+    assert len(result.instances) == 1
+    # It was idle and has gone; nothing so large comes again.
+    assert result.summary["outcome"] == "stalled"
+    assert each_job(result, "status_reason")["late-0"] == MAX_RESOURCE
+
+
+def test_lowering_maxvcpus_below_the_nodes_of_a_job_leaves_it_the_instances_that_are_there(run):
+    container = definition("nodes", 1, 100)["containerProperties"]
+    nodes = {
+        "numNodes": 2,
+        "mainNode": 0,
+        "nodeRangeProperties": [{"targetNodes": "0:", "container": container}],
+    }
+    result = run(
+        scenario(
+            submit("job", "60min", count=3, definition="nodes"),
+            of_cloud("10min", maxvCpus=2),
+            environments=[cloud(4, "c6i.large")],
+            definitions=[{"jobDefinitionName": "nodes", "type": "multinode", "nodeProperties": nodes}],
+        )
+    )
+    assert sorted(minutes(result, "start_s").values()) == [0, 60, 120]
 
 
 def test_minvcpus_goes_up_and_down(run):
