@@ -24,7 +24,7 @@ from batchsim.cli.verbs import FAILED, OutputFormat, Overrides, ScenarioPath
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from batchsim.studies.check import CheckReport, Finding
+    from batchsim.studies.check import CheckReport, Finding, Turn
     from batchsim.studies.held_up import HeldUp
     from batchsim.studies.supplies import Supply
 
@@ -105,6 +105,9 @@ def _print_findings(scenario: str, report: CheckReport, *, wide: bool) -> None:
     _print_supplies(report.supplies, wide=wide)
     for number, finding in enumerate(never if wide else never[:_MOST_ROWS], start=1):
         _print_never(number, finding)
+    for finding in report.findings if wide else report.findings[:_MOST_ROWS]:
+        if finding.turns and not finding.reason:
+            _print_turns(finding)
     for supply in report.supplies:
         if supply.change is not None:
             print_text()
@@ -139,8 +142,11 @@ def _print_prices(report: CheckReport) -> None:
 def _verdict(report: CheckReport) -> tuple[str, str]:
     number = sum(each.jobs for each in report.findings) + sum(each.jobs for each in report.services)
     lost = sum(each.jobs for each in report.never) + sum(each.jobs for each in report.services_never)
+    late = sum(each.turns[-1].jobs for each in report.no_longer)
     if report.can_all_start:
-        return f"Each of the {jobs(number)} can start.", "green"
+        but = f", but perhaps {late:,} that come after an update" if late else ""
+        return f"Each of the {jobs(number)} can start{but}.", "yellow" if late else "green"
+    lost += sum(each.shut_out for each in report.findings)
     lost += sum(report.stranded.values())
     left_over = max((each.left_over for each in report.supplies), default=0)
     return (
@@ -205,12 +211,17 @@ def _range(low: float, high: float) -> str:
 
 
 def _hosts(finding: Finding) -> str:
-    return ", ".join(
+    told = [
         f"{host.environment} ({host.types} of {host.of} types)"
         if host.types and host.of > 1
         else host.environment
         for host in finding.hosts
-    )
+    ]
+    if not finding.begins:
+        told.append(f"from {duration(finding.turns[0].at_s)} on")
+    elif finding.turns:
+        told.append(f"until {duration(finding.turns[0].at_s)}")
+    return ", ".join(told)
 
 
 def _print_never(number: int, finding: Finding) -> None:
@@ -220,6 +231,34 @@ def _print_never(number: int, finding: Finding) -> None:
         f"{number}. {finding.title}: {jobs(finding.jobs)} in job queue {finding.queue}{example}", "bold"
     )
     print_text(str(finding.reason), "red", indent=3)
+    _print_mending(finding)
+
+
+def _print_turns(finding: Finding) -> None:
+    """Jobs that can start in a part of the run only."""
+    print_text()
+    print_text(f"{finding.title}, in job queue {finding.queue}", "bold")
+    if not finding.begins:
+        print_text("cannot start at the beginning", "yellow", indent=3)
+    for turn in finding.turns:
+        print_text(
+            f"from {duration(turn.at_s)} on they {_can(turn)} (update of {turn.update});"
+            f" {turn.jobs:,} of {jobs(finding.jobs)} are submitted then",
+            "yellow",
+            indent=3,
+        )
+    if finding.changes:
+        print_text(str(finding.turns[-1].reason), "red", indent=3)
+        _print_mending(finding)
+
+
+def _can(turn: Turn) -> str:
+    if turn.reason is None:
+        return "can start"
+    return "can start no longer" + ("" if turn.shuts_out else " but on instances that are there")
+
+
+def _print_mending(finding: Finding) -> None:
     if finding.shortfall:
         print_text(finding.shortfall, indent=3)
     for position, change in enumerate(finding.changes):
@@ -268,6 +307,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "status_reason": finding.reason,
         "shortfall": finding.shortfall or None,
         "changes": [{"text": each.text, "set": dict(each.overrides)} for each in finding.changes],
+        **({"turns": [each._asdict() for each in finding.turns]} if finding.turns else {}),
     }
 
 
@@ -281,6 +321,7 @@ def _flat(finding: Finding) -> dict[str, Any]:
     """One CSV row; the largest needs, the changes in words."""
     row = _finding(finding)
     del row["least"], row["most"]
+    row.pop("turns", None)
     return {
         **row,
         **finding.most._asdict(),

@@ -15,6 +15,8 @@ from batchsim.cli.verbs import STALLED, OutputFormat, Overrides, ScenarioPath, S
 from batchsim.errors import AuditError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from batchsim.results import Result
     from batchsim.results.context import IdleCost as Rule
     from batchsim.results.files import Format as FileFormat
@@ -115,7 +117,7 @@ def _once(job: Job) -> Verdict:
     from batchsim.cli import summary
     from batchsim.results.files import check_folder
     from batchsim.studies.run import run as simulate
-    from batchsim.studies.stalled import left_waiting
+    from batchsim.studies.stalled import groups_left_waiting, left_waiting
 
     if job.folder is not None:
         check_folder(job.folder)
@@ -134,7 +136,7 @@ def _once(job: Job) -> Verdict:
     waiting = left_waiting(result)
     summary.print_result(result, verdict.violations if job.audited else None, waiting, job.output_format)
     if waiting and job.output_format in {Format.TABLE, Format.WIDE}:
-        summary.print_left_waiting(waiting, _advice(job))
+        summary.print_left_waiting(waiting, _advice(job, groups_left_waiting(result)))
     return verdict
 
 
@@ -145,12 +147,16 @@ def _judge(job: Job, result: Result, whose: str) -> Verdict:
     return Verdict(found, has_stalled(result.summary))
 
 
-def _advice(job: Job) -> list[tuple[str, str]]:
-    """The jobs that can never start, and the smallest changes that let them."""
+def _advice(job: Job, waiting: Collection[str]) -> list[tuple[str, str]]:
+    """The jobs that can never start, and the smallest changes that let them.
+
+    waiting   workload entries of which jobs are left; updates may have kept them from starting
+    """
     from batchsim.studies.check import check
 
     report = check(job.scenario, job.seed)
     never = [(each.title, each.changes) for each in report.never]
+    never += [(each.title, each.changes) for each in report.no_longer if each.group in waiting]
     never += [(each.group, each.changes) for each in report.services_never]
     never += [(each.resource, (each.change,)) for each in report.supplies if each.change is not None]
     return [(title, ", or ".join(change.text for change in changes)) for title, changes in never]

@@ -110,6 +110,15 @@ class Update(Model):
         given = [name for name in ("state", *_OF_QUEUES, *_OF_ENVIRONMENTS) if name in self.model_fields_set]
         return [name for name in given if (value := getattr(self, name)) is not None and value is not False]
 
+    def in_words(self) -> str:
+        """Such as "cloud: maxvCpus 4, state DISABLED"; what has many parts is named only."""
+        said = self.model_dump(mode="json", by_alias=True)
+        told = [
+            f"{name} {said[name]}" if isinstance(said[name], int | str) and said[name] is not True else name
+            for name in self.changes()
+        ]
+        return f"{self.computeEnvironment or self.jobQueue}: {', '.join(told)}"
+
 
 class UpdateEvent(Timed):
     """An update during the run."""

@@ -4,6 +4,9 @@ No simulation: an instance type of an enabled compute environment of the job's q
 or each node of it, maxvCpus and the account's quotas must allow it [spec 1.17, 3.10], and there must once be
 as much of a consumable resource as it asks for [spec 1.15]. A job that can never start also holds up its
 queue [spec 2.3] and those that depend on it: how many they are is told, too.
+
+Where users update environments or queues during the run, all this is asked for each part of it: a job can
+start if it can in the part in which it is submitted, or in a later one.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from batchsim.core.allocation import gang_types
-from batchsim.core.feasibility import lacks_resource, never_starts
+from batchsim.core.feasibility import DISABLED, lacks_resource, never_starts
 from batchsim.core.plan import Need
 from batchsim.drivers.planning import prepare
 from batchsim.scenario import TraceJobs
@@ -29,13 +32,16 @@ from batchsim.studies.changes import (
 from batchsim.studies.checkservices import ServiceFinding, check_services
 from batchsim.studies.held_up import HeldUp, dependants, held_up
 from batchsim.studies.offers import Offers
-from batchsim.studies.quotas import beside_minimum
+from batchsim.studies.phases import phases
 from batchsim.studies.shortfalls import in_words, missing
 from batchsim.studies.supplies import Supply, largest_totals, more_of, supplies
+from batchsim.units import US_PER_S
 from batchsim.workload import Workload, build_workload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
 
     from batchsim.core.plan import Plan
     from batchsim.scenario import Scenario
@@ -52,6 +58,25 @@ class Host(NamedTuple):
     of: int
 
 
+class Turn(NamedTuple):
+    """An instant at which jobs can start that could not before, or the reverse.
+
+    update   what is updated then, in words
+    reason   AWS's status reason from then on; None: they can
+    jobs     how many are submitted from then on, until the next turn
+    """
+
+    at_s: float
+    update: str
+    reason: str | None
+    jobs: int
+
+    @property
+    def shuts_out(self) -> bool:
+        """Whether no environment takes them any more, not even on instances that are there."""
+        return self.reason == DISABLED
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """Jobs that ask for the same; of a trace, all jobs with the same verdict for the same reason.
@@ -61,11 +86,13 @@ class Finding:
     example       name of the first of them; "" when there are none
     least, most   the smallest and the largest amount of each resource that any of them asks for; of
                   multi-node jobs that a node asks for
-    hosts         where they can start; empty when they never do
+    hosts         where they can start when they first can; empty when they never do
     reason        AWS's status reason of a job that can never start; None for one that can
-    shortfall     what is asked and what is offered, in words; "" for a job that can start
-    changes       each of them alone lets all these jobs start
+    shortfall     what is asked and what is offered, in words; "" for one that can start at the end of the run
+    changes       each of them alone lets all these jobs start at the end of the run
     nodes         instances that each job starts on at once; more than 1 of multi-node jobs
+    begins        whether they can start at the beginning of the run
+    turns         updates that change that, in order of time
     """
 
     group: str
@@ -81,6 +108,14 @@ class Finding:
     shortfall: str = ""
     changes: tuple[Change, ...] = ()
     nodes: int = 1
+    begins: bool = True
+    turns: tuple[Turn, ...] = ()
+
+    @property
+    def shut_out(self) -> int:
+        """How many come after an update that leaves them no environment; others may find an instance yet."""
+        last = self.turns[-1] if self.turns and self.reason is None else None
+        return last.jobs if last is not None and last.shuts_out else 0
 
     @property
     def title(self) -> str:
@@ -115,11 +150,21 @@ class CheckReport:
 
     @property
     def can_all_start(self) -> bool:
-        return not (self.never or self.services_never or any(each.left_over for each in self.supplies))
+        return not (
+            self.never
+            or self.services_never
+            or any(each.left_over for each in self.supplies)
+            or any(each.shut_out for each in self.findings)
+        )
 
     @property
     def never(self) -> tuple[Finding, ...]:
         return tuple(finding for finding in self.findings if finding.reason is not None)
+
+    @property
+    def no_longer(self) -> tuple[Finding, ...]:
+        """Jobs that could start, and cannot at the end of the run."""
+        return tuple(each for each in self.findings if each.reason is None and each.changes)
 
     @property
     def services_never(self) -> tuple[ServiceFinding, ...]:
@@ -131,6 +176,7 @@ class _Kind(NamedTuple):
 
     missing   resources (0 vCPUs, 1 memory, 2 GPUs) of which no instance of the queue has enough
     lacking   the consumable resource of which there is never enough, or -1
+    course    the status reason by phase
     """
 
     group: str
@@ -140,6 +186,7 @@ class _Kind(NamedTuple):
     missing: tuple[int, ...]
     need: int
     lacking: int
+    course: tuple[str | None, ...]
 
 
 def check(scenario: Scenario, seed: int = 0) -> CheckReport:
@@ -158,11 +205,16 @@ class _Check:
     def __init__(self, scenario: Scenario, workload: Workload, plan: Plan) -> None:
         self._scenario = scenario
         self._workload = workload
-        self._plan = plan = beside_minimum(plan, scenario)
+        self._phases = phases(scenario, plan)
+        self._plan = plan = self._phases[-1].plan
         self._entries = {entry.name: index for index, entry in scenario.entries()}
         self._jobs = np.bincount(workload.job_class, minlength=len(workload.classes)).tolist()
         self._totals = largest_totals(plan, workload)
-        self._no_room = [never_starts(plan, each.queue, each.need) for each in plan.classes]
+        self._courses = self._reasons_by_phase()
+        self._no_room = [
+            None if any(reason is None for reason in course[begin:]) else course[-1]
+            for course, begin in zip(self._courses, self._first_phases(), strict=True)
+        ]
         self._lacking = [
             self._lacks(each.need) if reason is None else -1
             for each, reason in zip(plan.classes, self._no_room, strict=True)
@@ -171,7 +223,7 @@ class _Check:
             lacks_resource(plan.consumables[lacking].name) if lacking >= 0 else reason
             for lacking, reason in zip(self._lacking, self._no_room, strict=True)
         ]
-        self._offers = Offers(scenario, plan)
+        self._offers = Offers(scenario, self._phases[-1])
 
     def report(self) -> CheckReport:
         kinds: dict[_Kind, list[int]] = {}
@@ -195,9 +247,45 @@ class _Check:
             ),
         )
 
+    def _reasons_by_phase(self) -> list[tuple[str | None, ...]]:
+        """Of each class."""
+        known: dict[tuple[int, int], tuple[str | None, ...]] = {}
+        for each in self._plan.classes:
+            if (each.queue, each.need) not in known:
+                known[each.queue, each.need] = tuple(
+                    never_starts(phase.plan, each.queue, each.need) for phase in self._phases
+                )
+        return [known[each.queue, each.need] for each in self._plan.classes]
+
+    def _phase_of_jobs(self) -> NDArray[np.int64]:
+        """In which phase each job is submitted; one at its very beginning is in it."""
+        begins = np.array([phase.at_us for phase in self._phases], dtype=np.int64)
+        return np.searchsorted(begins, self._workload.submit_us, side="right") - 1
+
+    def _first_phases(self) -> list[int]:
+        """In which phase the first job of each class is submitted."""
+        first = np.full(len(self._plan.classes), len(self._phases) - 1, dtype=np.int64)
+        np.minimum.at(first, self._workload.job_class, self._phase_of_jobs())
+        found: list[int] = first.tolist()
+        return found
+
+    def _turns(self, members: list[int], course: tuple[str | None, ...]) -> Iterator[Turn]:
+        if len(set(course)) == 1:
+            return
+        mine = np.isin(self._workload.job_class, members)
+        submitted = np.bincount(self._phase_of_jobs()[mine], minlength=len(course)).tolist()
+        turns = [
+            0,
+            *(each for each in range(1, len(course)) if (course[each] is None) != (course[each - 1] is None)),
+        ]
+        for number, begin in enumerate(turns[1:], 1):
+            end = turns[number + 1] if number + 1 < len(turns) else len(course)
+            phase = self._phases[begin]
+            yield Turn(phase.at_us / US_PER_S, phase.updates, course[begin], sum(submitted[begin:end]))
+
     def _kind(self, index: int) -> _Kind:
         job_class, planned = self._workload.classes[index], self._plan.classes[index]
-        no_room = self._no_room[index]
+        no_room = self._courses[index][-1]
         is_trace = isinstance(self._scenario.workload[self._entries[job_class.group]], TraceJobs)
         return _Kind(
             job_class.group,
@@ -207,6 +295,7 @@ class _Check:
             () if no_room is None else missing(self._plan, planned.queue, self._plan.needs[planned.need]),
             -1 if is_trace else planned.need,
             self._lacking[index],
+            self._courses[index],
         )
 
     def _lacks(self, need: int) -> int:
@@ -229,9 +318,9 @@ class _Check:
         columns = list(zip(*each, strict=True))
         return Need(*map(min, columns)), Need(*map(max, columns))
 
-    def _asked(self, kind: _Kind, members: list[int]) -> Asked:
-        rows = self._rows(members)
-        gang = self._plan.gangs[rows[0]] if self._plan.gangs else None
+    def _asked(self, kind: _Kind, members: list[int], phase: int = -1) -> Asked:
+        rows, plan = self._rows(members), self._phases[phase].plan
+        gang = plan.gangs[rows[0]] if plan.gangs else None
         return Asked(kind.queue, self._needs(rows)[1], gang)
 
     def _finding(self, kind: _Kind, members: list[int]) -> Finding:
@@ -248,12 +337,21 @@ class _Check:
             example=self._example(members),
             least=Amounts.of(least, parts),
             most=Amounts.of(most, parts),
-            hosts=() if kind.reason is not None else tuple(_hosts(self._plan, asked, least)),
+            hosts=() if kind.reason is not None else tuple(self._hosts(kind, members, least)),
             reason=kind.reason,
             shortfall=self._shortfall(kind, least, asked),
-            changes=() if kind.reason is None else tuple(self._changes(kind, asked)),
+            changes=tuple(self._changes(kind, asked))
+            if kind.lacking >= 0 or kind.course[-1] is not None
+            else (),
             nodes=asked.nodes,
+            begins=kind.course[0] is None,
+            turns=tuple(self._turns(members, kind.course)),
         )
+
+    def _hosts(self, kind: _Kind, members: list[int], least: Need) -> Iterator[Host]:
+        """In the first phase in which they can start."""
+        phase = kind.course.index(None)
+        return _hosts(self._phases[phase].plan, self._asked(kind, members, phase), least)
 
     def _example(self, members: list[int]) -> str:
         found = np.flatnonzero(np.isin(self._workload.job_class, members))
@@ -284,7 +382,7 @@ class _Check:
 
     def _shortfall(self, kind: _Kind, least: Need, asked: Asked) -> str:
         if kind.lacking < 0:
-            return in_words(self._plan, kind.reason, kind.missing, least, asked)
+            return in_words(self._plan, kind.course[-1], kind.missing, least, asked)
         name, most = self._plan.consumables[kind.lacking].name, self._totals[kind.lacking]
         return f"asks for {self._quantity(kind)} of {name}; the most there ever is, is {most}"
 

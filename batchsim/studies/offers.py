@@ -25,13 +25,14 @@ from batchsim.studies.changes import (
     override_path,
     reduction,
 )
-from batchsim.studies.quotas import given_quota, quota_name, quota_path
-from batchsim.units import UUSD_PER_USD, parse_size
+from batchsim.studies.quotas import given_quota, kept_in_full, quota_name, quota_path
+from batchsim.units import UUSD_PER_USD, format_duration, parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from batchsim.scenario import Scenario
+    from batchsim.studies.phases import Phase
 
 _MACHINE_FIELDS = ("vcpus", "memory", "gpus")
 _MARKETS = {"onDemand": "On-Demand", "spot": "Spot"}
@@ -74,10 +75,13 @@ class _Offer:
 
 
 class Offers:
-    """Finds changes of the environments of one scenario, of which `plan` has been made."""
+    """Finds changes of the environments of a scenario, as they are in a phase of its run."""
 
-    def __init__(self, scenario: Scenario, plan: Plan) -> None:
+    def __init__(self, scenario: Scenario, phase: Phase) -> None:
+        plan = phase.plan
         self._scenario = scenario
+        self._environments = phase.environments
+        self._said = phase.said
         self._parts = plan.vcpu_parts
         self._types = MachineTypes(scenario, plan.vcpu_parts)
         self._catalog = self._types.catalog
@@ -86,7 +90,7 @@ class Offers:
             each.computeResources.instanceTypes
             if each.computeResources
             else written[index].get("instances", ())
-            for index, each in enumerate(scenario.computeEnvironments)
+            for index, each in enumerate(phase.environments)
         ]
         self.start = Draft(plan, tuple(map(tuple, listed)), {})
 
@@ -136,7 +140,7 @@ class Offers:
         offer = _Offer(environment, draft.listed[index])
         if not environment.enabled:
             offer = offer.then(
-                f"enable {environment.name}",
+                f"enable {environment.name}{self._when(index, 'state')}",
                 {self._path(index, "state"): "ENABLED"},
                 environment=replace(environment, enabled=True),
             )
@@ -163,16 +167,17 @@ class Offers:
         rows = launchable(plan, environment, asked.need, asked.gang) if environment.managed else []
         if not rows or any(plan.may_run(row, asked.nodes) for row in rows):
             return offer
-        lacking = {
-            row: (plan.types[row].vcpus * asked.nodes - quota.vcpus, quota.name)
+        vcpus = {row: plan.types[row].vcpus * asked.nodes for row in rows}
+        lacks, name, least = min(
+            (vcpus[row] - quota.vcpus, quota.name, vcpus[row])
             for row in rows
             for quota in plan.quotas
             if row in quota.rows
-        }
-        lacks, name = min(lacking.values())
+        )
         path = quota_path(name)
         now = int(draft.overrides.get(path, given_quota(self._scenario, name)))
-        then = now + self._whole(lacks)
+        others = kept_in_full(plan, index, name)
+        then = max(now + self._whole(lacks), self._whole(least + others))
         kind, _, family = name.partition(".")
         return offer.then(
             f"raise the account's {_MARKETS[kind]} quota of {family} instances from {now} to {then} vCPUs",
@@ -185,7 +190,7 @@ class Offers:
         spot = " Spot" if self._is_spot(index) else ""
         price = f"{kind.uusd_per_hour / UUSD_PER_USD:.6g} USD/h{spot}"
         return offer.then(
-            f"add {kind.name} ({price}) to {offer.environment.name}",
+            f"add {kind.name} ({price}) to {offer.environment.name}{self._when(index, 'instanceTypes')}",
             {self._path(index, "computeResources", "instanceTypes"): f"[{', '.join(listed)}]"},
             listed=listed,
             added=kind,
@@ -210,7 +215,7 @@ class Offers:
             for kind in (row.instance_type for row in ranked)
             if (machine := self._machine(kind.name, index)).holds(need)
         ]
-        resources = self._scenario.computeEnvironments[index].computeResources
+        resources = self._environments[index].computeResources
         if resources is not None and resources.type == "SPOT":
             bid = (resources.bidPercentage or 100) / 100
             fitting = [
@@ -226,7 +231,7 @@ class Offers:
 
     def _machine(self, name: str, index: int) -> MachineType:
         """An instance type as an environment would have it, at the price it would pay."""
-        environment = self._scenario.computeEnvironments[index]
+        environment = self._environments[index]
         of_catalog = self._types.of_spot if self._is_spot(index) else self._types.from_catalog
         row = of_catalog(name, platform=environment.platform)
         return self._types.rows[row]
@@ -237,7 +242,7 @@ class Offers:
             return offer
         now, then = self._whole(environment.max_vcpus), self._whole(least)
         return offer.then(
-            f"raise maxvCpus of {environment.name} from {now} to {then}",
+            f"raise maxvCpus of {environment.name} from {now} to {then}{self._when(index, 'maxvCpus')}",
             {self._path(index, "computeResources", "maxvCpus"): str(then)},
             environment=replace(environment, max_vcpus=then * self._parts),
         )
@@ -309,10 +314,18 @@ class Offers:
         return [replace(each, rows=each.rows | {row}) if own and each is own[0] else each for each in quotas]
 
     def _is_spot(self, index: int) -> bool:
-        resources = self._scenario.computeEnvironments[index].computeResources
+        resources = self._environments[index].computeResources
         return resources is not None and resources.type == "SPOT"
 
+    def _when(self, environment: int, field: str) -> str:
+        """In which update, if an update says it."""
+        said = self._said.get((environment, field))
+        return "" if said is None else f" in the update at {format_duration(said[1])}"
+
     def _path(self, environment: int, *inside: str | int) -> str:
+        said = self._said.get((environment, str(inside[-1])))
+        if said is not None:
+            return override_path(self._scenario, ("workload", said[0], "update", inside[-1]))
         return override_path(self._scenario, ("computeEnvironments", environment, *inside))
 
 

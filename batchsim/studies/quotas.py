@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from batchsim.core.allocation import tiers_of
+from batchsim.core.grid import NEVER
 from batchsim.core.plan import Gang, Need
 from batchsim.scenario.market import quota_family
 
@@ -44,6 +45,16 @@ def beside_minimum(plan: Plan, scenario: Scenario) -> Plan:
             quotas.append(replace(quota, rows=rows, vcpus=quota.vcpus - _kept_beside(plan, index, quota)))
     gangs = [gang and _of_copies(gang, copies) for gang in plan.gangs]
     return replace(plan, types=types, environments=environments, quotas=quotas, gangs=gangs)
+
+
+def kept_in_full(plan: Plan, index: int, name: str) -> int:
+    """What environments other than one keep of a quota if it is high enough; of `beside_minimum`'s plan."""
+    same = [quota for quota in plan.quotas if quota.name == name]
+    if len(same) == 1:
+        return 0  # there is nothing to keep, or it is not certain
+    enough = replace(same[0], rows=frozenset[int]().union(*(quota.rows for quota in same)), vcpus=NEVER)
+    others = [_kept_by(plan, each, enough) for row, each in enumerate(plan.environments) if row != index]
+    return sum(-(-kept // size) * size for kept, size in others if kept)
 
 
 def quota_name(instance_type: str, *, spot: bool) -> str:

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from batchsim.results import Result
 
 
+_ENDED = ("SUCCEEDED", "FAILED")
+
+
 class LeftWaiting(NamedTuple):
     """Jobs that wait for the same reason; `example` is the name of the first of them."""
 
@@ -32,13 +35,18 @@ def left_waiting(result: Result) -> list[LeftWaiting]:
     return left
 
 
+def groups_left_waiting(result: Result) -> set[str]:
+    """The workload entries of jobs that have not ended."""
+    return set(result.jobs["group"][~result.jobs["state"].isin(_ENDED)].astype(str))
+
+
 def has_stalled(summary: Mapping[str, Any]) -> bool:
     """Whether jobs are left that will wait for ever, service jobs or others."""
     return "stalled" in (summary["outcome"], summary.get("services", summary)["outcome"])
 
 
 def _waiting(jobs: pd.DataFrame) -> list[LeftWaiting]:
-    waiting = jobs[~jobs["state"].isin(["SUCCEEDED", "FAILED"])]
+    waiting = jobs[~jobs["state"].isin(_ENDED)]
     return [
         LeftWaiting(str(reason), len(alike), str(alike["job"].iloc[0]))
         for reason, alike in waiting.groupby("status_reason", observed=True, sort=False)

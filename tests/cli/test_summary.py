@@ -83,6 +83,25 @@ def test_a_run_tells_of_launches_that_came_to_nothing_and_the_audit_counts_them(
     assert told in lines(invoke("run", scenario).stdout)
 
 
+def test_a_run_that_an_update_has_stalled_tells_what_to_do_about_it(invoke, write):
+    late = jobs("late", "q0", "d", 3, arrivals={"atOnce": {"at": "2h"}})
+    data = world(
+        [managed("ce", 64, "c6i.large")],
+        [
+            jobs("early", "q0", "d", 2),
+            {"at": "1h", "update": {"computeEnvironment": "ce", "maxvCpus": 1}},
+            late,
+        ],
+        definition("d", 2, 100),
+    )
+    told = lines(invoke("run", write(data)).stdout)
+    assert told[0].startswith("small: stalled after 2h")
+    assert told[-2:] == [
+        "What to do (batchsim check gives the --set options)",
+        "late (d) ask for at most 1 vCPU, or raise maxvCpus of ce from 1 to 2 in the update at 1h 00m",
+    ]
+
+
 def test_nodes_of_one_job_are_not_taken_for_attempts_of_another_that_never_ran():
     data = world(
         [managed("ce", 64, "c6i.large")],

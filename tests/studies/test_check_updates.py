@@ -1,0 +1,102 @@
+"""What the check says where users update environments during the run, and where quotas are too low."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from batchsim.core.feasibility import MAX_RESOURCE
+from batchsim.studies.check import Host, Turn, check
+from batchsim.studies.run import run
+from tests.studies.scenarios import definition, jobs, managed, world
+
+
+def update(at: str, **what: Any) -> dict[str, Any]:
+    return {"at": at, "update": what}
+
+
+def pairs_every_hour(count: int) -> dict[str, Any]:
+    return jobs("j", "q0", "pair", count, arrivals={"every": {"interval": "1h"}})
+
+
+def test_an_update_after_which_jobs_can_start_no_longer_is_told_with_what_mends_it(load):
+    workload = [
+        pairs_every_hour(6),
+        update("90min", computeEnvironment="m", maxvCpus=8),
+        update("150min", computeEnvironment="m", maxvCpus=1),
+    ]
+    data = world([managed("m", 64, "c6i.large")], workload, definition("pair", 2, 100))
+    report = check(load(data))
+    (finding,) = report.findings
+    assert (finding.reason, finding.begins) == (None, True)
+    assert finding.turns == (Turn(9000, "m: maxvCpus 1", MAX_RESOURCE, 3),)
+    assert finding.shortfall == "asks for 2 vCPUs; maxvCpus of m is 1"
+    assert [change.text for change in finding.changes] == [
+        "ask for at most 1 vCPU",
+        "raise maxvCpus of m from 1 to 2 in the update at 2h 30m",
+    ]
+    assert report.can_all_start
+    assert report.no_longer == (finding,)
+    assert finding.changes[1].overrides == {"workload.2.update.maxvCpus": "2"}
+    assert check(load(data, "workload.2.update.maxvCpus=2")).no_longer == ()
+
+
+def test_jobs_that_come_after_an_update_for_good_never_start(load):
+    late = jobs("j", "q0", "pair", 2, arrivals={"atOnce": {"at": "2h"}})
+    workload = [late, update("1h", computeEnvironment="m", maxvCpus=1)]
+    report = check(load(world([managed("m", 64, "c6i.large")], workload, definition("pair", 2, 100))))
+    (finding,) = report.never
+    assert (finding.reason, finding.jobs, finding.hosts) == (MAX_RESOURCE, 2, ())
+
+
+def test_jobs_that_can_start_after_an_update_first_are_no_lost_jobs(load):
+    workload = [
+        pairs_every_hour(6),
+        update("90min", computeEnvironment="m", state="ENABLED"),
+    ]
+    data = world([managed("m", 64, "c6i.large", state="DISABLED")], workload, definition("pair", 2, 100))
+    report = check(load(data))
+    (finding,) = report.findings
+    assert report.can_all_start
+    assert (finding.begins, finding.hosts) == (False, (Host("m", 1, 1),))
+    assert finding.turns == (Turn(5400, "m: state ENABLED", None, 4),)
+    assert run(load(data)).summary["outcome"] == "finished"
+
+
+def test_who_comes_after_the_last_environment_is_disabled_never_starts(load):
+    workload = [pairs_every_hour(6), update("90min", computeEnvironment="m", state="DISABLED")]
+    data = world([managed("m", 64, "c6i.large")], workload, definition("pair", 2, 100))
+    report = check(load(data))
+    (finding,) = report.findings
+    assert finding.shut_out == 4
+    assert not report.can_all_start
+    assert [change.text for change in finding.changes] == ["enable m in the update at 1h 30m"]
+    left = run(load(data)).jobs["state"].tolist()
+    assert left == ["SUCCEEDED"] * 2 + ["RUNNABLE"] * 4
+
+
+def test_quotas_count_less_what_other_environments_keep(load):
+    environments = [managed("m", 64, "c6i.large", "c6i.xlarge"), managed("n", 64, "c6i.large")]
+    environments[1]["computeResources"]["minvCpus"] = 4
+    data = world(environments, [jobs("j", "q0", "four")], definition("four", 4, 100))
+    for vcpus, can in ((8, True), (3, False), (4, False), (7, False)):
+        data["assumptions"] = {"accountQuotas": {"onDemand": {"Standard": vcpus}}}
+        report = check(load(data))
+        assert report.can_all_start == can
+        assert (run(load(data)).summary["outcome"] == "finished") == can
+        if not can:
+            raised = report.findings[0].changes[-1]
+            assert raised.text.endswith(f"from {vcpus} to 8 vCPUs")
+    # Where capacity may lack, nobody knows who comes first.
+    data["assumptions"]["insufficientCapacity"] = 0.5
+    assert check(load(data)).can_all_start
+
+
+def test_a_type_that_is_added_counts_in_its_quota(load):
+    data = world([managed("m", 64, "c6i.large")], [jobs("j", "q0", "d")], definition("d", 16, 1024))
+    data["assumptions"] = {"accountQuotas": {"onDemand": {"Standard": 2}}}
+    (finding,) = check(load(data)).findings
+    text, overrides = finding.changes[-1].text, finding.changes[-1].overrides
+    assert text.startswith("add ")
+    assert " and raise the account's On-Demand quota of Standard instances from 2 to 16 vCPUs" in text
+    assert len(overrides) == 2
+    assert check(load(data, *(f"{path}={value}" for path, value in overrides.items()))).can_all_start
