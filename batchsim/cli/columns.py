@@ -22,6 +22,7 @@ class Frame(StrEnum):
     ARRAYS = "arrays"
     DEPENDENCIES = "dependencies"
     WAITS = "waits"
+    UPDATES = "updates"
     SERVICE_JOBS = "service_jobs"
     SERVICE_ATTEMPTS = "service_attempts"
 

@@ -6,9 +6,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from batchsim.cli import figures
+from batchsim.cli import figures, updates
 from batchsim.cli.figures import duration
-from batchsim.cli.output import Column, Format, Table, print_csv, print_json, print_table, print_text
+from batchsim.cli.output import (
+    Column,
+    Format,
+    Table,
+    print_csv,
+    print_facts,
+    print_json,
+    print_table,
+    print_text,
+)
 from batchsim.cli.verbs import OutputFormat  # noqa: TC001 - typer reads the annotations
 
 if TYPE_CHECKING:
@@ -54,6 +63,10 @@ def explain(
             wide=wide,
         )
         print_text(_end(row))
+        if told := [*updates.facts(updates.of_job(result, job))]:
+            print_text()
+            print_text("Updates of its queue and environments meanwhile", "bold")
+            print_facts(told)
 
 
 def _told(rows: list[dict[str, Any]]) -> list[list[str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from batchsim.cli import updates
 from batchsim.cli.figures import column, count, duration, jobs, percent, usd
 from batchsim.cli.output import (
     Column,
@@ -383,6 +384,12 @@ def print_result(
     else:
         words = audit_in_words(violations)
         print_summary(result.summary, result.manifest, words, wide=form is Format.WIDE)
+        if told := [*updates.facts(updates.records(result))]:
+            print_text()
+            print_text("Updates during the run", "bold")
+            print_facts(told if form is Format.WIDE else told[:MOST_ROWS])
+            if form is not Format.WIDE and len(told) > MOST_ROWS:
+                print_text(f"{len(told) - MOST_ROWS} of {len(told)} were cut; --format wide shows all", "dim")
 
 
 def print_as_json(result: Result, violations: list[str] | None, waiting: Sequence[LeftWaiting]) -> None:
@@ -392,6 +399,7 @@ def print_as_json(result: Result, violations: list[str] | None, waiting: Sequenc
             **{key: result.manifest[key] for key in (*_SHARED, "replication", "scenario_sha256")},
             "violations": violations,
             "never_start": [each._asdict() for each in waiting],
+            **({"updates": updates.records(result)} if result.updates is not None else {}),
             **result.summary,
         }
     )

@@ -14,6 +14,7 @@ from batchsim.results.relations import arrays_frame, dependencies_frame
 from batchsim.results.result import Result
 from batchsim.results.tables import build_tables
 from batchsim.results.timeseries import build_timeseries
+from batchsim.results.updates import updates_frame
 from batchsim.results.waits import waits_frame
 from batchsim.units import US_PER_S
 
@@ -49,6 +50,7 @@ def build_result(recorder: Recorder, context: RunContext) -> Result:
         arrays=arrays_frame(tables, context, names),
         dependencies=dependencies_frame(tables, context, names),
         waits=waits_frame(recorder, context),
+        updates=updates_frame(tables, context),
     )
 
 

@@ -13,9 +13,9 @@ from typing import NamedTuple
 from batchsim.results.recording import STATE_NAMES
 
 FRAMES = ("jobs", "attempts", "instances", "timeseries", "costs")
-# Only where there are array jobs, where jobs wait for others, where heads were blocked, and where there
-# are service queues.
-OPTIONAL_FRAMES = ("arrays", "dependencies", "waits", "service_jobs", "service_attempts")
+# Only where there are array jobs, where jobs wait for others, where heads were blocked, where users updated
+# something, and where there are service queues.
+OPTIONAL_FRAMES = ("arrays", "dependencies", "waits", "updates", "service_jobs", "service_attempts")
 
 TEXT = "string"
 CATEGORY = "category"
@@ -209,6 +209,29 @@ _WAITS = (
     ("reason", CATEGORY, "", "why the queue's head cannot start; missing: no head is blocked"),
     ("detail", CATEGORY, "", "which consumable resource, where that is the reason"),
 )
+_UPDATES = (
+    ("t_s", FLOAT, "s", "instant of the update"),
+    ("environment", CATEGORY, "", "compute environment, where it is one of a compute environment"),
+    ("queue", CATEGORY, "", "job queue, where it is one of a job queue"),
+    ("kind", CATEGORY, "", "scaling; infrastructure, which replaces instances; queue"),
+    ("change", TEXT, "", "the new settings"),
+    ("max_vcpus", NULLABLE_INTEGER, "vCPU", "maxvCpus from then on, of managed environments"),
+    ("there_vcpus", NULLABLE_INTEGER, "vCPU", "of its instances, booting or ready, after that instant"),
+    ("above_max_vcpus", NULLABLE_INTEGER, "vCPU", "max(0, there_vcpus - max_vcpus)"),
+    (
+        "above_until_s",
+        FLOAT,
+        "s",
+        "when they were above no more; missing: not before the next update or the end",
+    ),
+    ("replaced", NULLABLE_INTEGER, "", "infrastructure: instances that make way for others"),
+    (
+        "updating_until_s",
+        FLOAT,
+        "s",
+        "infrastructure: when the last of these had gone; UPDATING from t_s to it",
+    ),
+)
 _SERVICE_JOBS = (
     ("job", TEXT, "", "name: workload entry and number within it; unique"),
     ("queue", CATEGORY, "", "job queue"),
@@ -261,6 +284,7 @@ COLUMNS: tuple[Column, ...] = tuple(
             _ARRAYS,
             _DEPENDENCIES,
             _WAITS,
+            _UPDATES,
             _SERVICE_JOBS,
             _SERVICE_ATTEMPTS,
         ),

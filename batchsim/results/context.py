@@ -117,6 +117,22 @@ class EnvironmentRow(NamedTuple):
     volume_uusd_per_hour: int = 0
 
 
+class UpdateRow(NamedTuple):
+    """What a user updates: `environment` or `queue` is its row, the other -1.
+
+    kind        scaling or infrastructure, of environments; queue
+    change      in words
+    max_vcpus   maxvCpus from then on; -1 where there is none
+    """
+
+    at_us: int
+    environment: int
+    queue: int
+    kind: str
+    change: str
+    max_vcpus: int = -1
+
+
 Billing = Literal["ec2", "spot", "fargate"]
 IdleCost = Literal["proportional", "even", "instance", "separate"]
 """Who bears what no job costs directly; see `bill`."""
@@ -155,6 +171,7 @@ class RunContext:
     not_submitted                   jobs left out because they would be submitted beyond the horizon
     idle_cost                       the rule by which jobs bear what none of them costs directly
     commitments                     Reserved Instances and a Savings Plan
+    updates                         of environments and queues, in order of time
     """
 
     name: str
@@ -186,6 +203,7 @@ class RunContext:
     not_modelled: Sequence[str] = ()
     idle_cost: IdleCost = "proportional"
     commitments: CommitmentRows | None = None
+    updates: Sequence[UpdateRow] = ()
 
     @property
     def evaluation_us(self) -> int:

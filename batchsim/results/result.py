@@ -31,6 +31,7 @@ class Result:
     arrays      one row an array job; None if there is none
     dependencies   one row a job, or barrier, and what it waits for; None if nobody waits
     waits       one row a change of what the head of a queue waits for; None if none was ever blocked
+    updates     one row an update of an environment or a queue; None if there was none
     service_jobs   one row a service job, in order of submission; None without service queues
     service_attempts   one row each time that one of them was SCHEDULED; None without service queues
     summary     JSON-able; its keys are described in `batchsim.results.metrics`
@@ -47,6 +48,7 @@ class Result:
     arrays: pd.DataFrame | None = None
     dependencies: pd.DataFrame | None = None
     waits: pd.DataFrame | None = None
+    updates: pd.DataFrame | None = None
     service_jobs: pd.DataFrame | None = None
     service_attempts: pd.DataFrame | None = None
 
@@ -62,6 +64,7 @@ class Result:
             "arrays": self.arrays,
             "dependencies": self.dependencies,
             "waits": self.waits,
+            "updates": self.updates,
             "service_jobs": self.service_jobs,
             "service_attempts": self.service_attempts,
         }

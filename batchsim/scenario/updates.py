@@ -111,13 +111,19 @@ class Update(Model):
         return [name for name in given if (value := getattr(self, name)) is not None and value is not False]
 
     def in_words(self) -> str:
-        """Such as "cloud: maxvCpus 4, state DISABLED"; what has many parts is named only."""
+        """Such as "cloud: maxvCpus 4, state DISABLED"."""
+        return f"{self.computeEnvironment or self.jobQueue}: {self.new_settings()}"
+
+    def new_settings(self) -> str:
+        """Such as "maxvCpus 4, instanceTypes c7i m7i"; what has parts of its own is named only."""
         said = self.model_dump(mode="json", by_alias=True)
-        told = [
-            f"{name} {said[name]}" if isinstance(said[name], int | str) and said[name] is not True else name
-            for name in self.changes()
-        ]
-        return f"{self.computeEnvironment or self.jobQueue}: {', '.join(told)}"
+        return ", ".join(f"{name} {_plain(said[name])}".rstrip() for name in self.changes())
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return " ".join(value)
+    return "" if value is True or not isinstance(value, int | str) else str(value)
 
 
 class UpdateEvent(Timed):

@@ -9,18 +9,22 @@ import numpy as np
 
 from batchsim import __version__
 from batchsim.catalog.fargate import is_task_size
+from batchsim.core.plan import QueueUpdate
 from batchsim.core.waits import CONSUMABLE, REASON_NAMES
 from batchsim.drivers.planning import Setup, prepare
 from batchsim.drivers.simulated import simulate
-from batchsim.results.context import EnvironmentRow, InstanceTypeRow, RunContext
+from batchsim.results.context import EnvironmentRow, InstanceTypeRow, RunContext, UpdateRow
 from batchsim.results.recording import Recorder
+from batchsim.scenario import applied_updates
+from batchsim.scenario.updates import UpdateEvent
 from batchsim.studies.money import commitment_rows, volume_uusd_per_hour
 from batchsim.studies.services import add_services, run_services
 from batchsim.workload import Workload, build_workload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
+    from batchsim.core.plan import Plan
     from batchsim.results import Result
     from batchsim.results.context import IdleCost
     from batchsim.scenario import Scenario
@@ -112,7 +116,21 @@ def describe(scenario: Scenario, workload: Workload, setup: Setup, not_submitted
         notes=_notes(workload),
         not_modelled=scenario.not_modelled(),
         commitments=commitment_rows(scenario, setup),
+        updates=list(_update_rows(scenario, plan)),
     )
+
+
+def _update_rows(scenario: Scenario, plan: Plan) -> Iterator[UpdateRow]:
+    for applied, planned in zip(applied_updates(scenario), plan.updates, strict=True):
+        event = scenario.workload[applied.item]
+        assert isinstance(event, UpdateEvent)
+        change = event.update.new_settings()
+        if isinstance(planned, QueueUpdate):
+            yield UpdateRow(applied.at_us, -1, planned.queue, "queue", change)
+        else:
+            kind = "infrastructure" if applied.replaces else "scaling"
+            limit = planned.after.max_vcpus // plan.vcpu_parts if planned.after.managed else -1
+            yield UpdateRow(applied.at_us, planned.environment, -1, kind, change, limit)
 
 
 def _notes(workload: Workload) -> dict[str, Any]:

@@ -166,3 +166,32 @@ def test_of_a_long_life_the_middle_is_shown_when_asked_for(invoke, write, tmp_pa
     assert [line.split() for line in lines[:14] + lines[15:]] == [
         line.split() for line in whole[:14] + whole[-14:]
     ]
+
+
+def test_explain_and_run_tell_of_updates_meanwhile(invoke, write, tmp_path):
+    data = world(
+        [managed("ce", 4, "c6i.large")],
+        [
+            jobs("a", "q0", "d", 6, runtime="1h"),
+            {"at": "10min", "update": {"computeEnvironment": "ce", "maxvCpus": 2}},
+            {"at": "20min", "update": {"computeEnvironment": "ce", "updateToLatestImageVersion": True}},
+            {"at": "3h", "update": {"jobQueue": "q0", "priority": 5}},
+            jobs("late", "q0", "d", 1, arrivals={"atOnce": {"at": "4h"}}),
+        ],
+        definition("d", 1, 100),
+    )
+    data["assumptions"] = {"preset": "ideal"}
+    above, replaced = "were above maxvCpus", "2 instances replaced, UPDATING until 50m 00s"
+    said = [
+        f"10m 00s ce: maxvCpus 2; 2 of 4 vCPUs {above}, up to the next update or the end",
+        f"20m 00s ce: updateToLatestImageVersion; 2 of 4 vCPUs {above}, until 50m 00s; {replaced}",
+        "3h 00m job queue q0: priority 5",
+    ]
+    done = invoke("run", write(data), "-o", str(tmp_path / "told"))
+    words = [" ".join(line.split()) for line in done.stdout.splitlines()]
+    assert words[words.index("Updates during the run") + 1 :] == said
+    told = invoke("explain", str(tmp_path / "told"), "a-5").stdout
+    words = [" ".join(line.split()) for line in told.splitlines()]
+    assert words[words.index("Updates of its queue and environments meanwhile") + 1 :] == said[:2]
+    assert "Updates" not in invoke("explain", str(tmp_path / "told"), "late-0").stdout
+    assert len(json.loads(invoke("run", write(data), "--format", "json").stdout)["updates"]) == 3

@@ -405,3 +405,65 @@ def test_types_that_nobody_knows_are_refused_where_the_update_stands(load):
     with pytest.raises(InputError) as caught:
         batchsim.run(load(data))
     assert "workload.1.update.instanceTypes" in caught.value.one_line()
+
+
+# --- what a result tells of them ------------------------------------------------------------------
+
+
+def told(result: Any, *columns: str) -> list[tuple[Any, ...]]:
+    frame = result.updates.astype(object).where(result.updates.notna(), None)
+    return [tuple(row) for row in frame[list(columns)].itertuples(index=False)]
+
+
+def test_a_result_tells_what_was_above_maxvcpus_and_for_how_long(run):
+    result = run(
+        scenario(
+            submit("job", "60min", count=8),
+            of_cloud("10min", maxvCpus=4),
+            of_cloud("20min", maxvCpus=5),
+            of_cloud("70min", maxvCpus=1),
+            environments=[cloud(8)],
+        )
+    )
+    columns = ("change", "max_vcpus", "there_vcpus", "above_max_vcpus", "above_until_s", "replaced")
+    assert told(result, *columns) == [
+        ("maxvCpus 4", 4, 8, 4, None, None),
+        ("maxvCpus 5", 5, 8, 3, 3600, None),
+    ]  # nobody was there for the third
+    assert told(result, "environment", "queue", "kind") == [("cloud", None, "scaling")] * 2
+
+
+def test_a_result_tells_how_long_an_environment_was_updating(run):
+    result = run(
+        scenario(
+            submit("job", "60min", count=2),
+            submit("short", "20min", count=2),
+            of_cloud("15min", instanceTypes=["m6i.large"]),
+            update("15min", jobQueue="q", priority=3),
+            environments=[cloud(8)],
+        )
+    )
+    columns = ("kind", "environment", "queue", "change", "replaced", "updating_until_s")
+    assert told(result, *columns) == [
+        ("infrastructure", "cloud", None, "instanceTypes m6i.large", 2, 45 * MINUTE),
+        ("queue", None, "q", "priority 3", None, None),
+    ]
+
+
+def test_an_update_at_the_horizon_is_none_of_the_run(run):
+    data = scenario(submit("job", "60min"), of_cloud("10min", maxvCpus=4), environments=[cloud(8)])
+    assert run({**data, "horizon": "10min"}).updates is None
+    assert len(run({**data, "horizon": "11min"}).updates) == 1
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("there_vcpus", 7), ("above_max_vcpus", 0), ("max_vcpus", 9), ("t_s", 1.0)]
+)
+def test_the_audit_catches_an_update_that_is_not_so(run, column, value):
+    result = run(
+        scenario(submit("job", "60min", count=8), of_cloud("10min", maxvCpus=4), environments=[cloud(8)])
+    )
+    result.updates[column] = value
+    assert [each.law for each in result.audit()] == ["L18"]
+    result.updates = None
+    assert [each.law for each in result.audit()] == ["L18"]

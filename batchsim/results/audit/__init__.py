@@ -28,6 +28,7 @@ from batchsim.results.audit import (
     nodes,
     order,
     services,
+    updates,
 )
 from batchsim.results.audit.facts import gather
 from batchsim.results.audit.replications import audit_replication_folder, audit_replications
@@ -70,6 +71,7 @@ _CHECKS = (
     services.services,
     bill.bill,
     commitments.commitments,
+    updates.updates,
 )
 
 

@@ -1,0 +1,49 @@
+"""L18 of updates: they are those of the scenario, and what they found is what instances did, one by one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from batchsim.results.audit.violation import Violation, rows_where, unless
+from batchsim.units import US_PER_S, parse_duration
+
+if TYPE_CHECKING:
+    from batchsim.results.audit.facts import Facts
+
+
+def updates(facts: Facts) -> list[Violation]:
+    """L18: each update that the run came to has a row, with the vCPUs that were there after it."""
+    workload = facts.manifest["scenario"].get("workload", ())
+    written = [(parse_duration(each["at"]), each["update"]) for each in workload if "update" in each]
+    horizon_s = facts.manifest["horizon_s"]
+    said = sorted(
+        ((at, each) for at, each in written if at <= facts.ended_at and at / US_PER_S != horizon_s),
+        key=lambda each: each[0],
+    )
+    frame = facts.frames.get("updates")
+    rows = [] if frame is None else frame.fillna({"max_vcpus": -1}).to_dict("records")
+    if len(rows) != len(said):
+        return unless(False, "L18", f"{len(rows)} updates are told of, but {len(said)} were made")
+    wrong = [not _is_so(facts, row, *update) for row, update in zip(rows, said, strict=True)]
+    return rows_where(np.array(wrong, dtype=np.bool_), "L18", "updates", "the update is not so")
+
+
+def _is_so(facts: Facts, row: dict[Any, Any], at_us: int, update: dict[str, Any]) -> bool:
+    name = update.get("computeEnvironment")
+    same = round(row["t_s"] * US_PER_S) == at_us and (row["environment"] if name else row["queue"]) == (
+        name or update.get("jobQueue")
+    )
+    if not same or row["max_vcpus"] < 0:
+        return bool(same)
+    instances, where = facts.instances, facts.frames["instances"]["environment"]
+    gone = (instances.ended >= 0) & ((instances.ended <= at_us) | (instances.running < 0))
+    mine = (where == name).to_numpy() & (instances.requested <= at_us) & ~gone
+    there = int(facts.frames["instances"]["vcpus"].to_numpy()[mine].sum())
+    limit = update.get("maxvCpus", row["max_vcpus"])
+    return bool(
+        row["max_vcpus"] == limit
+        and row["there_vcpus"] == there
+        and row["above_max_vcpus"] == max(there - limit, 0)
+    )
