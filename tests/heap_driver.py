@@ -69,6 +69,7 @@ class _Driver:
         self.lost: set[int] = set()
         self.why: dict[int, str] = {}  # of launches, "" where they were not refused
         self.slot_of: dict[int, int] = {}
+        self.group_of: dict[int, str] = {}
         self.buckets: dict[str, tuple[int, int]] = {}
         self.image_at: dict[tuple[int, int], int] = {}
 
@@ -313,10 +314,13 @@ class _Driver:
             used = sum(self.plan.types[recorder.i_type[each]].vcpus for each in mine)
             if row in quota.rows and used + self.plan.types[row].vcpus > quota.vcpus:
                 return "MaxSpotInstanceCountExceeded" if quota.spot else "VcpuLimitExceeded"
-        if capacity.refuses(*draw, row):
+        group = capacity.group(environment, now)
+        if capacity.refuses(*draw, row) or (group and capacity.has_no_room(draw)):
             return "InsufficientInstanceCapacity"
         why = "InsufficientInstanceCapacity"
         for zone in capacity.zones_in_order(draw):
+            if zone not in self.zones_of(group):
+                continue
             pool = (row, zone)
             bid = capacity.bid(environment, row, now)
             if pool in capacity.prices and 0 <= bid <= capacity.prices[pool].at(asked):
@@ -328,6 +332,7 @@ class _Driver:
                 if pool not in capacity.slots or slot < capacity.slots[pool].at(asked):
                     if capacity.zones > 1:
                         recorder.i_zone[index] = zone
+                    self.group_of[index] = group
                     return ""
         return why
 
@@ -346,8 +351,8 @@ class _Driver:
                 mine = [each for each in self.there() if recorder.i_type[each] in quota.rows]
                 used = sum(self.plan.types[recorder.i_type[each]].vcpus for each in mine)
                 over |= row in quota.rows and used + self.plan.types[row].vcpus > quota.vcpus
-            shut = 0
-            for pool in [(row, zone) for zone in range(capacity.zones)]:
+            shut, zones = 0, self.zones_of(capacity.group(environment, now))
+            for pool in [(row, zone) for zone in zones]:
                 mine = {
                     self.slot_of[each]
                     for each in self.there()
@@ -359,9 +364,15 @@ class _Driver:
                     or 0 <= bid <= at_last(capacity.prices.get(pool), -1)
                     or any(at_last(each.steps, 0) >= 1 for each in capacity.shortages if pool in each.pools)
                 )
-            if over or shut == capacity.zones:
+            if over or shut == len(zones):
                 found.append(row)
         return found
+
+    def zones_of(self, group: str) -> set[int]:
+        """Where instances of a placement group may be: where they are, if there are any."""
+        mine = {self.zone_of(each) for each in self.there() if group and self.group_of[each] == group}
+        assert len(mine) <= 1
+        return mine or set(range(self.world.capacity.zones))
 
     def zone_of(self, index: int) -> int:
         return self.recorder.i_zone.get(index, 0)

@@ -160,6 +160,12 @@ def capacities(draw: st.DrawFn, rows: int, environments: int) -> Capacity:
             row: [(-1, dict.fromkeys(range(rows), 9)), (8, dict.fromkeys(range(rows), 4))]
             for row in range(environments)
         },
+        {
+            row: [(-1, draw(st.sampled_from(["", "g", "h"]))), (7, draw(st.sampled_from(["", "g"])))]
+            for row in range(environments)
+            if draw(st.booleans())
+        },
+        draw(st.sampled_from([0.0, 0.0, 0.4])),
     )
 
 

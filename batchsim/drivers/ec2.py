@@ -4,6 +4,8 @@ A launch asks one zone after the other, in an order drawn for the instance; it i
 for it, and at once if it would exceed an account quota. All draws belong to an instance; quotas and recorded
 capacity also depend on the instances that are there.
 
+All instances of a cluster placement group are in one zone: that of the first, as long as there are any.
+
 Recorded capacity is a pool of numbered slots for each type and zone: slot `s` is there while more than `s`
 instances are. An instance takes the lowest free one, and is told to go when its slot vanishes: as a rule
 those that came last go first.
@@ -71,6 +73,8 @@ class Capacity:
     slots         by pool how many instances there are; others have any number
     prices        by pool micro-USD an hour, of Spot instances whose prices move
     bids          by environment what it may pay for Spot instances of a row, from which instant on
+    groups        by environment the cluster placement group of its instances, from which instant on; "": none
+    group_shortage   with which probability a group has no room for a launch
     """
 
     shortage_of: Mapping[int, float] = field(default_factory=dict)
@@ -80,6 +84,8 @@ class Capacity:
     slots: Mapping[Pool, Steps] = field(default_factory=dict)
     prices: Mapping[Pool, Steps] = field(default_factory=dict)
     bids: Mapping[int, Sequence[tuple[int, Mapping[int, int]]]] = field(default_factory=dict)
+    groups: Mapping[int, Sequence[tuple[int, str]]] = field(default_factory=dict)
+    group_shortage: float = 0.0
 
     def refuses(self, seed: int, replication: int, instance: int, type_index: int) -> bool:
         """By `shortage_of`."""
@@ -124,6 +130,20 @@ class Capacity:
                 found = of_row.get(row, -1)
         return found
 
+    def group(self, environment: int, now: int) -> str:
+        """The placement group in which an environment launches at an instant, or ""."""
+        found = ""
+        for since, name in self.groups.get(environment, ()):
+            if since <= now:
+                found = name
+        return found
+
+    def has_no_room(self, draw: tuple[int, int, int]) -> bool:
+        """Whether a placement group cannot take an instance, by `group_shortage`."""
+        seed, replication, instance = draw
+        drawn = uniform(seed, replication, "placement_groups", instance) if self.group_shortage else 1.0
+        return drawn < self.group_shortage
+
 
 def _rests(steps: Steps, since_us: int) -> bool:
     """Whether nothing changes any more."""
@@ -143,7 +163,7 @@ class Launch(NamedTuple):
 class Ec2:
     """EC2 in one run."""
 
-    __slots__ = ("_free", "_held", "_quota_of", "_recorder", "_top", "_used", "_vcpus", "_world")
+    __slots__ = ("_free", "_groups", "_held", "_quota_of", "_recorder", "_top", "_used", "_vcpus", "_world")
 
     def __init__(self, world: World, recorder: Recorder, vcpus: Sequence[int]) -> None:
         """`vcpus` of each of the plan's types, as the plan counts them."""
@@ -153,7 +173,9 @@ class Ec2:
         quotas = world.capacity.quotas
         self._quota_of = {row: number for number, quota in enumerate(quotas) for row in quota.rows}
         self._used = [0] * len(quotas)
-        self._held: dict[int, tuple[Pool, int]] = {}  # by instance its pool, and its slot where these count
+        # By instance its pool, its slot where these count, and its placement group.
+        self._held: dict[int, tuple[Pool, int, str]] = {}
+        self._groups: dict[str, tuple[int, int]] = {}  # the zone of a group, and how many instances it has
         self._top: dict[Pool, int] = {}  # no slot from this on has ever been taken
         self._free: dict[Pool, list[int]] = {}  # a heap of those below it
 
@@ -186,7 +208,10 @@ class Ec2:
         held = self._held.pop(instance, None)
         if held is None:
             return
-        pool, slot = held
+        pool, slot, group = held
+        if group:
+            zone, count = self._groups[group]
+            self._groups[group] = zone, count - 1
         quota = self._quota_of.get(pool[0])
         if quota is not None:
             self._used[quota] -= self._vcpus[pool[0]]
@@ -203,7 +228,7 @@ class Ec2:
             return True
         capacity = self._world.capacity
         bid = capacity.bid(environment, row, now)
-        for zone in range(capacity.zones):
+        for zone in self._zones(capacity.group(environment, now), range(capacity.zones)):
             pool = row, zone
             prices, slots = capacity.prices.get(pool), capacity.slots.get(pool)
             too_dear = prices is not None and 0 <= bid <= prices.at(now) and _rests(prices, now)
@@ -220,11 +245,12 @@ class Ec2:
         quota = self._quota_of.get(row)
         if quota is not None and self._exceeds(quota, row):
             return (OVER_SPOT_QUOTA if capacity.quotas[quota].spot else OVER_QUOTA), NEVER
-        if capacity.shortage_of and capacity.refuses(*draw, row):
+        group = capacity.group(environment, now)
+        if (capacity.shortage_of and capacity.refuses(*draw, row)) or (group and capacity.has_no_room(draw)):
             return NO_CAPACITY, NEVER
         bid = capacity.bid(environment, row, now)
         why = NO_CAPACITY
-        for zone in capacity.zones_in_order(draw):
+        for zone in self._zones(group, capacity.zones_in_order(draw)):
             pool = row, zone
             prices = capacity.prices.get(pool)
             if prices is not None and 0 <= bid <= prices.at(requested):
@@ -232,7 +258,7 @@ class Ec2:
             elif not capacity.is_short(draw, pool, requested):
                 slot = self._free_slot(pool, requested)
                 if slot >= 0:
-                    self._take(index, pool, slot, quota)
+                    self._take(index, pool, slot, group)
                     return "", self._told(pool, slot, requested, bid)
         return why, NEVER
 
@@ -248,7 +274,13 @@ class Ec2:
         lowest = free[0] if free else self._top.get(pool, 0)
         return lowest if lowest < steps.at(at_us) else -1
 
-    def _take(self, index: int, pool: Pool, slot: int, quota: int | None) -> None:
+    def _zones(self, group: str, zones: Sequence[int]) -> Sequence[int]:
+        """Those in which an instance of a group may be, of `zones`."""
+        zone, count = self._groups.get(group, (0, 0))
+        return [zone] if count else zones
+
+    def _take(self, index: int, pool: Pool, slot: int, group: str) -> None:
+        quota = self._quota_of.get(pool[0])
         if self._world.capacity.zones > 1:
             self._recorder.i_zone[index] = pool[1]
         limited = pool in self._world.capacity.slots
@@ -260,8 +292,10 @@ class Ec2:
                 heappop(free)
             else:
                 self._top[pool] = slot + 1
-        if limited or quota is not None:
-            self._held[index] = pool, slot
+        if group:
+            self._groups[group] = pool[1], self._groups.get(group, (0, 0))[1] + 1
+        if limited or group or quota is not None:
+            self._held[index] = pool, slot, group
 
     def _told(self, pool: Pool, slot: int, since: int, bid: int) -> int:
         """When the slot vanishes or the price reaches the bid."""

@@ -39,6 +39,8 @@ def build_capacity(scenario: Scenario, types: MachineTypes) -> Capacity:
         _slots(scenario, types),
         prices,
         _bids(scenario, types) if prices else {},
+        _groups(scenario),
+        assumptions.placementGroupShortage,
     )
 
 
@@ -116,6 +118,22 @@ def _slots(scenario: Scenario, types: MachineTypes) -> dict[Pool, Steps]:
         for pool in _pools(scenario, types, given, ("spot",), path):
             slots.setdefault(pool, steps)
     return slots
+
+
+def _groups(scenario: Scenario) -> dict[int, list[tuple[int, str]]]:
+    """The placement group of each environment that ever has one, as its users update it."""
+    rows = {each.computeEnvironmentName: row for row, each in enumerate(scenario.computeEnvironments)}
+    groups = {row: [(-1, _group(each))] for row, each in enumerate(scenario.computeEnvironments)}
+    for update in applied_updates(scenario):
+        after = update.after
+        if not isinstance(after, JobQueue):
+            groups[rows[after.computeEnvironmentName]].append((update.at_us, _group(after)))
+    return {row: names for row, names in groups.items() if any(name for _, name in names)}
+
+
+def _group(environment: ComputeEnvironment) -> str:
+    resources = environment.computeResources
+    return "" if resources is None else resources.placementGroup or ""
 
 
 def _prices(types: MachineTypes, zones: Sequence[str]) -> dict[Pool, Steps]:

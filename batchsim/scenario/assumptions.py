@@ -115,6 +115,13 @@ class Assumptions(Model):
     capacityShortages: Shortages = _assumed(
         [], [], "rules", "[spec 3.4]", "When EC2 has no capacity, by type, zone and time of day."
     )
+    placementGroupShortage: Probability = _assumed(
+        0,
+        0,
+        "fraction",
+        "[spec 1.11]",
+        "Probability that a cluster placement group has no room for a launch, beside other shortages.",
+    )
     accountQuotas: AccountQuotas = _assumed(
         {},
         {},

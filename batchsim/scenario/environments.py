@@ -17,6 +17,7 @@ from .values import (
     State,
     Text,
     integral,
+    matching,
     sized,
 )
 
@@ -89,6 +90,10 @@ _LONGEST_TIMEOUT_MINUTES = 7200
 
 VCpus = Annotated[int, Field(ge=0, le=100_000_000), integral]
 InstanceTypes = Annotated[ManyPlain[InstanceTypeName], Field(min_length=1, max_length=1000)]
+PlacementGroup = Annotated[
+    Annotated[str, matching(r"^[ -~]{0,255}$", "the name of a placement group", 255)] | None,
+    Field(description="A cluster placement group: all its instances are in one Availability Zone."),
+]
 BidPercentage = Annotated[int, Field(ge=0, le=100), integral]
 
 
@@ -135,7 +140,7 @@ class ComputeResources(Model):
 
     subnets: Network = None
     securityGroupIds: Network = None
-    placementGroup: Network = None
+    placementGroup: PlacementGroup = None
     instanceRole: Access = None
     ec2KeyPair: Access = None
     imageId: MachineImage = None

@@ -38,7 +38,7 @@ Identity = Annotated[Any, Field(description="Accepted, without effect: identifie
 Unbuilt = SkipJsonSchema[Annotated[Any, AfterValidator(_must_be_empty)]]
 """A feature that is not modelled; an answer may list it where it is empty, zero or false."""
 
-Network = _ignored("Subnets, security groups and placement groups are not modelled: there is one network.")
+Network = _ignored("Subnets and security groups are not modelled: there is one network.")
 Access = _ignored("IAM roles, keys and secrets are not modelled: every call is allowed.")
 MachineImage = _ignored("AMIs, launch templates and user data are not modelled: boot times are assumptions.")
 Storage = _ignored("Volumes, mount points and ephemeral storage are not modelled: disks are never full.")

@@ -19,6 +19,7 @@ from .environments import (
     BidPercentage,
     ComputeEnvironment,
     InstanceTypes,
+    PlacementGroup,
     Strategy,
     UpdatePolicy,
     VCpus,
@@ -33,11 +34,10 @@ if TYPE_CHECKING:
 _Part = TypeVar("_Part", ComputeEnvironment, JobQueue)
 _OF_QUEUES = ("priority", "computeEnvironmentOrder")
 _SCALING = ("minvCpus", "maxvCpus", "desiredvCpus")
-_MODELLED = ("type", "allocationStrategy", "instanceTypes", "bidPercentage")
+_MODELLED = ("type", "allocationStrategy", "instanceTypes", "bidPercentage", "placementGroup")
 _NOT_MODELLED = (
     "subnets",
     "securityGroupIds",
-    "placementGroup",
     "instanceRole",
     "ec2KeyPair",
     "imageId",
@@ -75,7 +75,7 @@ class Update(Model):
 
     subnets: Network = None
     securityGroupIds: Network = None
-    placementGroup: Network = None
+    placementGroup: PlacementGroup = None
     instanceRole: Access = None
     ec2KeyPair: Access = None
     imageId: MachineImage = None

@@ -25,6 +25,7 @@ def beside_minimum(plan: Plan, scenario: Scenario) -> Plan:
     uncertain = (
         assumed.insufficientCapacity,
         assumed.capacityShortages,
+        assumed.placementGroupShortage,
         assumed.spotAvailability,
         assumed.spotPrices,
     )

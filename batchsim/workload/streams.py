@@ -41,6 +41,7 @@ Stream = Literal[
     "provisioning",
     "shortages",
     "zones",
+    "placement_groups",
 ]
 
 # The numbers are part of every published result: add at the end, never renumber.
@@ -66,6 +67,7 @@ STREAMS: Final[Mapping[Stream, int]] = {
     "provisioning": 19,
     "shortages": 20,
     "zones": 21,
+    "placement_groups": 22,
 }
 
 _MASK: Final = 2**64 - 1

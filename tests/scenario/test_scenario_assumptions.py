@@ -24,6 +24,7 @@ AWS = {
     "insufficientCapacity": 0.0,
     "availabilityZones": (),
     "capacityShortages": (),
+    "placementGroupShortage": 0,
     "accountQuotas": {"onDemand": {}, "spot": {}},
     "spotAvailability": (),
     "spotPrices": (),
@@ -62,6 +63,7 @@ AWS = {
 KEPT_IN_IDEAL = {
     "availabilityZones": (),
     "capacityShortages": (),
+    "placementGroupShortage": 0,
     "accountQuotas": {"onDemand": {}, "spot": {}},
     "spotAvailability": (),
     "spotPrices": (),

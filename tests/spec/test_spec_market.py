@@ -135,6 +135,89 @@ def test_a_shortage_of_spot_does_not_concern_on_demand(run):
     assert each_job(spots, "start_s") == {"job-0": 12 * HOUR}
 
 
+# --- placement groups -----------------------------------------------------------------------------
+
+
+ZONES = ["a", "b", "c"]
+
+
+def test_instances_of_a_cluster_placement_group_are_in_one_zone(run):
+    result = run(
+        world(
+            submit("job", "1min", count=60, definition="pair"),
+            submit("later", "1min", count=60, definition="pair", at="1h"),
+            environment=cloud(120, placementGroup="close"),
+            availabilityZones=ZONES,
+        )
+    )
+    first, later = result.instances["zone"][:60], result.instances["zone"][60:]
+    assert (first.nunique(), later.nunique()) == (1, 1)  # it was empty meanwhile
+    assert result.summary["outcome"] == "finished"
+
+
+def test_a_group_that_has_instances_does_not_go_to_another_zone_for_want_of_capacity(run, beside):
+    trace = beside("short.csv", "at_s,probability\n0,0\n600,1\n")
+    workload = [submit("job", "2h", definition="pair"), submit("later", "1h", definition="pair", at="20min")]
+
+    def starts(**group: str) -> list[float]:
+        data = world(
+            *workload,
+            environment=cloud(120, **group),
+            availabilityZones=ZONES,
+            capacityShortages=[{"zones": ["a", "b", "c"], "trace": trace}],
+        )
+        open_zone = run(data).instances["zone"].iloc[0]
+        data["assumptions"]["capacityShortages"][0]["zones"] = [open_zone]
+        return list(each_job(run(data), "start_s").values())
+
+    assert starts() == [0, 20 * 60]
+    assert starts(placementGroup="close") == [0, 2 * HOUR]
+
+
+def test_two_environments_share_a_group_of_one_name(run):
+    other = cloud(120, placementGroup="close")
+    other["computeEnvironmentName"] = "other"
+    data = world(
+        submit("job", "1h", count=8, definition="pair"),
+        environment=cloud(4, placementGroup="close"),
+        availabilityZones=ZONES,
+    )
+    data["computeEnvironments"].append(other)
+    data["jobQueues"][0]["computeEnvironmentOrder"].append({"order": 2, "computeEnvironment": "other"})
+    frame = run(data).instances
+    assert frame["environment"].nunique() == 2
+    assert frame["zone"].nunique() == 1
+
+
+def test_a_placement_group_may_have_no_room(run):
+    def refused(**group: str) -> int:
+        result = run(
+            world(
+                submit("job", "1h", count=200, definition="pair"),
+                environment=cloud(1000, **group),
+                placementGroupShortage=0.5,
+            )
+        )
+        assert result.summary["outcome"] == "finished"
+        return (result.instances["end_reason"] == "InsufficientInstanceCapacity").sum()
+
+    assert refused() == 0
+    assert refused(placementGroup="") == 0
+    assert refused(placementGroup="close") > 50
+
+
+def test_another_placement_group_replaces_the_instances(run):
+    result = run(
+        world(
+            submit("job", "1h", count=2, definition="pair"),
+            {"at": "10min", "update": {"computeEnvironment": "cloud", "placementGroup": "close"}},
+            environment=cloud(8),
+        )
+    )
+    assert set(result.instances["end_reason"].dropna()) == {"replaced: infrastructure update"}
+    assert result.updates["updating_until_s"].tolist() == [40 * 60]
+
+
 # --- account quotas -------------------------------------------------------------------------------
 
 

@@ -18,9 +18,9 @@ def test_stream_numbers_are_distinct_and_stay_as_published():
     assert len(set(STREAMS.values())) == len(STREAMS)
     published = "arrivals runtimes mix failures boot registration capacity shares containers nodes"
     services = "service_failures refusals training_pending training_download"
-    losses = "interruptions spot_pools launches provisioning shortages zones"
+    losses = "interruptions spot_pools launches provisioning shortages zones placement_groups"
     assert [*STREAMS] == [*published.split(), "start_failures", *services.split(), *losses.split()]
-    assert [*STREAMS.values()] == [*range(1, 22)]
+    assert [*STREAMS.values()] == [*range(1, 23)]
 
 
 @given(seeds, st.integers(0, 10**6), st.sampled_from(sorted(STREAMS)), st.lists(entities), st.integers(0, 99))
