@@ -318,6 +318,27 @@ def test_a_quota_that_the_minvcpus_of_another_environment_use_up_stalls_the_run(
     assert run(data).summary["outcome"] == "finished"
 
 
+@pytest.mark.parametrize(("vcpus", "kept"), [(1, 0), (5, 4)])
+def test_a_time_limit_cancels_heads_that_a_quota_keeps_waiting(run, vcpus, kept):
+    other = cloud(8, "c6i.large", minvCpus=kept)
+    other["computeEnvironmentName"] = "other"
+    data = world(
+        submit("job", "1min", count=2, definition="pair"),
+        environment=cloud(64, "c6i.large", "m6i.large"),
+        accountQuotas={"onDemand": {"Standard": vcpus}},
+    )
+    data["computeEnvironments"].append(other)
+    reason = "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY"
+    limit = {"reason": reason, "state": "RUNNABLE", "maxTimeSeconds": 600, "action": "CANCEL"}
+    data["jobQueues"][0]["jobStateTimeLimitActions"] = [limit]
+    result = run(data)
+    assert result.summary["outcome"] == "finished"
+    assert each_job(result, "end_s") == {"job-0": 600, "job-1": 1200}
+    assert set(each_job(result, "status_reason").values()) == {
+        f"Canceled by JobStateTimeLimit action due to reason: {reason}"
+    }
+
+
 def test_a_quota_below_minvcpus_does_not_keep_a_run_from_its_end(run):
     result = run(
         world(
