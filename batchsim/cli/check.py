@@ -125,7 +125,10 @@ def _print_findings(scenario: str, report: CheckReport, *, wide: bool) -> None:
         print_text(f"Workload {group}: {jobs(number)} could start, but for depending on jobs that never can.")
     if len(never) > 1 and report.mend_all:
         print_text()
-        print_text("All of them at once, by changing compute environments only:")
+        what = "compute environments" + (
+            " and quotas" if any("Quotas" in path for path in report.mend_all) else ""
+        )
+        print_text(f"All of them at once, by changing {what} only:")
         print_line(f"batchsim check {shlex.quote(scenario)} {as_options(report.mend_all)}", indent=3)
     _print_prices(report)
 

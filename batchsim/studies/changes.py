@@ -92,12 +92,15 @@ def ask_for_less(scenario: Scenario, plan: Plan, entry: int, definition: str, as
         return _fewer_nodes(plan, asked)
     need = asked.need
     limits = [limit for limit in _limits(plan, asked.queue) if limit.gpus or not need.gpus]
-    requests = [Need(*map(min, need, limit)) for limit in limits]
-    requests = [each for each in requests if all(map(int.__ge__, each, _LEAST))]
-    if not requests:
+    requests = dict.fromkeys(Need(*map(min, need, limit)) for limit in limits)
+    fitting = (
+        each
+        for each in sorted(requests, key=lambda each: reduction(need, each))
+        if all(map(int.__ge__, each, _LEAST)) and asked._replace(need=each).never_starts(plan) is None
+    )
+    request = next(fitting, None)
+    if request is None:
         return None
-    request = min(requests, key=lambda each: reduction(need, each))
-    assert asked._replace(need=request).never_starts(plan) is None
     lowered = [axis for axis in range(3) if request[axis] < need[axis]]
     amounts = Amounts.of(request, plan.vcpu_parts)
     places = [_place(scenario, entry, definition, axis) for axis in lowered]

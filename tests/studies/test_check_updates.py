@@ -100,3 +100,16 @@ def test_a_type_that_is_added_counts_in_its_quota(load):
     assert " and raise the account's On-Demand quota of Standard instances from 2 to 16 vCPUs" in text
     assert len(overrides) == 2
     assert check(load(data, *(f"{path}={value}" for path, value in overrides.items()))).can_all_start
+
+
+def test_less_is_asked_for_only_where_the_type_that_is_launched_then_is_within_the_quota(load):
+    types = ("c6i.xlarge", "x2iedn.xlarge")
+    data = world([managed("m", 64, *types)], [jobs("j", "q0", "d")], definition("d", 64, 3000))
+    data["assumptions"] = {"accountQuotas": {"onDemand": {"Standard": 2, "X": 32}}}
+    (finding,) = check(load(data)).findings
+    assert finding.changes[0].text == "ask for at most 4 vCPUs"
+    # The cheaper type is over the quota, and BEST_FIT takes no other.
+    data["computeEnvironments"][0]["computeResources"]["allocationStrategy"] = "BEST_FIT"
+    (finding,) = check(load(data)).findings
+    assert len(finding.changes) == 1
+    assert finding.changes[0].text.startswith("add ")
