@@ -336,7 +336,7 @@ class _Driver:
                     return ""
         return why
 
-    def closed(self, now: int, environment: int) -> list[int]:
+    def closed(self, now: int, environment: int) -> tuple[int, ...]:
         """The types that are refused whatever is drawn, as long as those that are there stay."""
         capacity, recorder, found = self.world.capacity, self.recorder, []
 
@@ -366,7 +366,7 @@ class _Driver:
                 )
             if over or shut == len(zones):
                 found.append(row)
-        return found
+        return tuple(found)
 
     def zones_of(self, group: str) -> set[int]:
         """Where instances of a placement group may be: where they are, if there are any."""

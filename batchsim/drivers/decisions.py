@@ -207,7 +207,10 @@ class History:
             job, *ending = arguments
             told = dict(zip(("exit_code", "status_reason", "reason"), ending, strict=True))
             self._note(job, over_us=at_us, **told)
-        answer = getattr(core, name)(at_us, *arguments)
+        # What JSON has as a list was told as a tuple.
+        answer = getattr(core, name)(
+            at_us, *(tuple(each) if isinstance(each, list) else each for each in arguments)
+        )
         if name == "instance_lost":
             for job in answer:
                 self._note(job, ended_us=at_us, over_us=at_us, status_reason=arguments[1])

@@ -130,7 +130,7 @@ class Driver(RuleBasedStateMachine):
     def a_launch_fails(self, pick: int, closed: set[int]) -> None:
         self.begin_round(CAME)
         index = self.one_of(self.instances_in(BOOTING), pick)
-        self.tell(CAME, "launch_failed", index, sorted(closed))
+        self.tell(CAME, "launch_failed", index, tuple(sorted(closed)))
         self.made[index] = GONE
 
     @rule(pick=PICK)

@@ -10,6 +10,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batchsim.core.commands import LAUNCH
+from batchsim.core.plan import Need
 from batchsim.core.states import FAILED
 from batchsim.drivers.containers import Containers
 from batchsim.drivers.decisions import History, LoggedScheduler, is_told, read_log
@@ -20,6 +22,7 @@ from batchsim.drivers.wallclock import Reality, WallClockDriver
 from batchsim.results.recording import Recorder
 from tests.drivers.fakes import FakeClock, FakeGateway, FakePool
 from tests.drivers.test_two_drivers import specify
+from tests.harness import PlanBuilder, machine, managed
 from tests.random_worlds import worlds
 
 RUN_NAME = "faults"
@@ -129,3 +132,17 @@ def test_jobs_end_as_they_would_have(case, script, telling):
     for job, state in enumerate(recorder.state):
         if state == FAILED:
             assert run.recorder.status_reason.get(job) == recorder.status_reason.get(job)
+
+
+def test_a_log_tells_again_which_types_are_refused_until_an_instance_has_gone():
+    builder = PlanBuilder([machine(2)], [managed([0], max_vcpus=8)])
+    builder.job(0, 1, Need(1, 1, 0))
+    log = io.StringIO()
+    core = LoggedScheduler(builder.plan(), log)
+    core.job_submitted(0, 0)
+    assert core.decide(0) == [(LAUNCH, 0, 0, 0)]
+    core.launch_failed(0, 0, (0,))
+    assert core.decide(0) == []
+    assert core.next_wakeup() is None
+    entries = list(read_log(log.getvalue().splitlines(), "log"))
+    assert History(builder.plan(), entries).log == log.getvalue()
