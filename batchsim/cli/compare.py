@@ -105,10 +105,12 @@ def compare(
     from batchsim.scenario import load_scenario
     from batchsim.studies.compare import compare as study
     from batchsim.studies.comparison import FOLDER
+    from batchsim.studies.variants import axes_of, refuse_both
 
     loaded = load_scenario(scenario, overrides or ())
+    refuse_both(axes_of(vary), overrides or ())
     if folder is not None:
-        check_folder(folder, FOLDER)
+        check_folder(folder, loaded.name, FOLDER)
     with TaskProgress("runs") as progress:
         found = study(
             loaded,

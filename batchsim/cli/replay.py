@@ -118,7 +118,7 @@ def _replay(loaded: Scenario, folder: str, options: ReplayOptions, seed: int, fo
     from batchsim.studies.replay import replay as run
     from batchsim.studies.stalled import left_waiting
 
-    check_folder(folder)
+    check_folder(folder, loaded.name)
     Path(folder).mkdir(parents=True, exist_ok=True)
     with RunProgress(1) as progress:
         result, cut_short = run(

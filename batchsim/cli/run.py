@@ -120,7 +120,7 @@ def _once(job: Job) -> Verdict:
     from batchsim.studies.stalled import groups_left_waiting, left_waiting
 
     if job.folder is not None:
-        check_folder(job.folder)
+        check_folder(job.folder, job.scenario.name)
     with RunProgress(1) as progress:
         result = simulate(
             job.scenario,
@@ -168,7 +168,8 @@ def _several(job: Job) -> Verdict:
     from batchsim.results.audit import audit_replications
     from batchsim.studies.replications import ReplicationFolder, combine, replicate
 
-    folder = None if job.folder is None else ReplicationFolder(job.folder, job.replications)
+    name = job.scenario.name
+    folder = None if job.folder is None else ReplicationFolder(job.folder, name, job.replications)
     told = []
     verdict = Verdict([], stalled=False)
     with RunProgress(job.replications) as progress:

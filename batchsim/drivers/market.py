@@ -78,6 +78,9 @@ def _pools(
                 expected="one of assumptions.availabilityZones",
                 found=zone,
             )
+    for position, name in enumerate(given.instanceTypes):
+        with at_path(f"{path}.instanceTypes.{position}"):
+            types.catalog.check_known(name)
     wanted = [zones.index(zone) for zone in given.zones] or range(max(len(zones), 1))
     names = given.instanceTypes
     return [

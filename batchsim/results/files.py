@@ -95,7 +95,7 @@ def write_folder(
     if suffix not in FORMATS:
         raise UsageError(path="format", expected=" or ".join(FORMATS), found=repr(suffix))
     with _blaming(folder):
-        _prepare(target, RUN)
+        _prepare(target, RUN, str(manifest["name"]))
         files: dict[str, Callable[[BinaryIO], None]] = {
             f"{name}.{suffix}": _frame_writer(frame, suffix) for name, frame in frames.items()
         }
@@ -117,7 +117,7 @@ def write_study(
     assert owner.files == {*files, MANIFEST}
     assert manifest["study"] == owner.study
     with _blaming(folder):
-        _prepare(Path(folder), owner)
+        _prepare(Path(folder), owner, str(manifest["name"]))
         writers = {name: _writer(content) for name, content in files.items()}
         _replace_all(Path(folder), {**writers, MANIFEST: _json_writer(manifest)}, owner)
 
@@ -144,13 +144,23 @@ def read_folder(
     """
     source = Path(folder)
     if not (source / MANIFEST).is_file():
+        inside = sorted(path.parent for path in source.glob(f"*/{MANIFEST}"))
         raise ResultError(
             file=str(folder),
             expected=f"a result folder with {MANIFEST}",
             found="no such folder" if not source.is_dir() else "a folder without it",
-            hint="batchsim run -o FOLDER writes one",
+            hint=f"give one that is in it, such as {inside[0]}"
+            if inside
+            else "batchsim run -o FOLDER writes one",
         )
     manifest = _read_json(source / MANIFEST)
+    if manifest.get("study"):
+        raise ResultError(
+            file=str(folder),
+            expected="the result of one run",
+            found=f"what batchsim {manifest['study']} wrote, which keeps no jobs",
+            hint="batchsim run -o FOLDER, with --set for a variant, writes one",
+        )
     summary = _read_json(source / SUMMARY)
     names = [*FRAMES, *(name for name in OPTIONAL_FRAMES if _paths(source, name))]
     return {name: _read_frame(source, name) for name in names}, summary, manifest
@@ -159,10 +169,11 @@ def read_folder(
 # --- writing ----------------------------------------------------------------------------------
 
 
-def check_folder(folder: str | Path, owner: Owner | None = None) -> None:
-    """Raise ResultError if a result could not be written to `folder`; creates and changes nothing.
+def check_folder(folder: str | Path, name: str, owner: Owner | None = None) -> None:
+    """Raise ResultError if a result of the scenario `name` could not be written to `folder`.
 
-    Asked before a long run, so that it is not lost to a name that was mistyped.
+    An earlier result is replaced if it is of that scenario, and of no other. Creates and changes nothing:
+    asked before a long run, so that it is not lost to a folder that was mistyped.
     """
     owner = owner or RUN
     target = Path(folder)
@@ -176,6 +187,13 @@ def check_folder(folder: str | Path, owner: Owner | None = None) -> None:
             expected="a new folder, an empty one, or one with an earlier result",
             found=", ".join(foreign or names),
             hint="nothing was written",
+        )
+    if MANIFEST in names and (other := _read_json(target / MANIFEST).get("name")) != name:
+        raise ResultError(
+            file=str(folder),
+            expected=f"a new folder, or one with an earlier result of {name}",
+            found=f"a result of {other}",
+            hint="give another folder or remove this one; nothing was written",
         )
     there = next(parent for parent in (target, *target.absolute().parents) if parent.exists())
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
@@ -199,11 +217,11 @@ def _blaming(folder: str | Path) -> Iterator[None]:
         ) from error
 
 
-def _prepare(folder: Path, owner: Owner) -> None:
-    check_folder(folder, owner)
+def _prepare(folder: Path, owner: Owner, name: str) -> None:
+    check_folder(folder, name, owner)
     folder.mkdir(parents=True, exist_ok=True)
-    for name in filter(owner.is_temporary, _names_in(folder)):
-        (folder / name).unlink(missing_ok=True)
+    for each in filter(owner.is_temporary, _names_in(folder)):
+        (folder / each).unlink(missing_ok=True)
 
 
 def _names_in(folder: Path) -> list[str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from batchsim.errors import ResultError
 from batchsim.results.files import Format, read_folder, write_folder
 from batchsim.units import US_PER_S, format_duration
 
@@ -119,11 +120,20 @@ class Result:
         """Where the time of a job went, and why it waited: its life as intervals without gaps.
 
         The columns are described in `batchsim.results.explain.explain`. Raises UsageError if there is no
-        such job.
+        such job, ResultError if the frames contradict each other.
         """
         from batchsim.results.explain import explain  # noqa: PLC0415 - only who asks pays for it
 
-        return explain(self.frames, self.manifest, job)
+        try:
+            return explain(self.frames, self.manifest, job)
+        except (AssertionError, LookupError, TypeError, ValueError) as error:
+            broken = self.audit()
+            if not broken:
+                raise
+            raise ResultError(
+                f"the frames contradict each other, so that {job} cannot be explained: {broken[0]}",
+                hint="batchsim audit DIR tells of all laws that are broken",
+            ) from error
 
     def __repr__(self) -> str:
         return f"<Result {self.manifest['name']}: {', '.join(f'{k} {v}' for k, v in self._headline())}>"

@@ -89,6 +89,13 @@ def sentences(comparison: Comparison) -> Iterator[str]:
                 f"{each.variant.name} never places {each.never.jobs:,} of {each.never.of:,} jobs:"
                 f" {'; '.join(each.never.why)}"
             )
+    first, base = comparison.outcomes[0], comparison.baseline
+    if base is not None and base is not first:
+        yield (
+            f"differences are to {base.variant.name}"
+            if differences(comparison)
+            else f"there are no differences to tell: only {base.variant.name} places all jobs"
+        )
     if any(each.at_horizon for each in comparison.outcomes):
         yield "runs were stopped at the horizon: cost and SUCCEEDED are of what was done by then"
 
@@ -106,7 +113,12 @@ def remark(comparison: Comparison, outcome: Outcome) -> str:
     """The verdict, and what is wrong with the variant."""
     if outcome.never is not None:
         return f"NEVER PLACED: {outcome.never.jobs:,} job{'' if outcome.never.jobs == 1 else 's'}"
-    told = [comparison.verdict(outcome), "fewer jobs succeed" if comparison.does_less(outcome) else ""]
+    verdict = comparison.verdict(outcome)
+    missed = ", ".join(target.text for target in comparison.missed(outcome))
+    told = [
+        f"{verdict}: {missed}" if missed else verdict,
+        "fewer jobs succeed" if comparison.does_less(outcome) else "",
+    ]
     return ", ".join(filter(None, told))
 
 

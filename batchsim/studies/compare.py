@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from batchsim import __version__
-from batchsim.errors import AuditError, UsageError
+from batchsim.errors import AuditError, InputError, UsageError
 from batchsim.scenario import with_overrides
 from batchsim.studies.check import check
 from batchsim.studies.comparison import Comparison, NeverPlaced, Outcome
@@ -137,7 +137,11 @@ def _sped_up(scenario: Scenario, given: Mapping[str, float] | Iterable[str]) -> 
     if not faster:
         return scenario
     together = {**scenario.assumptions.speedFactors, **faster}
-    return with_overrides(scenario, [f"assumptions.speedFactors={json.dumps(together)}"])
+    try:
+        return with_overrides(scenario, [f"assumptions.speedFactors={json.dumps(together)}"])
+    except InputError as error:
+        error.file = "--speed-factor"
+        raise
 
 
 def _measures(targets: Sequence[Target]) -> tuple[Measure, ...]:

@@ -134,10 +134,20 @@ class Comparison:
         found = [each.verdict(outcome.interval(each.measure.column)) for each in self.targets]
         return max(found, key=VERDICTS.index)
 
+    def missed(self, outcome: Outcome) -> list[Target]:
+        """The targets that its means do not meet."""
+        return [
+            each
+            for each in self.targets
+            if each.verdict(outcome.interval(each.measure.column)) in {"no", "unlikely"}
+        ]
+
     def does_less(self, outcome: Outcome) -> bool:
-        """Whether clearly fewer of its jobs succeed than of another variant."""
+        """Whether fewer of its jobs succeed than of another variant: clearly, or because it was stopped."""
         done = outcome.interval("jobs_succeeded")
-        return done is not None and done.mean < LEAST_SHARE_DONE * self._most_done
+        if done is None:
+            return False
+        return done.mean < (self._most_done if outcome.at_horizon else LEAST_SHARE_DONE * self._most_done)
 
     @cached_property
     def _most_done(self) -> float:

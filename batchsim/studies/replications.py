@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from batchsim.errors import ResultError
+from batchsim.results.files import check_folder
 from batchsim.studies.run import run
 
 if TYPE_CHECKING:
@@ -137,10 +138,10 @@ def _none_of(like: Mapping[str, Any]) -> dict[str, Any]:
 class ReplicationFolder:
     """A folder with one result folder a replication and, once all are there, a `summary.json`."""
 
-    def __init__(self, folder: str | Path, count: int) -> None:
-        """For `count` replications. Raises ResultError when the folder is not one for them.
+    def __init__(self, folder: str | Path, name: str, count: int) -> None:
+        """For `count` replications of the scenario `name`. Raises ResultError when it is not one for them.
 
-        It must be new, or empty, or hold earlier replications all of which will be replaced.
+        It must be new, or empty, or hold earlier replications of it all of which will be replaced.
         """
         self.path = Path(folder)
         if self.path.exists() and not self.path.is_dir():
@@ -157,6 +158,8 @@ class ReplicationFolder:
                 found=", ".join(foreign),
                 hint="nothing was written",
             )
+        for each in replication_folders(folder):
+            check_folder(each, name)
 
     def write(self, replication: int, result: Result, suffix: Format = "parquet") -> None:
         """Write one replication; the folder has no `summary.json` until `finish`. Raises ResultError."""

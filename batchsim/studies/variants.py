@@ -72,6 +72,14 @@ def axes_of(vary: Mapping[str, Sequence[Any]] | Iterable[str]) -> tuple[Axis, ..
     return tuple(axes)
 
 
+def refuse_both(axes: Sequence[Axis], overrides: Iterable[str]) -> None:
+    """Raise UsageError if an override sets what is varied: it would have no effect."""
+    varied = {axis.path for axis in axes}
+    for override in overrides:
+        if (path := override.partition("=")[0].strip()) in varied:
+            raise UsageError(f"{path} is varied, too", file=f"--set {override}", hint="leave one of them out")
+
+
 def _checked(axis: Axis, place: str) -> Axis:
     labels = [label(value) for value in axis.values]
     if len(labels) < 2:

@@ -96,3 +96,9 @@ def test_speeds_of_a_table_are_said_to_be_assumed(invoke, good, tmp_path):
     done = invoke(*given, "--speed-factor", "c6i=1.1")
     assert done.exit_code == 0
     assert "assumptions  preset aws; speedFactors {m6i: 2.0, c6i: 1.1}" in done.stdout
+
+
+def test_what_is_varied_cannot_be_set(invoke, good):
+    done = invoke("compare", good, "--vary", f"{MOST}=8,16", "--set", f"{MOST}=12", "-n", "1")
+    assert done.exit_code == 2
+    assert done.stderr == f"error: --set {MOST}=12: {MOST} is varied, too; leave one of them out\n"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import os
 import stat
@@ -314,15 +315,15 @@ def test_a_result_without_a_finished_job_shows_itself(result):
 
 
 def test_a_folder_is_checked_without_creating_anything(tmp_path):
-    check_folder(tmp_path / "new" / "deep")
+    check_folder(tmp_path / "new" / "deep", "x")
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(ResultError, match=r"notes\.txt"):
-        check_folder(tmp_path)
+        check_folder(tmp_path, "x")
     with pytest.raises(ResultError, match="a file"):
-        check_folder(tmp_path / "notes.txt")
+        check_folder(tmp_path / "notes.txt", "x")
     with pytest.raises(ResultError, match="no right to write"):
-        check_folder(tmp_path / "notes.txt" / "below")
+        check_folder(tmp_path / "notes.txt" / "below", "x")
 
 
 def test_what_a_study_writes_beside_a_result_is_whole_or_absent(result, tmp_path):
@@ -340,3 +341,29 @@ def test_what_a_study_writes_beside_a_result_is_whole_or_absent(result, tmp_path
 def test_beside_what_is_no_folder_nothing_is_written(tmp_path):
     with pytest.raises(ResultError, match="cannot write the result"):
         write_beside(tmp_path / "nothing", {"validation.json": {}})
+
+
+def test_the_result_of_another_scenario_is_not_replaced(result, tmp_path):
+    result.write(tmp_path)
+    before = (tmp_path / "manifest.json").read_bytes()
+    other = dataclasses.replace(result, manifest={**result.manifest, "name": "other"})
+    with pytest.raises(
+        ResultError, match="an earlier result of other, found a result of small; give another"
+    ):
+        other.write(tmp_path)
+    assert (tmp_path / "manifest.json").read_bytes() == before
+
+
+def test_a_folder_of_results_is_not_a_result_but_names_one(result, tmp_path):
+    result.write(tmp_path / "b")
+    result.write(tmp_path / "a")
+    with pytest.raises(ResultError, match=r"give one that is in it, such as .*/a$"):
+        Result.read(tmp_path)
+
+
+def test_what_a_study_of_several_runs_wrote_is_not_the_result_of_one(result, tmp_path):
+    result.write(tmp_path)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    (tmp_path / "manifest.json").write_text(json.dumps({**manifest, "study": "compare"}))
+    with pytest.raises(ResultError, match="found what batchsim compare wrote"):
+        Result.read(tmp_path)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import batchsim
-from batchsim.errors import InputError
+from batchsim.errors import CatalogError, InputError
 from batchsim.scenario.market import quota_family
 from batchsim.studies.check import check
 from tests.spec.scenarios import HOST_RULES, each_attempt, each_job, scenario, submit
@@ -119,6 +119,17 @@ def test_a_shortage_of_one_type_leads_to_the_next(run):
         "InsufficientInstanceCapacity",
     )
     assert instances(result, "instance_type")[1] == ("m6i.large",)
+
+
+def test_a_shortage_of_an_unknown_type_is_refused(run):
+    with pytest.raises(CatalogError, match=r"capacityShortages\.0\.instanceTypes\.0.*c6x.*did you mean"):
+        run(
+            world(
+                submit("job", "1min"),
+                environment=cloud(8),
+                capacityShortages=[{"instanceTypes": ["c6x.large"], "probability": 0.5}],
+            )
+        )
 
 
 def test_a_recorded_shortage_ends_when_the_record_says_so(run, beside):

@@ -528,3 +528,46 @@ def test_an_outcome_without_values_has_no_interval(found):
     nothing = Outcome(found.outcomes[0].variant, {})
     assert nothing.interval("cost_usd") is None
     assert isinstance(found, Comparison)
+
+
+def test_a_variant_that_is_stopped_before_all_is_done_is_not_the_cheapest():
+    """Of a hundred jobs the shorter horizon leaves one: the cheaper variant does a hundredth less."""
+    work = [jobs("j", "q0", "d", 200, runtime="10m"), jobs("last", "q0", "d", 1, runtime="2d")]
+    scenario = batchsim.parse_scenario(
+        json.dumps(world([managed("cloud", 64, "c6i.xlarge")], work, definition("d", 2, 6000)))
+    )
+    found = batchsim.compare(scenario, {"horizon": ["1d", "5d"]}, replications=1, workers=1)
+    short, whole = found.outcomes
+    assert short.interval("jobs_succeeded").mean == 200
+    assert short.interval("cost_usd").mean < whole.interval("cost_usd").mean
+    assert found.cheapest is whole
+    assert found.table.loc["1d", "status"] == "fewer jobs succeed"
+
+
+def test_a_target_that_is_missed_is_named(found):
+    scenario = found.scenario
+    compared = batchsim.compare(
+        scenario,
+        {TYPES: [["m6i.xlarge"], ["c6i.xlarge"]]},
+        replications=2,
+        subject_to=["cost<=0.01", "p95_wait<=10d"],
+        workers=1,
+    )
+    assert {row[-1] for row in ranking(compared).rows} == {"no: cost<=0.01"}
+
+
+def test_where_the_first_variant_places_not_all_the_baseline_is_named(found):
+    scenario = found.scenario
+    compared = batchsim.compare(
+        scenario, {TYPES: [["c6i.large"], ["c6i.xlarge"], ["m6i.xlarge"]]}, replications=1, workers=1
+    )
+    assert "differences are to c6i.xlarge" in list(sentences(compared))
+    one = batchsim.compare(scenario, {TYPES: [["c6i.large"], ["c6i.xlarge"]]}, replications=1, workers=1)
+    assert "there are no differences to tell: only c6i.xlarge places all jobs" in list(sentences(one))
+
+
+def test_an_impossible_speed_factor_is_blamed_on_its_own_option():
+    scenario = batchsim.parse_scenario(json.dumps(data()))
+    with pytest.raises(InputError) as caught:
+        batchsim.compare(scenario, {MOST: [16, 32]}, speed_factors={"c6i": 0}, replications=1, workers=1)
+    assert str(caught.value).startswith("--speed-factor: assumptions.speedFactors.c6i: expected")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import batchsim
-from batchsim.errors import UsageError
+from batchsim.errors import ResultError, UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -164,3 +164,12 @@ def test_the_intervals_of_every_job_have_no_gaps(name):
         assert life["duration_s"].sum() == pytest.approx(end - job.submit_s)
         ran = life.loc[life["state"] == "RUNNING", "from_s"]
         assert ran.empty or ran.iloc[0] == job.start_s
+
+
+def test_a_result_whose_frames_contradict_each_other_is_refused(tmp_path):
+    result = batchsim.run(batchsim.load_scenario(ROOT / "scenarios" / "quickstart.yaml"))
+    job = result.jobs["job"].iloc[5]
+    assert len(result.explain(job))
+    result.jobs.loc[5, "runnable_s"] = float("nan")
+    with pytest.raises(ResultError, match=f"contradict each other, so that {job} cannot be explained: L"):
+        result.explain(job)

@@ -107,7 +107,7 @@ def test_progress_names_the_replication_and_the_jobs(scenario, monkeypatch):
 
 def test_the_folder_holds_each_result_and_last_the_summary(scenario, tmp_path):
     target = tmp_path / "out"
-    folder = ReplicationFolder(target, 2)
+    folder = ReplicationFolder(target, "r", 2)
     results = list(replicate(scenario, 2))
     for number, result in enumerate(results):
         folder.write(number, result)
@@ -125,7 +125,7 @@ def test_earlier_replications_are_replaced_and_their_summary_does_not_outlive_th
     (result,) = replicate(scenario, 1)
     combined = combine([(result.summary, result.manifest)])
     for _ in range(2):
-        folder = ReplicationFolder(tmp_path / "out", 1)
+        folder = ReplicationFolder(tmp_path / "out", "small", 1)
         folder.write(0, result)
         assert names(tmp_path / "out") == ["replication-0000"]
         folder.finish(combined)
@@ -135,18 +135,18 @@ def test_earlier_replications_are_replaced_and_their_summary_does_not_outlive_th
 def test_a_folder_with_anything_else_is_refused(tmp_path, name):
     (tmp_path / name).touch()
     with pytest.raises(ResultError, match=rf"found {name}; nothing was written"):
-        ReplicationFolder(tmp_path, 2)
+        ReplicationFolder(tmp_path, "r", 2)
     assert names(tmp_path) == [name]
 
 
 def test_a_file_is_no_folder(tmp_path):
     (tmp_path / "out").touch()
     with pytest.raises(ResultError, match="found a file"):
-        ReplicationFolder(tmp_path / "out", 2)
+        ReplicationFolder(tmp_path / "out", "r", 2)
     assert replication_folders(tmp_path / "out") == []
 
 
 def test_a_summary_that_cannot_be_written_leaves_nothing(tmp_path):
     with pytest.raises(ResultError, match="cannot write the result"):
-        ReplicationFolder(tmp_path / "absent", 1).finish({"a": 1})
+        ReplicationFolder(tmp_path / "absent", "r", 1).finish({"a": 1})
     assert names(tmp_path) == []
