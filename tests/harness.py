@@ -50,7 +50,7 @@ class PlanBuilder:
         self.types, self.environments, self.queues = types, environments, queues
         self.policy = policy or Policy()
         self.consumables, self.shares = consumables, shares
-        self.asked: dict[tuple[Need, Asks, Gang | None], int] = {}
+        self.asked: dict[tuple[Need, Asks, Gang | None, int], int] = {}
         self.classes: dict[ClassPlan, int] = {}
         self.class_of = array("i")
         self.submit_us: list[int] = []
@@ -62,7 +62,7 @@ class PlanBuilder:
 
     @property
     def needs(self) -> list[Need]:
-        return [need for need, _, _ in self.asked]
+        return [need for need, *_ in self.asked]
 
     def job(
         self,
@@ -72,11 +72,12 @@ class PlanBuilder:
         queue: int = 0,
         *,
         asks: Asks = (),
+        kind: int = 0,
         after: Sequence[int] = (),
         **more: object,
     ) -> int:
         """`after` are the jobs that it depends on, `more` is what else a `ClassPlan` says."""
-        return self._add(submit, runtime, ClassPlan(queue, self._row(need, asks), **more), after)
+        return self._add(submit, runtime, ClassPlan(queue, self._row(need, asks, kind=kind), **more), after)
 
     def nodes_job(
         self,
@@ -100,8 +101,9 @@ class PlanBuilder:
         self.machines.append(Machines(environment, type_index, count, ""))
 
     def plan(self) -> Plan:
-        gangs = [gang for _, _, gang in self.asked]
-        asks = [asked for _, asked, _ in self.asked]
+        gangs = [gang for _, _, gang, _ in self.asked]
+        asks = [asked for _, asked, *_ in self.asked]
+        kinds = [kind for *_, kind in self.asked]
         return Plan(
             types=self.types,
             environments=self.environments,
@@ -111,6 +113,7 @@ class PlanBuilder:
             class_of=self.class_of,
             policy=self.policy,
             asks=asks if any(asks) else (),
+            kinds=kinds if any(kinds) else (),
             gangs=gangs if any(gangs) else (),
             consumables=self.consumables,
             shares=self.shares,
@@ -140,11 +143,11 @@ class PlanBuilder:
         return recorder
 
     def gang_of_class(self) -> list[Gang | None]:
-        gangs = [gang for _, _, gang in self.asked]
+        gangs = [gang for _, _, gang, _ in self.asked]
         return [gangs[each.need] for each in self.classes]
 
-    def _row(self, need: Need, asks: Asks = (), gang: Gang | None = None) -> int:
-        return self.asked.setdefault((need, asks, gang), len(self.asked))
+    def _row(self, need: Need, asks: Asks = (), gang: Gang | None = None, kind: int = 0) -> int:
+        return self.asked.setdefault((need, asks, gang, kind), len(self.asked))
 
     def _add(self, submit: int, runtime: int, job_class: ClassPlan, after: Sequence[int]) -> int:
         self.class_of.append(self.classes.setdefault(job_class, len(self.classes)))

@@ -303,7 +303,7 @@ def _world(draw: st.DrawFn, builder: PlanBuilder, *, everything: bool) -> dict[s
         counts = np.array([nodes[index] * draw(st.integers(0, 1)) for index in builder.class_of])
         times = draw(st.lists(st.integers(0, 9), min_size=int(counts.sum()), max_size=int(counts.sum())))
         world["node_us"] = Ragged.of(counts, np.array(times, np.int64))
-        asked = any(asks for _, asks, _ in builder.asked)
+        asked = any(asks for _, asks, *_ in builder.asked)
         requests = draw(st.lists(_request(jobs, resources=asked), max_size=5))
         requests += [PlanUpdate(draw(st.integers(0, 25)), row) for row in range(len(builder.updates))]
         world["requests"] = sorted(requests, key=lambda request: request.at_us)

@@ -1,4 +1,7 @@
-"""Fargate: which sizes a task can have, and what they cost by region."""
+"""Fargate: which sizes a task can have, and what they cost by region.
+
+vCPUs are in quarters, since the smallest task has one.
+"""
 
 from __future__ import annotations
 
@@ -15,46 +18,58 @@ if TYPE_CHECKING:
 
 _MIB_PER_GB: Final = 1024  # what AWS calls a GB of a task
 _GB: Final = _MIB_PER_GB
+_QUARTERS: Final = 4
+
+FREE_STORAGE_GIB: Final = 20
+"""The ephemeral storage that every task has, at no charge [spec 4.2]."""
 
 MEMORY_MIB: Final[Mapping[int, range | tuple[int, ...]]] = MappingProxyType(
     {
-        1: range(2 * _GB, 8 * _GB + 1, _GB),
-        2: range(4 * _GB, 16 * _GB + 1, _GB),
-        4: range(8 * _GB, 30 * _GB + 1, _GB),
-        8: range(16 * _GB, 60 * _GB + 1, 4 * _GB),
-        16: range(32 * _GB, 120 * _GB + 1, 8 * _GB),
+        1: (_GB // 2, _GB, 2 * _GB),
+        2: range(_GB, 4 * _GB + 1, _GB),
+        4: range(2 * _GB, 8 * _GB + 1, _GB),
+        8: range(4 * _GB, 16 * _GB + 1, _GB),
+        16: range(8 * _GB, 30 * _GB + 1, _GB),
+        32: range(16 * _GB, 60 * _GB + 1, 4 * _GB),
+        64: range(32 * _GB, 120 * _GB + 1, 8 * _GB),
     }
 )
-"""The memory sizes that a task of so many whole vCPUs may have [API: ResourceRequirement.value]."""
+"""The memory sizes that a task of so many quarter vCPUs may have [API: ResourceRequirement.value]."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskPrice:
-    """What a task costs, in USD: for each vCPU-hour, and for each GB-hour of memory (1024 MiB).
+    """What a task costs, in USD: for each vCPU-hour, for each GB-hour of memory (1024 MiB), and for each
+    GB-hour of ephemeral storage above `FREE_STORAGE_GIB`.
 
-    method   "list"; "price_group": of another region of the group that AWS prices alike; "ratio": an older
-             list's ratio between the regions, applied to the present price
+    method   how the price of vCPUs and memory is known: see `data/README.md`
     """
 
     vcpu_hour: float
     gb_hour: float
+    storage_gb_hour: float
     as_of: str
     source: str
     method: str
 
-    def uusd_per_hour(self, vcpus: int, memory_mib: int, factor: float = 1.0) -> int:
-        """Micro-USD of a task an hour; `factor` is the part of it that is paid."""
-        return usd_to_uusd(factor * (vcpus * self.vcpu_hour + memory_mib / _MIB_PER_GB * self.gb_hour))
+    def uusd_per_hour(
+        self, quarters: int, memory_mib: int, storage_gib: int = FREE_STORAGE_GIB, factor: float = 1.0
+    ) -> int:
+        """Micro-USD of a task an hour [spec 4.4]; `factor` is the part of its size's price that is paid."""
+        size = quarters / _QUARTERS * self.vcpu_hour + memory_mib / _MIB_PER_GB * self.gb_hour
+        storage = max(storage_gib - FREE_STORAGE_GIB, 0) * self.storage_gb_hour
+        return usd_to_uusd(factor * size + storage)
 
 
 @cache
 def task_prices() -> Mapping[tuple[str, str], TaskPrice]:
-    """The known prices by region and architecture: Linux, without ephemeral storage above 20 GB."""
+    """The known prices of Linux tasks by region and architecture."""
     return MappingProxyType(
         {
             (row["region"], row["architecture"]): TaskPrice(
                 float(row["usd_per_vcpu_hour"]),
                 float(row["usd_per_gb_hour"]),
+                float(row["usd_per_storage_gb_hour"]),
                 row["as_of"],
                 row["source"],
                 row["method"],
@@ -64,16 +79,16 @@ def task_prices() -> Mapping[tuple[str, str], TaskPrice]:
     )
 
 
-def is_task_size(vcpus: int, memory_mib: int) -> bool:
-    return memory_mib in MEMORY_MIB.get(vcpus, ())
+def is_task_size(quarters: int, memory_mib: int) -> bool:
+    return memory_mib in MEMORY_MIB.get(quarters, ())
 
 
-def cheapest_size(vcpus: int, memory_mib: int, price: TaskPrice) -> tuple[int, int] | None:
-    """The cheapest size, in vCPUs and MiB, with at least so much of both; None where there is none."""
+def cheapest_size(quarters: int, memory_mib: int, price: TaskPrice) -> tuple[int, int] | None:
+    """The cheapest size, in quarter vCPUs and MiB, with at least so much of both; None if there is none."""
     sizes = [
         (count, size)
         for count, allowed in MEMORY_MIB.items()
         for size in allowed
-        if count >= vcpus and size >= memory_mib
+        if count >= quarters and size >= memory_mib
     ]
     return min(sizes, key=lambda size: (price.uusd_per_hour(*size), size), default=None)

@@ -49,6 +49,11 @@ def counts(values: Sequence[float | None]) -> list[str]:
     return [NOTHING if value is None else f"{value:,.{places}f}" for value in values]
 
 
+def vcpus(number: float) -> str:
+    """VCPUs, with a decimal point only where they are not whole."""
+    return f"{number:,.12g}"
+
+
 def usd(values: Sequence[float | None]) -> list[str]:
     """US dollars, to the cent at least."""
     return column(values, least=2)

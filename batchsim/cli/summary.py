@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from batchsim.cli import updates
-from batchsim.cli.figures import column, count, duration, jobs, percent, usd
+from batchsim.cli.figures import column, count, duration, jobs, percent, usd, vcpus
 from batchsim.cli.output import (
     Column,
     Format,
@@ -276,7 +276,7 @@ _CAPACITY_GPUS: tuple[_Spec, ...] = (
     ("utilization\nof GPUs", "gpu_utilization", each(percent)),
 )
 _CAPACITY_WIDE: tuple[_Spec, ...] = (
-    ("most vCPUs\nat once", "peak_vcpus", each(count)),
+    ("most vCPUs\nat once", "peak_vcpus", each(vcpus)),
     ("vCPU-h\nstarting", "vcpu_hours_starting", column),
     ("vCPU-h\nbooting", "vcpu_hours_booting", column),
     ("vCPU-h\nunused", "vcpu_hours_unused", column),

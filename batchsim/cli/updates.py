@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from batchsim.cli.figures import duration
+from batchsim.cli.figures import duration, vcpus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,7 +32,8 @@ def facts(updates: Sequence[dict[str, Any]]) -> Iterator[tuple[str, str]]:
 def _consequences(update: dict[str, Any]) -> Iterator[str]:
     if update["above_max_vcpus"]:
         until = update["above_until_s"]
-        yield f"{update['above_max_vcpus']:,} of {update['there_vcpus']:,} vCPUs were above maxvCpus, " + (
+        above, there = vcpus(update["above_max_vcpus"]), vcpus(update["there_vcpus"])
+        yield f"{above} of {there} vCPUs were above maxvCpus, " + (
             "up to the next update or the end" if until is None else f"until {duration(until)}"
         )
     if update["replaced"] is not None:

@@ -64,6 +64,7 @@ class MachineType:
 
     vcpus            counted against maxvCpus, and what the price is divided by
     reserved_vcpus   those of them that a node keeps for itself, so that no job can hold them [spec 1.12]
+    kind             in environments with `per_job`: only jobs whose need is of that kind get it
     """
 
     name: str
@@ -72,6 +73,7 @@ class MachineType:
     gpus: int
     uusd_per_hour: int
     reserved_vcpus: int = 0
+    kind: int = 0
 
     @property
     def usable_vcpus(self) -> int:
@@ -225,6 +227,8 @@ class Plan:
     Two needs may be equal in amounts and differ in what else they ask for:
 
     asks          for each need the consumable resources it locks; empty where no need asks for any
+    kinds         for each need the kind of machine it gets where `per_job`; empty: all 0. A queue's
+                  environments have the same sizes of each kind, so that only prices depend on it
     gangs         for each need the nodes of a multi-node job, or None; empty where no job has several nodes
     consumables   what `asks` refer to
     shares        share identifiers, by index
@@ -244,6 +248,7 @@ class Plan:
     policy: Policy = field(default_factory=Policy)
     vcpu_parts: int = 1
     asks: Sequence[Asks] = ()
+    kinds: Sequence[int] = ()
     gangs: Sequence[Gang | None] = ()
     consumables: Sequence[ConsumablePlan] = ()
     shares: Sequence[str] = ()

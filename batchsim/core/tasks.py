@@ -33,7 +33,11 @@ class TaskFleet:
         self._environment = environment
         self._amounts = plan.needs
         self._new_instance = new_instance
-        self._size_of = [_smallest(plan.types, environment.types, need) for need in plan.needs]
+        kinds = plan.kinds or [0] * len(plan.needs)
+        self._size_of = [
+            _smallest(plan.types, environment.types, need, kind)
+            for need, kind in zip(plan.needs, kinds, strict=True)
+        ]
         self.empties: dict[int, list[int]] | None = None
         self.used_vcpus = 0
 
@@ -78,9 +82,9 @@ class TaskFleet:
         return mask
 
 
-def _smallest(types: Sequence[MachineType], candidates: Sequence[int], need: Need) -> int:
-    """The smallest size that holds a need; -1 if there is none."""
-    holding = [index for index in candidates if types[index].holds(need)]
+def _smallest(types: Sequence[MachineType], candidates: Sequence[int], need: Need, kind: int) -> int:
+    """The smallest size of its kind that holds a need; -1 if there is none."""
+    holding = [index for index in candidates if types[index].kind == kind and types[index].holds(need)]
     return min(
         holding,
         key=lambda index: (types[index].vcpus, types[index].memory_mib, types[index].uusd_per_hour, index),

@@ -1,8 +1,8 @@
 """From job classes to what the scheduler knows of them: needs, and whatever else jobs ask for.
 
-Needs are interned: two classes share one if they ask for equal amounts, lock the same consumable resources
-and have the same nodes. A multi-node job's need is the most that any of its nodes asks for, because all its
-instances are of one type; each node has a need of its own beside it.
+Needs are interned: two classes share one if they ask for equal amounts, lock the same consumable resources,
+have the same nodes and tasks of one kind. A multi-node job's need is the most that any of its nodes asks
+for, because all its instances are of one type; each node has a need of its own beside it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from batchsim.core.plan import ClassPlan, ExitRule, Gang, Need
 from batchsim.errors import at_path
-from batchsim.workload.table import QUARTERS
+from batchsim.workload.table import QUARTERS, task_kinds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
 
 class Demand:
-    """What the jobs of some classes ask for, as columns of a `Plan`: needs, asks, gangs, shares, classes.
+    """What the jobs of some classes ask for, as columns of a `Plan`: needs and what goes with them, classes.
 
     `vcpu_parts` is 4 or 1. `queues` and `resources` give names their indices; `rows_of_type` gives the rows
-    of all machine types of a name, of which there must be one.
+    of all machine types of a name, of which there must be one. The kinds of Fargate tasks are numbered as
+    they first come.
     """
 
     def __init__(
@@ -38,7 +39,8 @@ class Demand:
         self._parts = vcpu_parts
         self._resources = resources
         self._rows_of_type = rows_of_type
-        self._rows: dict[tuple[Need, Asks, Gang | None], int] = {}
+        self._kinds = {kind: number for number, kind in enumerate(task_kinds(job_classes))}
+        self._rows: dict[tuple[Need, Asks, Gang | None, int], int] = {}
         shares: dict[str, int] = {}
         self.classes = [
             ClassPlan(
@@ -56,22 +58,27 @@ class Demand:
 
     @property
     def needs(self) -> list[Need]:
-        return [need for need, _, _ in self._rows]
+        return [need for need, *_ in self._rows]
 
     @property
     def asks(self) -> Sequence[Asks]:
-        asks = [each for _, each, _ in self._rows]
+        asks = [each for _, each, *_ in self._rows]
         return asks if any(asks) else ()
 
     @property
     def gangs(self) -> Sequence[Gang | None]:
-        gangs = [gang for _, _, gang in self._rows]
+        gangs = [gang for _, _, gang, _ in self._rows]
         return gangs if any(gangs) else ()
+
+    @property
+    def kinds(self) -> Sequence[int]:
+        kinds = [kind for *_, kind in self._rows]
+        return kinds if any(kinds) else ()
 
     def _need(self, job_class: JobClass) -> int:
         asks = tuple(sorted((self._resources[name], quantity) for name, quantity in job_class.consumables))
         if job_class.nodes is None:
-            return self._row(self._amounts(job_class), asks)
+            return self._row(self._amounts(job_class), asks, kind=self._kinds[job_class.task])
         with at_path(f"workload.{job_class.group}"):
             gang = self._gang(job_class.nodes)
         each = [self._amounts(group) for group in job_class.nodes.groups]
@@ -89,5 +96,5 @@ class Demand:
         vcpus = asked.vcpu_quarters if self._parts == QUARTERS else asked.vcpus
         return Need(vcpus, asked.memory_mib, asked.gpus)
 
-    def _row(self, need: Need, asks: Asks = (), gang: Gang | None = None) -> int:
-        return self._rows.setdefault((need, asks, gang), len(self._rows))
+    def _row(self, need: Need, asks: Asks = (), gang: Gang | None = None, kind: int = 0) -> int:
+        return self._rows.setdefault((need, asks, gang, kind), len(self._rows))

@@ -7,32 +7,37 @@ from typing import TYPE_CHECKING
 
 from batchsim.catalog import Catalog
 from batchsim.catalog.eks import allocatable_mib, allocatable_milli, max_pods
-from batchsim.catalog.fargate import MEMORY_MIB, TaskPrice, task_prices
+from batchsim.catalog.fargate import FREE_STORAGE_GIB, MEMORY_MIB, TaskPrice, task_prices
 from batchsim.catalog.memory import ECS_RESERVED_MIB
 from batchsim.core.plan import MachineType
 from batchsim.errors import CatalogError, ScenarioError, at_path
 from batchsim.units import UUSD_PER_USD, format_size, usd_to_uusd
 from batchsim.workload.steps import read_prices
+from batchsim.workload.table import QUARTERS, USUAL_TASK
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from batchsim.results.context import Billing
     from batchsim.scenario import Machine, Scenario
     from batchsim.workload.steps import Steps
+    from batchsim.workload.table import TaskKind
 
 
 class MachineTypes:
     """Machine types, interned: two environments that use the same type in the same way share a row.
 
-    vCPUs are in units of 1 / `vcpu_parts`.
+    vCPUs are in units of 1 / `vcpu_parts`; `task_kinds` are the kinds of Fargate tasks that jobs ask for.
     """
 
-    def __init__(self, scenario: Scenario, vcpu_parts: int) -> None:
+    def __init__(
+        self, scenario: Scenario, vcpu_parts: int, task_kinds: Sequence[TaskKind] = (USUAL_TASK,)
+    ) -> None:
         csv = None if scenario.catalog is None else scenario.base_dir / scenario.catalog
         with at_path("catalog"):
             self.catalog = Catalog.load(scenario.region, csv)
         self.vcpu_parts = vcpu_parts
+        self._task_kinds = task_kinds
         self.spot_prices = _recorded_prices(scenario)
         self._rows: dict[tuple[MachineType, Billing], int] = {}
         self._priced = False
@@ -92,26 +97,32 @@ class MachineTypes:
         return self._intern(replace(on_demand, uusd_per_hour=price), "spot")
 
     def of_fargate(self, *, spot: bool) -> list[int]:
-        """All sizes of tasks. Raises CatalogError where the region's prices are not known."""
-        price = self.task_price()
+        """All sizes of tasks, of each kind: those below a vCPU where vCPUs are in quarters.
+
+        There is no Fargate Spot on arm64. Raises CatalogError where the region's prices are not known.
+        """
         factor = self._fargate_spot_factor if spot else 1.0
         rows = []
-        for vcpus, memories in MEMORY_MIB.items():
-            for memory_mib in memories:
-                name = f"fargate{'-spot' if spot else ''}.{vcpus}x{memory_mib}"
-                uusd = price.uusd_per_hour(vcpus, memory_mib, factor)
-                size = MachineType(name, vcpus * self.vcpu_parts, memory_mib, 0, uusd)
+        for number, kind in enumerate(self._task_kinds):
+            if spot and kind.architecture == "arm64":
+                continue
+            price = self.task_price(kind.architecture)
+            for quarters, memory_mib in _task_sizes(self.vcpu_parts):
+                rate = price.uusd_per_hour(quarters, memory_mib, kind.storage_gib, factor)
+                name = _task_name(kind, quarters, memory_mib, spot=spot)
+                vcpus = quarters * self.vcpu_parts // QUARTERS
+                size = MachineType(name, vcpus, memory_mib, 0, rate, kind=number)
                 rows.append(self._intern(size, "fargate"))
         if spot:
             self.spot_tasks = rows
         self._priced = True
         return rows
 
-    def task_price(self) -> TaskPrice:
+    def task_price(self, architecture: str = "x86_64") -> TaskPrice:
         """Of Fargate in the region. Raises CatalogError where it is not known."""
-        price = task_prices().get((self.catalog.region, "x86_64"))
+        price = task_prices().get((self.catalog.region, architecture))
         if price is None:
-            known = ", ".join(region for region, architecture in task_prices() if architecture == "x86_64")
+            known = ", ".join(region for region, of in task_prices() if of == architecture)
             raise CatalogError(
                 f"no Fargate price in {self.catalog.region} is known", hint=f"they are known in {known}"
             )
@@ -146,6 +157,23 @@ class MachineTypes:
 
     def _intern(self, row: MachineType, billing: Billing = "ec2") -> int:
         return self._rows.setdefault((row, billing), len(self._rows))
+
+
+def _task_sizes(vcpu_parts: int) -> list[tuple[int, int]]:
+    """Quarter vCPUs and MiB of the tasks whose vCPUs are whole parts."""
+    return [
+        (quarters, memory_mib)
+        for quarters, memories in MEMORY_MIB.items()
+        if quarters * vcpu_parts % QUARTERS == 0
+        for memory_mib in memories
+    ]
+
+
+def _task_name(kind: TaskKind, quarters: int, memory_mib: int, *, spot: bool) -> str:
+    """Such as fargate.0.25x512, or fargate-arm.4x8192x100 with 100 GiB of storage."""
+    family = f"fargate{'-spot' if spot else ''}{'-arm' if kind.architecture == 'arm64' else ''}"
+    storage = "" if kind.storage_gib == FREE_STORAGE_GIB else f"x{kind.storage_gib}"
+    return f"{family}.{quarters / QUARTERS:g}x{memory_mib}{storage}"
 
 
 def _recorded_prices(scenario: Scenario) -> Mapping[tuple[str, str], Steps]:

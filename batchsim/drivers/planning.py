@@ -3,7 +3,7 @@
     prepare(scenario, workload)  ->  Setup(plan, world, ...)
 
 Here, in `places`, in `demand` and in `worlds` names become indices, and nowhere else. When a scenario has
-EKS, all vCPUs of its plan are in quarters.
+EKS, or jobs that ask for less than a vCPU, all vCPUs of its plan are in quarters.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from batchsim.catalog.fargate import cheapest_size, is_task_size
 from batchsim.core.consumables import ConsumablePlan
 from batchsim.core.dependencies import Graph
 from batchsim.core.plan import Plan, Policy
@@ -23,11 +22,11 @@ from batchsim.drivers.demand import Demand
 from batchsim.drivers.machines import MachineTypes
 from batchsim.drivers.market import build_quotas
 from batchsim.drivers.places import plan_environments, plan_queues, plan_updates
+from batchsim.drivers.tasksizes import check_tasks
 from batchsim.drivers.world import UNIT_SPEED
 from batchsim.drivers.worlds import build_world
 from batchsim.errors import ScenarioError
-from batchsim.scenario import TraceJobs
-from batchsim.workload.table import QUARTERS
+from batchsim.workload.table import QUARTERS, task_kinds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,14 +69,16 @@ def prepare(scenario: Scenario, workload: Workload, seed: int = 0, replication: 
 
 
 def _prepared(scenario: Scenario, workload: Workload, draw: tuple[int, int]) -> Setup:
-    parts = QUARTERS if any(each.platform == "EKS" for each in scenario.computeEnvironments) else 1
-    types = MachineTypes(scenario, parts)
+    in_pods = any(each.platform == "EKS" for each in scenario.computeEnvironments)
+    in_parts = any(each.vcpu_quarters % QUARTERS for each in workload.classes)
+    parts = QUARTERS if in_pods or in_parts else 1
+    types = MachineTypes(scenario, parts, task_kinds(workload.classes))
     environments, machines = plan_environments(scenario, types)
     queues = plan_queues(scenario, {each.name: index for index, each in enumerate(environments)})
     updates = plan_updates(scenario, types, environments, queues)
     _check_easy(scenario, workload, queues)
     _check_start_failures(scenario, workload)
-    _check_task_sizes(scenario, workload, types)
+    check_tasks(scenario, workload, types)
     consumables = [
         ConsumablePlan(each.consumableResourceName, each.totalQuantity, each.resourceType == "REPLENISHABLE")
         for each in scenario.consumableResources
@@ -99,6 +100,7 @@ def _prepared(scenario: Scenario, workload: Workload, draw: tuple[int, int]) -> 
         policy=_policy(scenario.assumptions),
         vcpu_parts=parts,
         asks=demand.asks,
+        kinds=demand.kinds,
         gangs=demand.gangs,
         consumables=consumables,
         shares=demand.shares,
@@ -143,23 +145,6 @@ def _check_start_failures(scenario: Scenario, workload: Workload) -> None:
                 found=f"{each.start_failure_rate:g}",
                 path=f"workload.{each.group}.startFailures.rate",
                 hint="lower it, or let startFailureConsumesAttempt be true",
-            )
-
-
-def _check_task_sizes(scenario: Scenario, workload: Workload, types: MachineTypes) -> None:
-    """A task has one of the sizes there are; jobs of a trace get the smallest that holds them [spec 4.1]."""
-    traces = {entry.name for _, entry in scenario.submissions() if isinstance(entry, TraceJobs)}
-    for each in workload.classes:
-        if each.platform != "ECS_FARGATE" or each.group in traces:
-            continue
-        if not is_task_size(each.vcpus, each.memory_mib):
-            size = cheapest_size(each.vcpus, each.memory_mib, types.task_price())
-            raise ScenarioError(
-                f"Fargate has no tasks of {each.vcpus} vCPU and {each.memory_mib} MiB",
-                path=f"workload.{each.group}",
-                hint="use EC2"
-                if size is None
-                else f"the cheapest size that holds them is {size[0]} vCPU and {size[1]} MiB",
             )
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from batchsim.drivers.machines import MachineTypes
     from batchsim.scenario import Assumptions
 
-FARGATE, FARGATE_SPOT = "fargate", "fargate-spot"
+FARGATE, FARGATE_SPOT, FARGATE_ARM = "fargate", "fargate-spot", "fargate-arm"
 
 
 def speeds(assumptions: Assumptions, types: MachineTypes) -> dict[int, int]:
@@ -24,7 +24,7 @@ def speeds(assumptions: Assumptions, types: MachineTypes) -> dict[int, int]:
     """
     given = assumptions.speedFactors
     names = [machine.name for machine in types.rows]
-    known = {FARGATE, FARGATE_SPOT, *(each for name in names for each in _names(name))}
+    known = {FARGATE, FARGATE_SPOT, FARGATE_ARM, *(each for name in names for each in _names(name))}
     for name in given:
         if name not in known:
             with at_path(f"assumptions.speedFactors.{name}"):
@@ -41,5 +41,5 @@ def _names(name: str) -> Iterator[str]:
     family = name.partition(".")[0]
     yield name
     yield family
-    if family == FARGATE_SPOT:
+    if family in {FARGATE_SPOT, FARGATE_ARM}:
         yield FARGATE

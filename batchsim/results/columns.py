@@ -106,7 +106,7 @@ _INSTANCES = (
     ("environment", CATEGORY, "", "compute environment"),
     ("instance_type", CATEGORY, "", "instance type"),
     ("zone", CATEGORY, "", "Availability Zone, where the scenario has several; missing for refused launches"),
-    ("vcpus", INTEGER, "vCPU", "capacity for jobs"),
+    ("vcpus", FLOAT, "vCPU", "capacity for jobs; whole quarters"),
     ("memory_mib", INTEGER, "MiB", "capacity for jobs, after what the system keeps for itself"),
     ("gpus", INTEGER, "GPU", "capacity for jobs"),
     ("requested_s", FLOAT, "s", "the scaling decision that asked for the instance"),
@@ -149,8 +149,8 @@ _TIMESERIES = (
     ("reserved_vcpus", FLOAT, "vCPU", "held by attempts that are placed and have not ended"),
     ("used_vcpus", FLOAT, "vCPU", "held by attempts in RUNNING"),
     ("instances", NULLABLE_INTEGER, "", "environment: instances that are billed"),
-    ("booting_vcpus", NULLABLE_INTEGER, "vCPU", "environment: of instances requested and not yet ready"),
-    ("provisioned_vcpus", NULLABLE_INTEGER, "vCPU", "environment: of instances that are billed"),
+    ("booting_vcpus", FLOAT, "vCPU", "environment: of instances requested and not yet ready"),
+    ("provisioned_vcpus", FLOAT, "vCPU", "environment: of instances that are billed"),
     ("cost_usd", FLOAT, "USD", "environment: cost so far, exact for the instances that have ended"),
 )
 _COSTS = (
@@ -216,8 +216,8 @@ _UPDATES = (
     ("kind", CATEGORY, "", "scaling; infrastructure, which replaces instances; queue"),
     ("change", TEXT, "", "the new settings"),
     ("max_vcpus", NULLABLE_INTEGER, "vCPU", "maxvCpus from then on, of managed environments"),
-    ("there_vcpus", NULLABLE_INTEGER, "vCPU", "of its instances, booting or ready, after that instant"),
-    ("above_max_vcpus", NULLABLE_INTEGER, "vCPU", "max(0, there_vcpus - max_vcpus)"),
+    ("there_vcpus", FLOAT, "vCPU", "of its instances, booting or ready, after that instant"),
+    ("above_max_vcpus", FLOAT, "vCPU", "max(0, there_vcpus - max_vcpus)"),
     (
         "above_until_s",
         FLOAT,

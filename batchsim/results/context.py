@@ -139,10 +139,13 @@ IdleCost = Literal["proportional", "even", "instance", "separate"]
 
 
 class InstanceTypeRow(NamedTuple):
-    """What an instance offers jobs and costs; two prices of one instance type are two rows."""
+    """What an instance offers jobs and costs; two prices of one instance type are two rows.
+
+    vcpus   whole quarters
+    """
 
     name: str
-    vcpus: int
+    vcpus: float
     memory_mib: int
     gpus: int
     uusd_per_hour: int

@@ -44,7 +44,7 @@ def bill_of(tables: Tables, context: RunContext) -> Bill:
         rows.ready,
         rows.until,
         rows.environment,
-        QUARTERS * rows.vcpus,
+        rows.quarters,
         rows.gpus,
         billing[rows.type] if len(rows.type) else np.zeros(0, dtype=np.bool_),
     )
@@ -287,7 +287,7 @@ def _fleet(instances: pd.DataFrame, ended_at: int) -> Fleet:
         microseconds(instances["ready_s"]),
         np.where(ended < 0, ended_at, ended),
         instances["environment"].cat.codes.to_numpy(np.int64),
-        QUARTERS * instances["vcpus"].to_numpy(),
+        np.rint(QUARTERS * instances["vcpus"].to_numpy()).astype(np.int64),
         instances["gpus"].to_numpy(),
         (instances["billing"] == "fargate").to_numpy(np.bool_),
     )

@@ -72,6 +72,7 @@ if TYPE_CHECKING:
 SLOWDOWN_BOUND_US = 10 * US_PER_S
 _HOUR_US = S_PER_HOUR * US_PER_S
 _QUARTER_HOUR_US = QUARTERS * _HOUR_US
+_QUARTER_HOUR_S = QUARTERS * S_PER_HOUR
 
 Summary = dict[str, Any]
 
@@ -173,7 +174,7 @@ def _instance_metrics(rows: Instances, of: Ints, parts: Ints) -> Summary:
         "peak_vcpus": _peak_vcpus(rows, ran),
         "utilization": busy / provisioned if provisioned else None,
         "vcpu_hours_used": busy / _QUARTER_HOUR_US,
-        "vcpu_hours_paid": exact_sum(rows.billed_s[of] * rows.vcpus[of]) / S_PER_HOUR,
+        "vcpu_hours_paid": exact_sum(rows.billed_s[of] * rows.quarters[of]) / _QUARTER_HOUR_S,
         "vcpu_hours_free": exact_sum(rows.provisioned_quarter_us[free]) / _QUARTER_HOUR_US,
         "vcpu_hours_provisioned": provisioned / _QUARTER_HOUR_US,
         "vcpu_hours_starting": starting / _QUARTER_HOUR_US,
@@ -194,12 +195,12 @@ def _in_parts(uusd: Sequence[int]) -> dict[str, float]:
     return {name: part / UUSD_PER_USD for name, part in zip(PARTS, uusd, strict=True)}
 
 
-def _peak_vcpus(rows: Instances, ran: Ints) -> int:
+def _peak_vcpus(rows: Instances, ran: Ints) -> float:
     """Most vCPUs running at once; at one instant, ends come before beginnings."""
     instants = np.concatenate((rows.until[ran], rows.running[ran]))
-    changes = np.concatenate((-rows.vcpus[ran], rows.vcpus[ran]))
+    changes = np.concatenate((-rows.quarters[ran], rows.quarters[ran]))
     order = np.argsort(instants, kind="stable")
-    return int(changes[order].cumsum().max(initial=0))
+    return int(changes[order].cumsum().max(initial=0)) / QUARTERS
 
 
 def _failures(tables: Tables) -> dict[str, Summary]:

@@ -71,7 +71,7 @@ class Instances:
     ready: Ints
     ended: Ints
     until: Ints
-    vcpus: Ints
+    quarters: Ints
     gpus: Ints
     price: Ints
     billed_s: Ints
@@ -187,10 +187,11 @@ def _instances(
         raise ContractError("an attempt was placed on an instance that was never added to the record")
     type_ = view(recorder.i_type)
     types = context.instance_types
-    vcpus, gpus, price = (
+    gpus, price = (
         np.array([getattr(row, name) for row in types], dtype=np.int64)[type_]
-        for name in ("vcpus", "gpus", "uusd_per_hour")
+        for name in ("gpus", "uusd_per_hour")
     )
+    quarters = np.array([QUARTERS * row.vcpus for row in types], dtype=np.int64)[type_]
     for row, paid in recorder.i_uusd_per_hour.items():
         price[row] = paid
     zone = np.full(count, -1, dtype=np.int64)
@@ -206,7 +207,6 @@ def _instances(
     money, unused = _money(context, (environment, type_, price), (running, until, billed_s), ended_at)
     booted = np.where(ready < 0, until, ready)
     began = np.where(holds.started < 0, holds.until, holds.started)
-    quarters = QUARTERS * vcpus
     rows = Instances(
         environment=environment,
         type=type_,
@@ -216,7 +216,7 @@ def _instances(
         ready=ready,
         ended=ended,
         until=until,
-        vcpus=vcpus,
+        quarters=quarters,
         gpus=gpus,
         price=price,
         billed_s=billed_s,

@@ -197,8 +197,8 @@ def _environment_series(tables: Tables, grid: Grid, bins: _Bins, count: int) -> 
         tables.holds.quarters, bins.holds, Groups(grid, environment[tables.holds.instance], count)
     )
     series["instances"] = instances.level(running, off)
-    series["provisioned_vcpus"] = instances.level(running, off, rows.vcpus)
-    series["booting_vcpus"] = instances.level(grid.bins(rows.requested), booted, rows.vcpus)
+    series["provisioned_vcpus"] = instances.level(running, off, rows.quarters) / QUARTERS
+    series["booting_vcpus"] = instances.level(grid.bins(rows.requested), booted, rows.quarters) / QUARTERS
     series["cost_usd"] = _cost_so_far(tables, grid, count) / UUSD_PER_USD
     return series
 

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from batchsim.results.arrays import assemble, category, nullable, seconds, strings
+from batchsim.results.recorded import QUARTERS
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     import pandas as pd
 
     from batchsim.results.context import RunContext, UpdateRow
@@ -23,7 +25,7 @@ _MISSING = -1
 
 
 class _Told(NamedTuple):
-    """Of one update; -1: does not apply, or has not happened."""
+    """Of one update, vCPUs in quarters; -1: does not apply, or has not happened."""
 
     there: int = _MISSING
     above: int = _MISSING
@@ -55,8 +57,8 @@ def updates_frame(tables: Tables, context: RunContext) -> pd.DataFrame | None:
             "kind": category(np.arange(len(rows)), [row.kind for row in rows]),
             "change": strings(pa.array([row.change for row in rows], pa.large_string())),
             "max_vcpus": nullable(max_vcpus, max_vcpus < 0),
-            "there_vcpus": nullable(columns["there"], columns["there"] < 0),
-            "above_max_vcpus": nullable(columns["above"], columns["above"] < 0),
+            "there_vcpus": _vcpus(columns["there"]),
+            "above_max_vcpus": _vcpus(columns["above"]),
             "above_until_s": seconds(columns["above_until"]),
             "replaced": nullable(columns["replaced"], columns["replaced"] < 0),
             "updating_until_s": seconds(columns["updating_until"]),
@@ -70,16 +72,21 @@ def _until(rows: list[UpdateRow], number: int) -> int:
     return next((each.at_us for each in rows[number + 1 :] if each.environment == row.environment), _MISSING)
 
 
+def _vcpus(quarters: Ints) -> npt.NDArray[np.float64]:
+    return np.where(quarters < 0, np.nan, quarters / QUARTERS)
+
+
 def _told(instances: Instances, row: UpdateRow, until: int) -> _Told:
     if row.max_vcpus < 0:
         return _Told()
     came = (instances.environment == row.environment) & ((instances.running >= 0) | (instances.ended < 0))
-    requested, ended, vcpus = (
-        column[came] for column in (instances.requested, instances.ended, instances.vcpus)
+    requested, ended, quarters = (
+        column[came] for column in (instances.requested, instances.ended, instances.quarters)
     )
+    limit = QUARTERS * row.max_vcpus
     goes = np.where(ended < 0, np.iinfo(np.int64).max, ended)
     there = (requested <= row.at_us) & (goes > row.at_us)
-    above = max(int(vcpus[there].sum()) - row.max_vcpus, 0)
+    above = max(int(quarters[there].sum()) - limit, 0)
     replaced, updating_until = _MISSING, _MISSING
     if row.kind == "infrastructure":
         old = goes[(requested < row.at_us) & (goes >= row.at_us)]
@@ -87,20 +94,20 @@ def _told(instances: Instances, row: UpdateRow, until: int) -> _Told:
         last = int(old.max(initial=row.at_us))
         updating_until = last if last < np.iinfo(np.int64).max else _MISSING
     return _Told(
-        int(vcpus[there].sum()),
+        int(quarters[there].sum()),
         above,
-        _falls_to(row.max_vcpus, row.at_us, until, (requested, goes, vcpus)) if above else _MISSING,
+        _falls_to(limit, row.at_us, until, (requested, goes, quarters)) if above else _MISSING,
         replaced,
         updating_until,
     )
 
 
 def _falls_to(limit: int, since: int, until: int, instances: tuple[Ints, Ints, Ints]) -> int:
-    """The first instant after `since` at which at most so many vCPUs are there; -1 if not until `until`."""
-    requested, goes, vcpus = instances
+    """The first instant after `since` at which at most so much is there; -1 if not until `until`."""
+    requested, goes, quarters = instances
     at = np.concatenate([requested, goes])
     order = np.argsort(at, kind="stable")
-    at, sums = at[order], np.cumsum(np.concatenate([vcpus, -vcpus])[order])
+    at, sums = at[order], np.cumsum(np.concatenate([quarters, -quarters])[order])
     last = np.append(at[1:] != at[:-1], True)  # all that happens at an instant counts together
     found = np.flatnonzero(last & (at > since) & (sums <= limit) & (at < np.iinfo(np.int64).max))
     if not len(found):

@@ -11,8 +11,8 @@ from .metadata import CONTAINER_SETTINGS, Access, ContainerSettings, Logging, Ne
 from .values import LONGEST_QUANTITY, InstanceTypeName, Many, MismatchError, Model, Text, integral
 
 # [spec 1.14] for the lower limits; the upper ones keep the arithmetic of a run in 64 bits.
-_REQUIREMENT_LIMITS = {"VCPU": (1, 10_000), "MEMORY": (4, 10_000_000), "GPU": (1, 10_000)}
-_REQUIREMENT_UNITS = {"VCPU": "whole vCPUs", "MEMORY": "MiB", "GPU": "whole GPUs"}
+_REQUIREMENT_LIMITS = {"VCPU": (0.25, 10_000), "MEMORY": (4, 10_000_000), "GPU": (1, 10_000)}
+_REQUIREMENT_UNITS = {"VCPU": "vCPUs, whole or quarters", "MEMORY": "MiB", "GPU": "whole GPUs"}
 _OLD_STYLE = {"VCPU": "vcpus", "MEMORY": "memory"}
 
 Vcpus = Annotated[int, Field(ge=1, le=10_000), integral]
@@ -23,9 +23,9 @@ Command = Annotated[Many[Text], Field(max_length=1000), CONTAINER_SETTINGS]
 
 
 class Resources(NamedTuple):
-    """What one job asks for, or one of its containers."""
+    """What one job asks for, or one of its containers; vCPUs are whole quarters."""
 
-    vcpus: int
+    vcpus: float
     memory_mib: int
     gpus: int
 
@@ -40,13 +40,18 @@ class EnvironmentVariable(Model):
 Environment = Annotated[Many[EnvironmentVariable], Field(max_length=1000), CONTAINER_SETTINGS]
 
 
+def _as_text(amount: float) -> str:
+    return f"{amount:.12g}"
+
+
 class ResourceRequirement(Model):
     """vCPUs, memory in MiB or GPUs of one job; AWS writes the value as text [spec 1.14]."""
 
     type: Literal["VCPU", "MEMORY", "GPU"]
-    value: Annotated[int, PlainSerializer(str, when_used="json")] = Field(
-        json_schema_extra={"type": ["string", "integer"]},
-        description='Whole number, as text or not: "4" vCPUs, "7400" MiB (or "7.5GiB"), "1" GPU.',
+    value: Annotated[float, PlainSerializer(_as_text, when_used="json")] = Field(
+        json_schema_extra={"type": ["string", "number"]},
+        description='Number, as text or not: "4" vCPUs, "7400" MiB (or "7.5GiB"), "1" GPU; all of them whole,'
+        ' but for quarter vCPUs on Fargate: "0.25".',
     )
 
     @field_validator("value", mode="before")
@@ -54,10 +59,20 @@ class ResourceRequirement(Model):
     def _of_its_type(cls, value: Any, info: ValidationInfo) -> Any:
         kind = info.data.get("type", "GPU")
         low, high = _REQUIREMENT_LIMITS[kind]
-        amount = _amount(value, is_size=kind == "MEMORY")
+        amount = _quarters(value) if kind == "VCPU" else _amount(value, is_size=kind == "MEMORY")
         if amount is None or not low <= amount <= high:
             raise MismatchError(f"{low} to {high} {_REQUIREMENT_UNITS[kind]}")
         return amount
+
+
+def _quarters(value: Any) -> float | None:
+    """Whole vCPUs as int; quarters, which floats hold exactly."""
+    is_text = isinstance(value, str) and len(value) <= LONGEST_QUANTITY
+    if is_text and re.fullmatch(r"[0-9]+(\.[0-9]+)?", value):
+        value = float(value)
+    if not isinstance(value, int | float) or isinstance(value, bool) or 4 * value % 1:
+        return None
+    return value if value % 1 else int(value)
 
 
 def _amount(value: Any, *, is_size: bool) -> int | None:
@@ -105,7 +120,20 @@ def merged_environment(
 def required(requirements: tuple[ResourceRequirement, ...]) -> Resources:
     """The amounts in a list of requirements; 0 of what it does not name."""
     given = {requirement.type: requirement.value for requirement in requirements}
-    return Resources(given.get("VCPU", 0), given.get("MEMORY", 0), given.get("GPU", 0))
+    return Resources(given.get("VCPU", 0), int(given.get("MEMORY", 0)), int(given.get("GPU", 0)))
+
+
+class RuntimePlatform(Model):
+    """What a Fargate task runs on [spec 4.2]; on EC2, instance types say it."""
+
+    cpuArchitecture: Text | None = Field(None, description="X86_64 or ARM64.")
+    operatingSystemFamily: Text | None = Field(None, description="LINUX, on Fargate.")
+
+
+class EphemeralStorage(Model):
+    """The disk of a Fargate task, beyond the 20 GiB that each one has [API: EphemeralStorage]."""
+
+    sizeInGiB: Annotated[int, Field(ge=21, le=200), integral]
 
 
 class ContainerOverrides(Model):
@@ -145,10 +173,10 @@ class ContainerProperties(Model):
     enableExecuteCommand: ContainerSettings = None
     linuxParameters: ContainerSettings = None
     ulimits: ContainerSettings = None
-    runtimePlatform: ContainerSettings = None
+    runtimePlatform: RuntimePlatform | None = None
     volumes: Storage = None
     mountPoints: Storage = None
-    ephemeralStorage: Storage = None
+    ephemeralStorage: EphemeralStorage | None = None
     jobRoleArn: Access = None
     executionRoleArn: Access = None
     secrets: Access = None

@@ -12,7 +12,7 @@ from .metadata import CONTAINER_SETTINGS, Identity
 from .nodes import NodeProperties
 from .pods import EksProperties, PodResources
 from .retries import JobTimeout, RetryStrategy
-from .tasks import EcsProperties
+from .tasks import EcsProperties, EcsTaskProperties
 from .values import Many, MismatchError, Model, SafeName, Text, integral
 
 Priority = Annotated[int, Field(ge=0, le=9999), integral]
@@ -95,6 +95,8 @@ class JobDefinition(Model):
             )
         if self.platform == "ECS_FARGATE":
             self._check_fargate()
+        else:
+            self._check_not_fargate()
         if self.containerProperties is not None and self.containerProperties.instanceType is not None:
             raise MismatchError(
                 message="instanceType is for multi-node jobs only",
@@ -115,19 +117,61 @@ class JobDefinition(Model):
             raise MismatchError(
                 message="Fargate has no GPUs", hint="remove FARGATE", place=("platformCapabilities",)
             )
-        own = self.containerProperties
-        if own is None:
-            return
-        if own.privileged:
+        if self.containerProperties is not None and self.containerProperties.privileged:
             raise MismatchError("false on Fargate", place=("containerProperties", "privileged"))
-        system = own.runtimePlatform if isinstance(own.runtimePlatform, dict) else {}
-        for key, only in (("cpuArchitecture", "X86_64"), ("operatingSystemFamily", "LINUX")):
-            if system.get(key) not in (None, only):
+        place, task = self._task()
+        system = task.runtimePlatform
+        if system is None:
+            return
+        for key, known in (("cpuArchitecture", ("X86_64", "ARM64")), ("operatingSystemFamily", ("LINUX",))):
+            if getattr(system, key) not in (None, *known):
                 raise MismatchError(
-                    f"{only} or nothing",
-                    message="only Linux tasks on X86_64 are modelled",
-                    place=("containerProperties", "runtimePlatform", key),
+                    f"{' or '.join(known)} or nothing",
+                    message="only Linux tasks are modelled",
+                    place=(*place, "runtimePlatform", key),
                 )
+
+    def _check_not_fargate(self) -> None:
+        """What nothing but Fargate has."""
+        self.check_whole_vcpus()
+        if self.kind not in {"container", "ecs"}:
+            return
+        place, task = self._task()
+        if task.ephemeralStorage is not None:
+            raise MismatchError(
+                message="ephemeralStorage is for Fargate tasks only",
+                hint="remove it, or give the compute environment an instanceVolume",
+                place=(*place, "ephemeralStorage"),
+            )
+
+    def check_whole_vcpus(self) -> None:
+        """Raises MismatchError if containers that do not run on Fargate ask for a part of a vCPU."""
+        if self.platform != "ECS":
+            return
+        if self.nodeProperties is None:
+            asked = [self.resources()]
+        else:
+            asked = [each.properties.resources() for each in self.nodeProperties.groups()]
+        for each in asked:
+            if each.vcpus % 1:
+                raise MismatchError(
+                    message=f"{each.vcpus:g} vCPU is for Fargate only",
+                    hint="round it up, or set platformCapabilities to [FARGATE]",
+                )
+
+    def _task(self) -> tuple[tuple[str | int, ...], ContainerProperties | EcsTaskProperties]:
+        """The part that says what a single-node job on ECS runs on, and where it stands."""
+        if self.containerProperties is not None:
+            return ("containerProperties",), self.containerProperties
+        assert self.ecsProperties is not None, "not a single-node ECS job"
+        return ("ecsProperties", "taskProperties", 0), self.ecsProperties.task
+
+    def task_kind(self) -> tuple[str, int | None]:
+        """Of a Fargate task: `X86_64` or `ARM64`, and GiB of ephemeral storage, None if it says nothing."""
+        _, task = self._task()
+        system, storage = task.runtimePlatform, task.ephemeralStorage
+        architecture = (system and system.cpuArchitecture) or "X86_64"
+        return architecture, None if storage is None else storage.sizeInGiB
 
     @property
     def kind(self) -> Kind:

@@ -40,7 +40,9 @@ def effective_definition(definition: JobDefinition, entry: GeneratedJobs | Trace
         )
     if isinstance(entry, GeneratedJobs):
         update |= _parts(definition, entry)
-    return definition.model_copy(update=update)
+    effective = definition.model_copy(update=update)
+    effective.check_whole_vcpus()
+    return effective
 
 
 def _parts(definition: JobDefinition, entry: GeneratedJobs) -> dict[str, Any]:

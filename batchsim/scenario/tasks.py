@@ -7,9 +7,11 @@ from pydantic import Field, model_validator
 from .containers import (
     Command,
     Environment,
+    EphemeralStorage,
     Image,
     Requirements,
     Resources,
+    RuntimePlatform,
     check_each_type_once,
     merged_environment,
     merged_requirements,
@@ -66,11 +68,11 @@ class EcsTaskProperties(Model):
     containers: Annotated[Many[TaskContainer], Field(min_length=1, max_length=MOST_CONTAINERS)]
 
     enableExecuteCommand: ContainerSettings = None
-    runtimePlatform: ContainerSettings = None
+    runtimePlatform: RuntimePlatform | None = None
     ipcMode: ContainerSettings = None
     pidMode: ContainerSettings = None
     volumes: Storage = None
-    ephemeralStorage: Storage = None
+    ephemeralStorage: EphemeralStorage | None = None
     taskRoleArn: Access = None
     executionRoleArn: Access = None
     networkConfiguration: Network = None

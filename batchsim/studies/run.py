@@ -100,7 +100,7 @@ def describe(scenario: Scenario, workload: Workload, setup: Setup, not_submitted
         ],
         instance_types=[
             InstanceTypeRow(
-                each.name, each.vcpus // parts, each.memory_mib, each.gpus, each.uusd_per_hour, billing
+                each.name, each.vcpus / parts, each.memory_mib, each.gpus, each.uusd_per_hour, billing
             )
             for each, billing in zip(plan.types, setup.billings, strict=True)
         ],
@@ -138,7 +138,7 @@ def _notes(workload: Workload) -> dict[str, Any]:
     counts = np.bincount(workload.job_class, minlength=len(workload.classes)).tolist()
     notes = dict(workload.notes)
     for each, jobs in zip(workload.classes, counts, strict=True):
-        if each.platform == "ECS_FARGATE" and not is_task_size(each.vcpus, each.memory_mib) and jobs:
+        if each.platform == "ECS_FARGATE" and not is_task_size(each.vcpu_quarters, each.memory_mib) and jobs:
             already = notes.get(each.group, {})
             more = already.get(_ROUNDED_UP, 0) + jobs
             notes[each.group] = {**already, _ROUNDED_UP: more}

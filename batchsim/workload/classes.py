@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from batchsim.errors import ScenarioError
 from batchsim.scenario import RetryStrategy, effective_definition
 from batchsim.units import US_PER_S
-from batchsim.workload.table import QUARTERS, ExitRule, JobClass, NodeGroup, Nodes
+from batchsim.workload.table import QUARTERS, USUAL_TASK, ExitRule, JobClass, NodeGroup, Nodes, TaskKind
 
 if TYPE_CHECKING:
     from batchsim.scenario import (
@@ -41,7 +41,7 @@ class _Amounts(NamedTuple):
 
     @classmethod
     def of_task(cls, resources: Resources) -> _Amounts:
-        return cls(QUARTERS * resources.vcpus, resources.memory_mib, resources.gpus)
+        return cls(int(QUARTERS * resources.vcpus), resources.memory_mib, resources.gpus)
 
     @classmethod
     def of_pod(cls, resources: PodResources) -> _Amounts:
@@ -74,17 +74,20 @@ def classes_of_mix(scenario: Scenario, entry: GeneratedJobs) -> list[JobClass]:
 def class_of_trace(scenario: Scenario, entry: TraceJobs, needs: Resources) -> JobClass:
     """The class of jobs of a log; of a job definition it takes retries, timeout and images only."""
     definition = None
+    task = USUAL_TASK
     images: tuple[str, ...] = (entry.name,)
     if entry.jobDefinition is not None:
         definition = effective_definition(scenario.definition(entry.jobDefinition), entry)
         images = definition.images()
+        task = _task_kind(definition)
     queue = scenario.queue(entry.jobQueue)
     consumables = entry.consumableResourcePropertiesOverride
     return JobClass(
-        vcpus=needs.vcpus,
+        vcpus=int(needs.vcpus),
         memory_mib=needs.memory_mib,
         gpus=needs.gpus,
         platform=scenario.environment(queue.environments()[0]).platform,
+        task=task,
         priority=entry.schedulingPriorityOverride or 0,
         consumables=tuple(consumables.quantities().items()) if consumables else (),
         image=images[0],
@@ -111,6 +114,7 @@ def _generated_class(scenario: Scenario, entry: GeneratedJobs, kind: _Kind) -> J
         gpus=amounts.gpus,
         vcpu_quarters=amounts.vcpu_quarters,
         platform=definition.platform,
+        task=_task_kind(definition),
         priority=definition.schedulingPriority,
         consumables=tuple(definition.consumables().items()),
         nodes=nodes,
@@ -118,6 +122,14 @@ def _generated_class(scenario: Scenario, entry: GeneratedJobs, kind: _Kind) -> J
         more_images=images[1:] if nodes is None else (),
         **_submission(scenario, entry, definition, kind),
     )
+
+
+def _task_kind(definition: JobDefinition) -> TaskKind:
+    if definition.platform != "ECS_FARGATE":
+        return USUAL_TASK
+    architecture, storage_gib = definition.task_kind()
+    kind = TaskKind(architecture.lower())
+    return kind if storage_gib is None else kind._replace(storage_gib=storage_gib)
 
 
 def _submission(

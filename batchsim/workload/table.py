@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from batchsim.workload.edges import Edges
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from batchsim.workload.ragged import Ragged
 
 QUARTERS = 4
-"""Parts of a vCPU: EKS counts in quarters [spec 1.12]."""
+"""Parts of a vCPU: EKS and Fargate count in quarters [spec 1.12, 4.1]."""
 SIGTERM_EXIT = 143
 
 
@@ -26,6 +28,20 @@ class ExitRule(NamedTuple):
     on_reason: str | None
     on_exit_code: str | None
     retry: bool
+
+
+class TaskKind(NamedTuple):
+    """What else a Fargate task is, beside its size [spec 4.2].
+
+    architecture   x86_64 or arm64
+    storage_gib    ephemeral storage, 20 where nothing is said
+    """
+
+    architecture: str = "x86_64"
+    storage_gib: int = 20
+
+
+USUAL_TASK = TaskKind()
 
 
 class NodeGroup(NamedTuple):
@@ -63,8 +79,9 @@ class JobClass:
     timeout_us                limit on one attempt's running time; None for no limit
     image, image_bytes        what an instance has to pull once; "" when the workload names no image
     failure_rate              probability that an attempt ends with `failure_exit_code`, in 0..1
-    vcpu_quarters             the exact vCPUs, 4 a vCPU; `vcpus` is rounded up where a pod asks for parts
+    vcpu_quarters             the exact vCPUs, 4 a vCPU; `vcpus` is rounded up where a job asks for parts
     platform                  where the jobs run
+    task                      of Fargate jobs: the kind of their tasks
     share, priority           share identifier; priority inside the share [spec 2.4]
     consumables               (resource, quantity) of one attempt, each resource once [spec 1.15]
     nodes                     of multi-node jobs
@@ -92,6 +109,7 @@ class JobClass:
     failure_exit_code: int
     vcpu_quarters: int = 0  # as many as `vcpus` say
     platform: Literal["ECS", "ECS_FARGATE", "EKS"] = "ECS"
+    task: TaskKind = USUAL_TASK
     share: str | None = None
     priority: int = 0
     consumables: tuple[tuple[str, int], ...] = ()
@@ -107,6 +125,11 @@ class JobClass:
     def __post_init__(self) -> None:
         if not self.vcpu_quarters:
             object.__setattr__(self, "vcpu_quarters", QUARTERS * self.vcpus)
+
+
+def task_kinds(classes: Sequence[JobClass]) -> tuple[TaskKind, ...]:
+    """The kinds of tasks that jobs ask for, as they first come; the usual one where there are no jobs."""
+    return tuple(dict.fromkeys(each.task for each in classes)) or (USUAL_TASK,)
 
 
 @dataclass(frozen=True, slots=True)

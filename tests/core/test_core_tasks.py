@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from batchsim.core.plan import EnvironmentPlan, Need, QueuePlan
 from batchsim.core.states import RUNNABLE, SUCCEEDED
 from batchsim.core.waits import AT_MAX
@@ -34,6 +36,21 @@ def test_each_job_gets_the_smallest_machine_that_holds_it_and_takes_it_along():
     assert core.state[0] == SUCCEEDED
     assert core.fleets[0].used_vcpus == 2
     assert core.decide(5) == []
+
+
+def test_a_job_gets_a_machine_of_its_kind():
+    sizes = [*SIZES, *(replace(size, kind=1) for size in SIZES)]
+    environment = EnvironmentPlan("f", tuple(range(6)), managed=True, max_vcpus=10, per_job=True)
+    builder = PlanBuilder(sizes, [environment])
+    for kind in (1, 0):
+        builder.job(0, 1, Need(2, 3000, 0), kind=kind)
+    core = Checked(builder.plan())
+    for job in (0, 1):
+        core.tell("job_submitted", 0, job)
+    assert core.decide(0)[::2] == [
+        "Launch(instance=0, environment=0, type=4)",
+        "Launch(instance=1, environment=0, type=1)",
+    ]
 
 
 def test_the_vcpus_of_jobs_never_exceed_the_maximum():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,8 +17,10 @@ from batchsim.workload import JobsEvent
 from tests.harness import PlanBuilder, machine
 from tests.heap_driver import heap_simulate
 
+SPOT = (2, 3, 6, 7)
 COLUMNS = [name for name in Recorder.__slots__ if name != "jobs"]
 SIZES = [machine(1, 2048), machine(2, 4096), machine(1, 2048, usd=1), machine(2, 4096, usd=1)]
+SIZES += [replace(size, kind=1) for size in SIZES]
 
 
 def test_a_thousand_launches_of_one_bucket():
@@ -34,7 +38,14 @@ def test_without_a_limit_all_are_launched_at_once():
 
 
 jobs = st.lists(
-    st.tuples(st.integers(0, 9), st.integers(0, 12), st.sampled_from([1, 2]), st.integers(1, 3)), max_size=12
+    st.tuples(
+        st.integers(0, 9),
+        st.integers(0, 12),
+        st.sampled_from([1, 2]),
+        st.integers(1, 3),
+        st.integers(0, 1),
+    ),
+    max_size=12,
 )
 
 
@@ -53,14 +64,16 @@ def test_two_drivers_run_the_same_tasks(  # noqa: PLR0917
     def record(drive):
         places = [
             EnvironmentPlan(name, types, managed=True, max_vcpus=most_vcpus, per_job=True)
-            for name, types in (("usual", (0, 1)), ("spot", (2, 3)))
+            for name, types in (("usual", (0, 1, 4, 5)), ("spot", (2, 3, 6, 7)))
         ]
         builder = PlanBuilder(SIZES, places, [QueuePlan("q", 1, (1, 0))])
-        for submit, runtime, vcpus, attempts in sorted(asked):
-            builder.job(submit, runtime, Need(vcpus, 1000 * vcpus, 0), attempts=attempts)
+        for submit, runtime, vcpus, attempts, kind in sorted(asked):
+            builder.job(submit, runtime, Need(vcpus, 1000 * vcpus, 0), attempts=attempts, kind=kind)
         world = {
             "tasks": Tasks({0: "usual", 1: "spot"}, provisioning, interval, 2),
-            "interruptions": Interruptions({2: rate, 3: rate}, {2: 1, 3: 2}, 0.5, 1, frozenset({2, 3}))
+            "interruptions": Interruptions(
+                dict.fromkeys(SPOT, rate), {row: row % 2 for row in SPOT}, 0.5, 1, frozenset(SPOT)
+            )
             if rate
             else None,
             "outcomes": [Outcome(failure_rate=0.3, start_failure_rate=0.2)] * max(len(builder.classes), 1),
@@ -70,7 +83,12 @@ def test_two_drivers_run_the_same_tasks(  # noqa: PLR0917
             "stop_grace_us": 2,
         }
         recorder = Recorder(len(asked))
-        drive(builder.plan(), builder.world(**world), recorder, horizon_us=horizon)
+        plan = builder.plan()
+        drive(plan, builder.world(**world), recorder, horizon_us=horizon)
+        for job, instance in enumerate(recorder.instance):
+            need = plan.classes[plan.class_of[job]].need
+            kind = plan.kinds[need] if plan.kinds else 0
+            assert instance < 0 or SIZES[recorder.i_type[instance]].kind == kind
         return {name: getattr(recorder, name) for name in COLUMNS}
 
     if horizon is not None:

@@ -125,15 +125,19 @@ BROKEN = [
     (f"{CONTAINER}.resourceRequirements=[{{type: VCPU, value: '1'}}]", "expected a MEMORY requirement"),
     (
         f"{CONTAINER}.resourceRequirements.VCPU.value='0.5'",
-        "value: expected 1 to 10000 whole vCPUs, found '0.5'",
+        "jobDefinitions.align: 0.5 vCPU is for Fargate only; round it up",
+    ),
+    (
+        f"{CONTAINER}.resourceRequirements.VCPU.value='0.3'",
+        "value: expected 0.25 to 10000 vCPUs, whole or quarters, found '0.3'",
     ),
     (
         f"{CONTAINER}.resourceRequirements.VCPU.value=10001",
-        "value: expected 1 to 10000 whole vCPUs, found 10001",
+        "value: expected 0.25 to 10000 vCPUs, whole or quarters, found 10001",
     ),
     (
         f"{CONTAINER}.resourceRequirements.VCPU.value=true",
-        "value: expected 1 to 10000 whole vCPUs, found true",
+        "value: expected 0.25 to 10000 vCPUs, whole or quarters, found true",
     ),
     (f"{CONTAINER}.resourceRequirements.MEMORY.value='3'", "value: expected 4 to 10000000 MiB, found '3'"),
     (

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from batchsim.catalog.fargate import cheapest_size, is_task_size, task_prices
+from batchsim.catalog.fargate import MEMORY_MIB, cheapest_size, is_task_size, task_prices
+from batchsim.catalog.prices import regions
 from batchsim.errors import ScenarioError
 from tests.spec.scenarios import scenario, submit
 from tests.studies.scenarios import definition
@@ -20,11 +21,11 @@ def fargate(max_vcpus: int, kind: str = "FARGATE", **resources: Any) -> dict[str
     }
 
 
-def task(vcpus: int, memory_mib: int, **more: Any) -> dict[str, Any]:
+def task(vcpus: float, memory_mib: int, **more: Any) -> dict[str, Any]:
     return definition("task", vcpus, memory_mib) | {"platformCapabilities": ["FARGATE"], **more}
 
 
-def on_fargate(*workload: dict[str, Any], size: tuple[int, int] = (1, 2048), **more: Any) -> dict[str, Any]:
+def on_fargate(*workload: dict[str, Any], size: tuple[float, int] = (1, 2048), **more: Any) -> dict[str, Any]:
     places = more.pop("environments", [fargate(5000)])
     data = scenario(*workload, environments=places, definitions=[task(*size)], **more)
     data["jobDefinitions"] = [each for each in data["jobDefinitions"] if each["jobDefinitionName"] == "task"]
@@ -36,10 +37,10 @@ def job(runtime: str, name: str = "job", **more: Any) -> dict[str, Any]:
 
 
 def test_spec_50_valid_pairs():
-    assert is_task_size(1, 2048)
-    assert is_task_size(16, 32_768)
-    assert not is_task_size(1, 1024)
-    assert not is_task_size(8, 18_432)
+    assert is_task_size(4, 2048)
+    assert is_task_size(64, 32_768)
+    assert not is_task_size(4, 1024)
+    assert not is_task_size(32, 18_432)
 
 
 @pytest.mark.parametrize(
@@ -50,6 +51,8 @@ def test_spec_50_valid_pairs():
         ((1, 9000), "2 vCPU and 9216 MiB"),
         ((3, 100), "4 vCPU and 8192 MiB"),
         ((17, 100), "use EC2"),
+        ((0.25, 4096), "0.5 vCPU and 4096 MiB"),
+        ((0.75, 1024), "1 vCPU and 2048 MiB"),
     ],
 )
 def test_spec_50_an_invalid_pair_is_refused_with_the_cheapest_valid_one(run, size, way_out):
@@ -57,10 +60,27 @@ def test_spec_50_an_invalid_pair_is_refused_with_the_cheapest_valid_one(run, siz
         run(on_fargate(job("1min"), size=size))
 
 
+def test_the_whole_table_of_sizes():
+    """[spec 4.1], by vCPU: the smallest, the largest, the step between two."""
+    table = {
+        0.25: (512, 1024, 2048),
+        0.5: range(1024, 4096 + 1, 1024),
+        1: range(2048, 8192 + 1, 1024),
+        2: range(4096, 16_384 + 1, 1024),
+        4: range(8192, 30_720 + 1, 1024),
+        8: range(16_384, 61_440 + 1, 4096),
+        16: range(32_768, 122_880 + 1, 8192),
+    }
+    assert {quarters / 4: tuple(sizes) for quarters, sizes in MEMORY_MIB.items()} == {
+        vcpus: tuple(sizes) for vcpus, sizes in table.items()
+    }
+
+
 def test_the_cheapest_size_may_have_fewer_of_what_is_not_asked_for():
     price = task_prices()["us-east-1", "x86_64"]
-    assert cheapest_size(1, 8192, price) == (1, 8192)
-    assert cheapest_size(16, 122_881, price) is None
+    assert cheapest_size(4, 8192, price) == (4, 8192)
+    assert cheapest_size(1, 3000, price) == (2, 3072)
+    assert cheapest_size(64, 122_881, price) is None
 
 
 def test_spec_51_a_thousand_tasks_are_launched_within_45_seconds(run):
@@ -86,6 +106,15 @@ def test_spec_52_a_task_is_billed_from_its_pull_to_its_stop(run):
     assert (machine["billed_s"], machine["billing"], machine["cost_usd"]) == (90, "fargate", 0.004937)
 
 
+def test_spec_52_a_quarter_vcpu_for_20_seconds_is_billed_for_60(run):
+    result = run(on_fargate(job("20s"), size=(0.25, 512)))
+    (machine,) = result.instances.to_dict("records")
+    assert (machine["instance_type"], machine["vcpus"], machine["billed_s"]) == ("fargate.0.25x512", 0.25, 60)
+    assert machine["cost_usd"] == round(0.000205708, 6) == result.summary["cost_usd"]
+    assert list(result.jobs["vcpus"]) == [0.25]
+    assert result.summary["environments"]["fargate"]["peak_vcpus"] == 0.25
+
+
 def test_spec_52_a_short_task_is_billed_for_a_minute(run):
     result = run(on_fargate(job("20s")))
     (machine,) = result.instances.to_dict("records")
@@ -97,7 +126,80 @@ def test_an_hour_of_two_vcpus_costs_what_the_price_list_says(run):
     assert run(on_fargate(job("1h"), size=(2, 4096))).summary["cost_usd"] == 0.09874
     spot = on_fargate(job("1h"), size=(2, 4096), environments=[fargate(4, "FARGATE_SPOT")])
     assert run(spot).summary["cost_usd"] == pytest.approx(0.3 * 0.09874, abs=1e-6)
-    assert task_prices()["us-east-1", "arm64"].uusd_per_hour(2, 4096) == 79_000
+    assert task_prices()["us-east-1", "arm64"].uusd_per_hour(8, 4096) == 79_000
+
+
+def on_arm(data: dict[str, Any], **more: Any) -> dict[str, Any]:
+    platform = {"cpuArchitecture": "ARM64", "operatingSystemFamily": "LINUX"}
+    data["jobDefinitions"][0]["containerProperties"] |= {"runtimePlatform": platform, **more}
+    return data
+
+
+def test_spec_4_4_an_hour_of_two_vcpus_on_arm(run):
+    result = run(on_arm(on_fargate(job("1h"), size=(2, 4096))))
+    (machine,) = result.instances.to_dict("records")
+    assert (machine["instance_type"], machine["cost_usd"]) == ("fargate-arm.2x4096", 0.079)
+
+
+def test_spec_4_4_storage_above_20_gib_is_paid_for(run):
+    storage = {"ephemeralStorage": {"sizeInGiB": 100}}
+    data = on_fargate(job("1h"), size=(2, 4096))
+    data["jobDefinitions"][0]["containerProperties"] |= storage
+    (machine,) = run(data).instances.to_dict("records")
+    assert machine["instance_type"] == "fargate.2x4096x100"
+    assert machine["cost_usd"] == 0.09874 + 80 * 0.000111
+    data["computeEnvironments"][0]["computeResources"]["type"] = "FARGATE_SPOT"
+    spot = run(data).instances["cost_usd"][0]
+    assert spot == pytest.approx(0.3 * 0.09874 + 80 * 0.000111, abs=1e-6)
+
+
+def test_jobs_of_one_size_get_tasks_of_the_kind_that_each_asks_for(run):
+    data = on_fargate(job("1h"), size=(2, 4096))
+    arm = task(2, 4096) | {"jobDefinitionName": "arm"}
+    arm["containerProperties"] |= {
+        "runtimePlatform": {"cpuArchitecture": "ARM64"},
+        "ephemeralStorage": {"sizeInGiB": 30},
+    }
+    data["jobDefinitions"].append(arm)
+    data["workload"].append(submit("arm", "1h", definition="arm"))
+    result = run(data)
+    types = result.jobs.set_index("group")["instance_type"].to_dict()
+    assert types == {"job": "fargate.2x4096", "arm": "fargate-arm.2x4096x30"}
+    assert result.summary["cost_usd"] == pytest.approx(0.09874 + 0.079 + 10 * 0.000111, abs=1e-9)
+
+
+def test_there_is_no_fargate_spot_on_arm(run):
+    places = [fargate(4), fargate(4, "FARGATE_SPOT")]
+    with pytest.raises(ScenarioError, match="Fargate Spot has no tasks on ARM64"):
+        run(on_arm(on_fargate(job("1h"), environments=places)))
+
+
+def test_quarter_vcpus_are_counted_against_the_maximum(run):
+    result = run(on_fargate(job("1min", count=5), size=(0.25, 512), environments=[fargate(1)]))
+    assert list(result.jobs["start_s"]) == [0, 0, 0, 0, 60]
+    mixed = on_fargate(job("1min", count=3), size=(0.5, 1024), environments=[fargate(2)])
+    mixed["jobDefinitions"].append(task(1, 2048) | {"jobDefinitionName": "whole"})
+    mixed["workload"].append(submit("whole", "1min", definition="whole"))
+    result = run(mixed)
+    assert list(result.jobs["start_s"]) == [0, 0, 0, 60]
+    assert result.timeseries.query("kind == 'environment'")["provisioned_vcpus"].max() == 1.5
+
+
+def test_a_submission_may_ask_for_another_part_of_a_vcpu(run):
+    other = {"resourceRequirements": [{"type": "VCPU", "value": "0.5"}, {"type": "MEMORY", "value": "1024"}]}
+    result = run(on_fargate(job("1min", containerOverrides=other)))
+    assert list(result.instances["instance_type"]) == ["fargate.0.5x1024"]
+
+
+def test_parts_of_vcpus_and_storage_are_for_fargate_only(problems_of):
+    parts = scenario(submit("job", "1min"), definitions=[definition("tool", 0.5, 1024)])
+    assert "0.5 vCPU is for Fargate only" in problems_of(parts)[0]
+    other = {"resourceRequirements": [{"type": "VCPU", "value": "0.5"}]}
+    assert "round it up" in problems_of(scenario(submit("job", "1min", containerOverrides=other)))[0]
+    storage = definition("tool", 1, 1024)
+    storage["containerProperties"]["ephemeralStorage"] = {"sizeInGiB": 50}
+    told = problems_of(scenario(submit("job", "1min"), definitions=[storage]))[0]
+    assert "ephemeralStorage is for Fargate tasks only" in told
 
 
 def test_every_task_pulls_its_image(run):
@@ -165,7 +267,13 @@ def test_jobs_of_fargate_and_of_ec2_have_queues_of_their_own(problems_of):
     [
         ({"resourceRequirements": [("VCPU", "1"), ("MEMORY", "2048"), ("GPU", "1")]}, "Fargate has no GPUs"),
         ({"privileged": True}, "privileged: expected false on Fargate"),
-        ({"runtimePlatform": {"cpuArchitecture": "ARM64"}}, "only Linux tasks on X86_64 are modelled"),
+        (
+            {"runtimePlatform": {"operatingSystemFamily": "WINDOWS_SERVER_2022_CORE"}},
+            "only Linux tasks are modelled: expected LINUX or nothing, found 'WINDOWS_SERVER_2022_CORE'",
+        ),
+        ({"runtimePlatform": {"cpuArchitecture": "arm64"}}, "expected X86_64 or ARM64 or nothing"),
+        ({"ephemeralStorage": {"sizeInGiB": 20}}, "ephemeralStorage.sizeInGiB"),
+        ({"ephemeralStorage": {"sizeInGiB": 201}}, "ephemeralStorage.sizeInGiB"),
     ],
 )
 def test_what_a_job_definition_for_fargate_cannot_have(problems_of, change, said):
@@ -178,9 +286,12 @@ def test_what_a_job_definition_for_fargate_cannot_have(problems_of, change, said
     assert said in problems_of(data)[0]
 
 
-def test_a_region_without_known_prices_has_no_fargate(run):
-    with pytest.raises(Exception, match="no Fargate price in eu-central-1 is known"):
-        run(on_fargate(job("1min"), region="eu-central-1"))
+@pytest.mark.parametrize("region", regions())
+def test_every_region_with_a_price_list_has_fargate_prices_of_both_architectures(region):
+    x86, arm = (task_prices()[region, architecture] for architecture in ("x86_64", "arm64"))
+    assert arm.vcpu_hour / x86.vcpu_hour == pytest.approx(0.8, rel=2e-3)
+    assert arm.gb_hour / x86.gb_hour == pytest.approx(0.8, rel=2e-3)
+    assert arm.storage_gb_hour == x86.storage_gb_hour
 
 
 def test_the_jobs_of_a_trace_get_the_smallest_task_that_holds_them(run, tmp_path):

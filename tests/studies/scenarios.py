@@ -32,7 +32,7 @@ def queue(name: str, *environments: str) -> dict[str, Any]:
     return {"jobQueueName": name, "computeEnvironmentOrder": order}
 
 
-def definition(name: str, vcpus: int, memory_mib: int, gpus: int = 0) -> dict[str, Any]:
+def definition(name: str, vcpus: float, memory_mib: int, gpus: int = 0) -> dict[str, Any]:
     needs = [("VCPU", vcpus), ("MEMORY", memory_mib), *([("GPU", gpus)] if gpus else [])]
     requirements = [{"type": kind, "value": str(value)} for kind, value in needs]
     return {

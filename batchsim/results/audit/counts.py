@@ -163,15 +163,15 @@ def _of_environments(
     expected = {}
     for code, name in enumerate(environment.categories):
         mine = codes == code
-        vcpus = rows.amounts["vcpus"][mine] // QUARTERS
+        quarters = rows.amounts["vcpus"][mine]
         counted = _of_attempts(instants, of_attempts, owner == code)
         expected["environment", name] = (
             counted
             | _of_holds(instants, held, holder == code)
             | {
                 "instances": instants.level(running[mine], ended[mine]),
-                "provisioned_vcpus": instants.level(running[mine], ended[mine], vcpus),
-                "booting_vcpus": instants.level(requested[mine], ready[mine], vcpus),
+                "provisioned_vcpus": instants.level(running[mine], ended[mine], quarters) / QUARTERS,
+                "booting_vcpus": instants.level(requested[mine], ready[mine], quarters) / QUARTERS,
             }
         )
     return expected

@@ -40,7 +40,7 @@ def _is_so(facts: Facts, row: dict[Any, Any], at_us: int, update: dict[str, Any]
     instances, where = facts.instances, facts.frames["instances"]["environment"]
     gone = (instances.ended >= 0) & ((instances.ended <= at_us) | (instances.running < 0))
     mine = (where == name).to_numpy() & (instances.requested <= at_us) & ~gone
-    there = int(facts.frames["instances"]["vcpus"].to_numpy()[mine].sum())
+    there = float(facts.frames["instances"]["vcpus"].to_numpy()[mine].sum())
     limit = update.get("maxvCpus", row["max_vcpus"])
     return bool(
         row["max_vcpus"] == limit
