@@ -93,9 +93,9 @@ def _title(row: pd.Series[Any], job: str) -> str:
 def _why(row: dict[str, Any]) -> str:
     if row["state"] != "RUNNABLE" or row["reason"].startswith("it was told"):
         return str(row["reason"])
-    jobs = f"{figures.jobs(row['ahead'])} ahead"
+    jobs = f"{figures.jobs(row['ahead'])} ahead at first"
     if row["head"]:
-        return f"{jobs}, first {row['head']}, for which {row['reason']}"
+        return f"{jobs}, the head {row['head']}, for which {row['reason']}"
     if row["ahead"]:
         return f"{jobs}: {row['reason']}"
     return f"at the head of its queue: {row['reason']}{_starved_by(row['others'])}"

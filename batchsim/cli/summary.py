@@ -113,14 +113,22 @@ def _headline(summary: Metrics, manifest: Metrics) -> Iterator[tuple[str, str]]:
     unpaid = (
         f" and {free} free (Spot instances taken back within an hour)" if summary["vcpu_hours_free"] else ""
     )
-    yield "utilization", f"{percent(summary['utilization'])}: {used} vCPU-hours used of {paid} paid{unpaid}"
+    lost = ", those of lost work included" if summary["cost_parts_usd"]["lost"] else ""
+    had = _had(summary)
+    share = percent(summary["utilization"])
+    yield "utilization", f"{share}: {used} vCPU-hours used{lost} of {paid} {had}{unpaid}"
     if has_gpus(summary):
         used, paid = column([summary["gpu_hours_used"], summary["gpu_hours_paid"]])
-        yield "of GPUs", f"{percent(summary['gpu_utilization'])}: {used} GPU-hours used of {paid} paid"
+        yield "of GPUs", f"{percent(summary['gpu_utilization'])}: {used} GPU-hours used of {paid} {had}"
     yield "cost", f"{usd([summary['cost_usd']])[0]} {prices(manifest)}"
     yield from _beside_prices(summary)
     if not summary["cost_usd"]:
         yield "the bill", "nothing was paid"
+
+
+def _had(summary: Metrics) -> str:
+    """What became of capacity: machines of one's own may cost nothing."""
+    return "paid" if summary["cost_usd"] or summary["vcpu_hours_free"] else "provided"
 
 
 def _beside_prices(summary: Metrics) -> Iterator[tuple[str, str]]:
@@ -160,7 +168,10 @@ def prices(manifest: Metrics) -> str:
         each.get("computeResources") or {} for each in manifest["scenario"].get("computeEnvironments", ())
     )
     kinds = {each["type"] for each in given if each}
-    paid = [words for kind, words in _PRICES.items() if kind in kinds] or ["On-Demand"]
+    recorded = "recorded " if manifest["scenario"].get("assumptions", {}).get("spotPrices") else ""
+    paid = [
+        f"{recorded if kind == 'SPOT' else ''}{words}" for kind, words in _PRICES.items() if kind in kinds
+    ] or ["On-Demand"]
     several = f"{', '.join(paid[:-1])} and " if paid[1:] else ""
     origin = f"{several}{paid[-1]} prices of {dated}" if dated else "the scenario's own prices"
     return f"{manifest['currency']} ({manifest['region']}, {origin})"
@@ -177,6 +188,9 @@ def _bill(summary: Metrics, manifest: Metrics) -> Table:
         rows.append(("commitment", usd([unused])[0], percent(unused / total), UNUSED))
     headers = [Column("bill", words=True), Column("USD"), Column("of it")]
     excluded = f"Not in it: {', '.join(manifest['not_in_the_bill'])}."
+    if has_gpus(summary):
+        weight = "Of an instance with GPUs, they are nine tenths of the cost and its vCPUs one (our choice)."
+        excluded = f"{excluded}\n{weight}"
     return Table("", [*headers, Column("spent on", words=True, spare=1)], rows, excluded)
 
 
@@ -306,6 +320,7 @@ def _tables(summary: Metrics, manifest: Metrics, *, wide: bool) -> Iterator[Tabl
     if wide:
         capacity, queue = (*capacity, *_CAPACITY_WIDE), (*queue, *_QUEUE_WIDE)
         queue = (*queue, *_QUEUE_GPUS_WIDE) if has_gpus(summary) else queue
+    capacity = tuple((title.replace("paid", _had(summary)), key, told) for title, key, told in capacity)
     if "pending_mean_s" in summary:
         queue = (*queue[:2], _PENDING, *queue[2:])
     most = None if wide else MOST_ROWS

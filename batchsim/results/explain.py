@@ -66,7 +66,7 @@ def explain(frames: Mapping[str, pd.DataFrame], manifest: Mapping[str, Any], job
     elif array is not None:
         story = _of_array(frames["jobs"], array, round(manifest["ended_at_s"] * US_PER_S))
     else:
-        raise _unknown(frames["jobs"]["job"], job)
+        raise _unknown(frames, job)
     rows = [each for each in story if each.end > each.begin]
     return pd.DataFrame(
         {
@@ -101,6 +101,10 @@ def _of_array(jobs: pd.DataFrame, array: pd.Series[Any], run_end: int) -> Iterat
         if len(open_)
         else f"the last to end is {ends.iloc[-1]}"
     )
+    if len(open_) and open_["status_reason"].notna().iloc[0]:
+        told += f" ({open_['state'].iloc[0]}: {open_['status_reason'].iloc[0]})"
+    elif len(open_):
+        told += f" ({open_['state'].iloc[0]})"
     yield Interval(runnable, last, "PENDING", f"it waits for its {array['size']:,} children; {told}")
 
 
@@ -278,9 +282,12 @@ def _or(seconds: float, otherwise: int) -> int:
     return otherwise if pd.isna(seconds) else round(seconds * US_PER_S)
 
 
-def _unknown(names: pd.Series[Any], job: str) -> UsageError:
+def _unknown(frames: Mapping[str, pd.DataFrame], job: str) -> UsageError:
     from difflib import get_close_matches  # noqa: PLC0415 - for a mistake only
 
+    names = frames["jobs"]["job"]
+    if "arrays" in frames:
+        names = pd.concat([frames["arrays"]["job"], names], ignore_index=True)
     group = job.rpartition("-")[0]
     near = (
         [str(name) for name in names[names.str.startswith(f"{group}-")].head(_SUGGESTIONS)] if group else []

@@ -38,7 +38,7 @@ def test_explain_tells_who_was_ahead_and_what_the_head_waited_for(invoke, folder
     assert done.exit_code == 0
     waited = "at the head of its queue: all machines are busy; 1 job of another queue started meanwhile"
     assert [" ".join(line.split()) for line in done.stdout.splitlines()][3:] == [
-        "0s 1m 00s RUNNABLE 1 job ahead, first a-1, for which all machines are busy",
+        "0s 1m 00s RUNNABLE 1 job ahead at first, the head a-1, for which all machines are busy",
         f"1m 00s 2m 00s RUNNABLE {waited}",
         "3m 00s 1m 00s RUNNING attempt 1 on box",
         "SUCCEEDED after 4m 00s, 3m 00s until it first ran: Essential container in task exited",
@@ -123,7 +123,7 @@ def arrays(invoke, write, tmp_path) -> str:
             [
                 "then-0: PENDING, an array of 3 jobs, in job queue q0",
                 "0s 3m 00s SUBMITTED none of its children is RUNNABLE yet",
-                "3m 00s 1m 30s PENDING it waits for its 3 children; 2 have not ended, such as then-0:1",
+                "3m 00s 1m 30s PENDING it waits for its 3 children; 2 have not ended, such as then-0:1 (RUNNING)",
                 "The run ended while it was PENDING; of its children 1 RUNNABLE, 1 RUNNING, 1 SUCCEEDED",
             ],
         ),

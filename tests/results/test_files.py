@@ -347,9 +347,7 @@ def test_the_result_of_another_scenario_is_not_replaced(result, tmp_path):
     result.write(tmp_path)
     before = (tmp_path / "manifest.json").read_bytes()
     other = dataclasses.replace(result, manifest={**result.manifest, "name": "other"})
-    with pytest.raises(
-        ResultError, match="of other, found a result of small; give another"
-    ):
+    with pytest.raises(ResultError, match="of other, found a result of small; give another"):
         other.write(tmp_path)
     assert (tmp_path / "manifest.json").read_bytes() == before
 
