@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from batchsim.core.allocation import STRATEGIES
 from batchsim.core.consumables import ConsumablePlan
 from batchsim.core.dependencies import Graph
-from batchsim.core.plan import ClassPlan, ExitRule, Gang, Need, Plan, Policy, QueuePlan, TimeLimit
+from batchsim.core.plan import NO_NEED, ClassPlan, ExitRule, Gang, Need, Plan, Policy, QueuePlan, TimeLimit
 from batchsim.core.shares import FairSharePolicy
 from tests.random_worlds import TYPES, environments, updates
 
@@ -102,7 +102,7 @@ def plans(draw: st.DrawFn, features: frozenset[str]) -> Plan:
 def _place(draw: st.DrawFn, place: EnvironmentPlan, features: frozenset[str]) -> EnvironmentPlan:
     """A managed environment, with what is not the same in all."""
     if "machine per job" in features and draw(st.integers(0, 4)) == 0:
-        return replace(place, per_job=True, min_vcpus=0, desired_vcpus=0)
+        return replace(place, per_job=True, min_vcpus=0, desired_vcpus=0, aside=NO_NEED)
     if "strategies" in features:
         numbers = st.lists(st.integers(0, 2), min_size=len(place.types), max_size=len(place.types))
         place = replace(

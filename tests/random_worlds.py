@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from batchsim.core.consumables import ConsumablePlan
 from batchsim.core.plan import (
+    NO_NEED,
     EnvironmentPlan,
     EnvironmentUpdate,
     ExitRule,
@@ -88,6 +89,7 @@ def environments(draw: st.DrawFn, *, gangs: bool = False) -> EnvironmentPlan:
         max_vcpus=high,
         desired_vcpus=draw(st.integers(low, high)),
         gangs=gangs and draw(st.sampled_from([True, True, False])),
+        aside=draw(st.sampled_from([NO_NEED, NO_NEED, Need(1, 1, 0)])),
     )
 
 

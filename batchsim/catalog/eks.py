@@ -15,6 +15,10 @@ _MIB_PER_POD: Final = 11
 _KUBELET_MIB: Final = 255
 _HARD_EVICTION_MIB: Final = 100
 
+DAEMON_SETS_MILLI: Final = 500
+DAEMON_SETS_MIB: Final = 500
+"""What AWS Batch sets aside for DaemonSets as long as it has seen no node of an environment."""
+
 # Pods by vCPUs: what the network interfaces of most families' sizes have addresses for.
 _PODS_BY_VCPUS: Final = ((1, 8), (2, 29), (8, 58), (48, 234))
 _MOST_PODS: Final = 737

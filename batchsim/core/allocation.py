@@ -34,7 +34,7 @@ _PRICE_TOLERANCE: Final = 1.002
 
 def tiers_of(types: Types, environment: EnvironmentPlan, need: Need) -> Tiers:
     """The types of an environment that can hold `need`, as its strategy prefers them."""
-    return STRATEGIES[environment.strategy](types, environment, need)
+    return STRATEGIES[environment.strategy](types, environment, need.with_room(environment.aside))
 
 
 def _best_fit(types: Types, environment: EnvironmentPlan, need: Need) -> Tiers:
@@ -150,7 +150,7 @@ def gang_types(types: Types, environment: EnvironmentPlan, need: Need, gang: Gan
     """
     if not environment.gangs:
         return []
-    tiers = price_tiers(types, environment.types, need)
+    tiers = price_tiers(types, environment.types, need.with_room(environment.aside))
     return [
         index
         for tier in tiers

@@ -11,6 +11,7 @@ Nothing is due when nothing has changed, so that a run with nothing left to do e
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from batchsim.core.commands import LAUNCH, TERMINATE, Command
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
     from batchsim.core.consumables import Consumables
     from batchsim.core.ordering import Order
-    from batchsim.core.plan import Plan
+    from batchsim.core.plan import EnvironmentPlan, Plan
     from batchsim.core.waits import Reason
 
 # Any other reason is that the quotas are too low.
@@ -172,6 +173,13 @@ class Capacity:
         self._reasons.clear()
         self._reservable = [reservable_vcpus(plan, queue) for queue in range(len(plan.queues))]
         self._most_environments = max((len(queue.environments) for queue in plan.queues), default=0)
+
+    def node_seen(self, index: int, environment: EnvironmentPlan) -> None:
+        """An environment has its first instance, and sets nothing aside any more."""
+        scaler = self.scalers[index]
+        assert scaler is not None
+        scaler.replan(replace(environment, desired_vcpus=scaler.desired))
+        self._hopeless.clear()
 
     def changed(self) -> None:
         """Instances came, went or became ready: what heads wait for may be something else now."""

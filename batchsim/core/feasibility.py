@@ -83,7 +83,8 @@ def _types(plan: Plan, environment: EnvironmentPlan, need: Need, gang: Gang | No
     return [
         index
         for index in environment.types
-        if plan.types[index].holds(need) and (gang is None or not gang.types or index in gang.types)
+        if plan.types[index].holds(need.with_room(environment.aside))
+        and (gang is None or not gang.types or index in gang.types)
     ]
 
 

@@ -8,7 +8,7 @@ quarter vCPUs need no floats; memory is MiB; time is microseconds; money is micr
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from batchsim.core.dependencies import Graph
 
@@ -25,6 +25,13 @@ class Need(NamedTuple):
     vcpus: int
     memory_mib: int
     gpus: int
+
+    def with_room(self, aside: Need) -> Need:
+        """What an instance must have to hold this beside what is set aside."""
+        return Need(self.vcpus + aside.vcpus, self.memory_mib + aside.memory_mib, self.gpus + aside.gpus)
+
+
+NO_NEED: Final = Need(0, 0, 0)
 
 
 class ExitRule(NamedTuple):
@@ -118,6 +125,7 @@ class EnvironmentPlan:
                  jobs' vCPUs are counted against maxvCpus: FARGATE, FARGATE_SPOT [spec 3.2, 4]
     overshoots   whether the last launch may end above maxvCpus: all but BEST_FIT with On-Demand [spec 3.2]
     scale_down_delay_us   how long an instance that has run a job is kept idle; 0: as others [spec 3.8]
+    aside        what launches leave free for DaemonSets until the first instance is READY [spec 1.12]
     """
 
     name: str
@@ -135,6 +143,12 @@ class EnvironmentPlan:
     per_job: bool = False
     overshoots: bool = True
     scale_down_delay_us: int = 0
+    aside: Need = NO_NEED
+
+    def offers(self, machine: MachineType) -> Need:
+        """The largest job for which an instance of the type is launched, or that fits on a user's machine."""
+        most = (machine.usable_vcpus, machine.memory_mib, machine.gpus)
+        return Need(*(max(has - aside, 0) for has, aside in zip(most, self.aside, strict=True)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from batchsim.core.allocation import gang_types, pick_size, tiers_of
 from batchsim.core.fleet import BOOTING, READY, RETIRING, Fleet, Instance
-from batchsim.core.plan import EnvironmentPlan, Gang, MachineType, Need, Plan
+from batchsim.core.plan import NO_NEED, EnvironmentPlan, Gang, MachineType, Need, Plan
 from batchsim.core.refusals import Refusals
 
 if TYPE_CHECKING:
@@ -256,7 +256,7 @@ class Scaler:
         self.desired = 0
         launches: list[int] = []
         while (left := wanted - self._lasting) > 0 and self.provisioned < self._plan.max_vcpus:
-            type_index = self._pick(now, tiers_of(self._types, self._plan, Need(0, 0, 0)), left)
+            type_index = self._pick(now, tiers_of(self._types, self._plan, NO_NEED), left)
             if type_index < 0:
                 return launches, True
             self._count_launch(type_index)

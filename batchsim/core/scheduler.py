@@ -209,6 +209,7 @@ class Scheduler:
         instance = self._booting(now, index, "became ready")
         self._make_ready(now, instance)
         self._scaler(instance).ready(instance)
+        self._ask_at(self.updates.node_ready(now, instance.environment))
         self.capacity.changed()
         self._became_idle(now, instance, ran=False)
 

@@ -5,6 +5,9 @@ and no instance, and jobs start on instances above maxvCpus as on others [spec 3
 also makes all instances that are there RETIRING: they take no more jobs, and each goes when its last job has
 ended, or with its jobs when these have had their time [spec 3.8, UG: infrastructure-updates]. New jobs wait
 for new instances.
+
+One thing changes without users: an environment of EKS sets nothing aside for DaemonSets any more once its
+first node is there.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from typing import TYPE_CHECKING
 from batchsim.core.commands import EVICT
 from batchsim.core.fleet import BOOTING, READY, RETIRING
 from batchsim.core.grid import NEVER
-from batchsim.core.plan import QueueUpdate
+from batchsim.core.plan import NO_NEED, QueueUpdate
 from batchsim.core.queues import places_of
 from batchsim.core.tasks import TaskFleet
 from batchsim.errors import ContractError
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
     from batchsim.core.assembly import Parts
     from batchsim.core.commands import Command
     from batchsim.core.fleet import Instance
-    from batchsim.core.plan import EnvironmentUpdate, Plan
+    from batchsim.core.plan import EnvironmentPlan, EnvironmentUpdate, Plan
     from batchsim.core.scaling import Scaler
 
 
@@ -37,7 +40,7 @@ class Updates:
     replaced   the instances that have been made to retire, by index
     """
 
-    __slots__ = ("_deadlines", "_instances", "_parts", "_plan", "replaced")
+    __slots__ = ("_deadlines", "_instances", "_parts", "_plan", "_unseen", "replaced")
 
     def __init__(self, plan: Plan, parts: Parts, instances: Sequence[Instance]) -> None:
         """`plan` is `changeable`."""
@@ -46,6 +49,7 @@ class Updates:
         self._instances = instances
         self._deadlines: list[tuple[int, int, list[Instance]]] = []
         self.replaced: set[int] = set()
+        self._unseen = {index for index, each in enumerate(plan.environments) if sets_aside(each)}
 
     def apply(self, now: int, number: int) -> None:
         """Raises ContractError if there is no `plan.updates[number]`."""
@@ -59,10 +63,21 @@ class Updates:
         if isinstance(update, QueueUpdate):
             queues[update.queue] = update.after
         else:
-            environments[update.environment] = update.after
-            self._environment(now, number, update)
+            environments[update.environment] = after = self._as_known(update.environment, update.after)
+            self._environment(now, number, update, after)
         parts.capacity.replan(now)
         parts.dispatch.replan(places_of(plan, parts.fleets, parts.capacity.scalers))
+
+    def node_ready(self, now: int, index: int) -> int:
+        """An environment's instance is READY; gives when to scale for what that allows, or NEVER."""
+        if index not in self._unseen:
+            return NEVER
+        self._unseen.remove(index)
+        environments = self._plan.environments
+        assert isinstance(environments, list)
+        environments[index] = self._as_known(index, environments[index])
+        self._parts.capacity.node_seen(index, environments[index])
+        return self._parts.capacity.want_growth(now)
 
     def ring(self, now: int, commands: list[Command]) -> None:
         """Jobs on instances that are replaced have had their time."""
@@ -82,13 +97,17 @@ class Updates:
             heappop(deadlines)
         return NEVER
 
-    def _environment(self, now: int, number: int, update: EnvironmentUpdate) -> None:
+    def _as_known(self, index: int, plan: EnvironmentPlan) -> EnvironmentPlan:
+        """The environment as launches look at it: DaemonSets are estimated only until a node shows them."""
+        return plan if index in self._unseen or not sets_aside(plan) else replace(plan, aside=NO_NEED)
+
+    def _environment(self, now: int, number: int, update: EnvironmentUpdate, after: EnvironmentPlan) -> None:
         index = update.environment
         scaler, fleet = self._parts.capacity.scalers[index], self._parts.fleets[index]
         if isinstance(fleet, TaskFleet):
-            fleet.replan(update.after)
+            fleet.replan(after)
         if scaler is not None:
-            scaler.replan(update.after)
+            scaler.replan(after)
             if update.replaces:
                 self._replace(now, number, update, scaler)
 
@@ -109,8 +128,13 @@ class Updates:
             heappush(self._deadlines, (now + update.timeout_us, number, retiring))
 
 
+def sets_aside(environment: EnvironmentPlan) -> bool:
+    """Whether its launches leave room for DaemonSets that nobody has seen yet [spec 1.12]."""
+    return environment.aside != NO_NEED
+
+
 def changeable(plan: Plan) -> Plan:
-    """The plan for a scheduler of its own, whose environments and queues users will update."""
-    if not plan.updates:
+    """The plan for a scheduler of its own, whose environments and queues will not stay what they are."""
+    if not plan.updates and not any(map(sets_aside, plan.environments)):
         return plan
     return replace(plan, environments=list(plan.environments), queues=list(plan.queues))

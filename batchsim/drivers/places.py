@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from batchsim.core.plan import EnvironmentPlan, EnvironmentUpdate, QueuePlan, QueueUpdate, TimeLimit
+from batchsim.catalog.eks import DAEMON_SETS_MIB, DAEMON_SETS_MILLI
+from batchsim.core.plan import (
+    NO_NEED,
+    EnvironmentPlan,
+    EnvironmentUpdate,
+    Need,
+    QueuePlan,
+    QueueUpdate,
+    TimeLimit,
+)
 from batchsim.core.shares import UNIT_WEIGHT, FairSharePolicy
 from batchsim.drivers.world import Machines
 from batchsim.errors import ScenarioError, at_path
@@ -82,7 +91,20 @@ def _managed(environment: ComputeEnvironment, types: MachineTypes, path: str) ->
         bands=tuple(-(unknown if pool is None else pool.interruption_band) for pool in pools),
         overshoots=spot or resources.allocationStrategy != "BEST_FIT",
         scale_down_delay_us=resources.scalingPolicy.minScaleDownDelayMinutes * _US_PER_MINUTE,
+        aside=_for_daemon_sets(environment, types.vcpu_parts),
     )
+
+
+def _for_daemon_sets(environment: ComputeEnvironment, vcpu_parts: int) -> Need:
+    """What AWS Batch estimates as long as it has not seen a node [spec 1.12].
+
+    Where minvCpus or desiredvCpus brings a node by itself, it is seen before anything depends on it.
+    """
+    resources = environment.computeResources
+    assert resources is not None
+    if environment.platform != "EKS" or resources.minvCpus or resources.desiredvCpus:
+        return NO_NEED
+    return Need(DAEMON_SETS_MILLI * vcpu_parts // 1000, DAEMON_SETS_MIB, 0)
 
 
 def _on_the_market(

@@ -59,7 +59,8 @@ class Asked(NamedTuple):
         return [
             index
             for index in environment.types
-            if plan.types[index].holds(self.need) and (not named or index in named)
+            if plan.types[index].holds(self.need.with_room(environment.aside))
+            and (not named or index in named)
         ]
 
     @property
@@ -144,8 +145,10 @@ def _limits(plan: Plan, queue: int) -> Iterator[Need]:
     for environment in enabled(plan, queue):
         rows = (row for row in environment.types if not environment.managed or plan.may_run(row, 1))
         for kind in (plan.types[row] for row in rows):
-            most = min(kind.usable_vcpus, environment.max_vcpus) if environment.managed else kind.usable_vcpus
-            yield Need(most, kind.memory_mib, kind.gpus)
+            most = environment.offers(kind)
+            if environment.managed:
+                most = most._replace(vcpus=min(most.vcpus, environment.max_vcpus))
+            yield most
 
 
 def _place(scenario: Scenario, entry: int, definition: str, axis: int) -> Location | None:

@@ -151,7 +151,7 @@ class Offers:
             if environment.per_job or (asked.gang is not None and asked.gang.types):
                 return None  # the sizes of tasks are what they are, and the nodes name their type
             like = draft.plan.types[environment.types[0]].name
-            found = self._cheapest(index, like, asked.need)
+            found = self._cheapest(index, like, asked.need.with_room(environment.aside))
             if found is None:
                 return None
             offer, holding = self._with_type(offer, index, found), [found]

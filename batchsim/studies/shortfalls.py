@@ -5,24 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from batchsim.core.feasibility import MAX_RESOURCE, NO_CAPACITY_FOR, RESOURCE_REQUIREMENT, launchable
-from batchsim.core.plan import Need
 from batchsim.studies.changes import Amounts, Asked, amount, describe_need, enabled
 
 if TYPE_CHECKING:
-    from batchsim.core.plan import MachineType, Plan
+    from batchsim.core.plan import Need, Plan
 
 
-def _instance_types(plan: Plan, queue: int) -> list[MachineType]:
-    return [plan.types[index] for environment in enabled(plan, queue) for index in environment.types]
-
-
-def _size(kind: MachineType) -> Need:
-    return Need(kind.usable_vcpus, kind.memory_mib, kind.gpus)
+def _offers(plan: Plan, queue: int) -> list[tuple[Need, str]]:
+    """The largest job that each instance type of the queue can hold, and the type's name."""
+    return [
+        (environment.offers(plan.types[index]), plan.types[index].name)
+        for environment in enabled(plan, queue)
+        for index in environment.types
+    ]
 
 
 def missing(plan: Plan, queue: int, need: Need) -> tuple[int, ...]:
     """The resources (0 vCPUs, 1 memory, 2 GPUs) of which no instance of the queue has enough."""
-    sizes = [_size(kind) for kind in _instance_types(plan, queue)]
+    sizes = [size for size, _ in _offers(plan, queue)]
     return tuple(
         axis for axis, asked in enumerate(need) if asked and all(size[axis] < asked for size in sizes)
     )
@@ -42,8 +42,8 @@ def in_words(plan: Plan, reason: str | None, lacking: tuple[int, ...], least: Ne
 
 def _too_large(plan: Plan, lacking: tuple[int, ...], least: Need, asked: Asked) -> str:
     """That no instance type holds it."""
-    kinds = _instance_types(plan, asked.queue)
-    if not kinds:
+    offers = _offers(plan, asked.queue)
+    if not offers:
         return "no compute environment of the queue has an instance"
     if asked.gang is not None and not any(each.gangs for each in enabled(plan, asked.queue)):
         return "no compute environment of the queue takes multi-node jobs"
@@ -54,9 +54,9 @@ def _too_large(plan: Plan, lacking: tuple[int, ...], least: Need, asked: Asked) 
         )
     told = []
     for axis in lacking:
-        largest = max(kinds, key=lambda each: _size(each)[axis])
-        most = Amounts.of(_size(largest), plan.vcpu_parts)[axis]
-        offered = f"the most that one instance offers is {amount(axis, most)} ({largest.name})"
+        largest, name = max(offers, key=lambda each: each[0][axis])
+        most = Amounts.of(largest, plan.vcpu_parts)[axis]
+        offered = f"the most that one instance offers is {amount(axis, most)} ({name})"
         told.append(f"{_asks(plan, axis, least, asked)}; {offered}")
     return ", and ".join(told)
 

@@ -1,28 +1,38 @@
-"""Specification 9.2, number 54: jobs on EKS."""
+"""Specification 1.12 and 9.2, number 54: jobs on EKS."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.spec.scenarios import each_job, managed, queue, scenario, submit
 
 
-def pod_of(cpu: str) -> dict[str, Any]:
-    """A pod in a cluster whose nodes have 2 vCPUs; one is there from the beginning."""
-    place = managed("pods", 100, "c5.large")
-    place["computeResources"] |= {"allocationStrategy": "BEST_FIT_PROGRESSIVE", "minvCpus": 2}
-    place |= {"containerOrchestrationType": "EKS", "eksConfiguration": {"eksClusterArn": "arn"}}
-    resources = {"limits": {"cpu": cpu, "memory": "1024Mi"}}
-    definition = {
-        "jobDefinitionName": "pod",
+def pod(name: str, cpu: str, memory: str = "1024Mi") -> dict[str, Any]:
+    resources = {"limits": {"cpu": cpu, "memory": memory}}
+    return {
+        "jobDefinitionName": name,
         "eksProperties": {"podProperties": {"containers": [{"image": "app:1", "resources": resources}]}},
     }
+
+
+def in_pods(*entries: dict[str, Any], pods: list[dict[str, Any]], types: tuple[str, ...], least: int = 0):
+    place = managed("pods", 100, *types)
+    place["computeResources"] |= {"allocationStrategy": "BEST_FIT_PROGRESSIVE", "minvCpus": least}
+    place |= {"containerOrchestrationType": "EKS", "eksConfiguration": {"eksClusterArn": "arn"}}
     return scenario(
-        submit("a", "60s", definition="pod"),
+        *entries,
         environments=[place],
-        definitions=[definition],
+        definitions=pods,
         jobQueues=[{**queue("q", "pods"), "jobQueueType": "EKS"}],
     )
+
+
+def pod_of(cpu: str, least: int = 2, *types: str) -> dict[str, Any]:
+    """A pod in a cluster whose nodes have 2 vCPUs; one is there from the beginning."""
+    one = submit("a", "60s", definition="pod")
+    return in_pods(one, pods=[pod("pod", cpu)], types=types or ("c5.large",), least=least)
 
 
 def test_spec_54_a_node_keeps_some_of_its_cpu_for_itself(run):
@@ -36,3 +46,44 @@ def test_spec_54_a_pod_that_asks_for_all_of_a_node_is_never_placed(run):
     assert each_job(result, "state") == {"a-0": "RUNNABLE"}
     assert result.summary["outcome"] == "stalled"
     assert each_job(result, "status_reason")["a-0"].startswith("MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT")
+
+
+@pytest.mark.parametrize(("cpu", "node"), [("1.25", "c5.large"), ("1.5", "c5.xlarge"), ("1.75", "c5.xlarge")])
+def test_spec_1_12_before_the_first_node_half_a_vcpu_is_set_aside_for_daemon_sets(run, cpu, node):
+    result = run(pod_of(cpu, 0, "c5.large", "c5.xlarge"))
+    assert each_job(result, "state") == {"a-0": "SUCCEEDED"}
+    assert list(result.instances["instance_type"]) == [node]
+
+
+@pytest.mark.parametrize(("memory", "node"), [("3596Mi", "c5.large"), ("3597Mi", "c5.xlarge")])
+def test_spec_1_12_before_the_first_node_500_mib_are_set_aside_for_daemon_sets(run, memory, node):
+    """Of the 4096 MiB that a c5.large has in an ideal world."""
+    a = submit("a", "60s", definition="pod")
+    result = run(in_pods(a, pods=[pod("pod", "1", memory)], types=("c5.large", "c5.xlarge")))
+    assert list(result.instances["instance_type"]) == [node]
+
+
+def test_spec_1_12_a_pod_that_fits_only_a_node_without_daemon_sets_is_not_launched_for(run):
+    result = run(pod_of("1.75", 0))
+    assert len(result.instances) == 0
+    assert result.summary["outcome"] == "stalled"
+    assert each_job(result, "status_reason")["a-0"].startswith("MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT")
+
+
+def test_spec_1_12_once_a_node_is_there_nothing_is_set_aside_any_more(run):
+    first = submit("a", "600s", definition="small")
+    later = submit("b", "60s", definition="large", at="300s")
+    pods = [pod("small", "1"), pod("large", "1.75")]
+    result = run(in_pods(first, later, pods=pods, types=("c5.large",)))
+    assert each_job(result, "state") == {"a-0": "SUCCEEDED", "b-0": "SUCCEEDED"}
+    assert each_job(result, "end_s")["b-0"] == 360
+    assert list(result.instances["instance_type"]) == ["c5.large", "c5.large"]
+
+
+def test_spec_1_12_a_pod_that_waits_for_the_first_node_to_show_is_launched_for_then(run):
+    small = submit("a", "600s", definition="small")
+    large = submit("b", "60s", definition="large")
+    pods = [pod("small", "1"), pod("large", "1.75")]
+    result = run(in_pods(small, large, pods=pods, types=("c5.large",)))
+    assert each_job(result, "state") == {"a-0": "SUCCEEDED", "b-0": "SUCCEEDED"}
+    assert each_job(result, "end_s") == {"a-0": 600, "b-0": 60}

@@ -156,12 +156,16 @@ def test_beside_pods_the_vcpus_of_tasks_are_told_as_they_are_asked_for(load):
     assert set(task.changes[1].overrides.values()) == {"4"}
 
 
-def test_a_pod_is_offered_a_node_that_holds_it_after_what_the_node_keeps(load):
-    """Of 4 vCPUs a node keeps 0.08: a quarter of one, in quarters."""
+@pytest.mark.parametrize(("least", "most"), [(0, "1.25"), (2, "1.75")])
+def test_a_pod_is_offered_a_node_that_holds_it_after_what_the_node_keeps(load, least, most):
+    """Of 4 vCPUs a node keeps 0.08: a quarter of one, in quarters; and half a one until there is a node."""
     data = with_pods(["c6i.large"], "3", "1", others=False)
+    data["computeEnvironments"][0]["computeResources"]["minvCpus"] = least
     report = check(load(data))
-    assert report.never[0].shortfall.startswith("asks for 4 vCPUs; the most that one instance offers is 1.75")
-    assert texts(report) == ["ask for at most 1.75 vCPUs", "add c6a.2xlarge (0.306 USD/h) to kube"]
+    assert report.never[0].shortfall.startswith(
+        f"asks for 4 vCPUs; the most that one instance offers is {most}"
+    )
+    assert texts(report) == [f"ask for at most {most} vCPUs", "add c6a.2xlarge (0.306 USD/h) to kube"]
     less, more = report.never[0].changes
     assert less.overrides == {}, "two containers ask for it together"
     assert check(load(data, *as_overrides(more.overrides))).never == ()
