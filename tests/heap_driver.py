@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass, field
 from fractions import Fraction
-from math import floor
+from math import ceil, floor
 from typing import TYPE_CHECKING
 
 from batchsim.core import invariants
@@ -44,6 +44,7 @@ class _Attempt:
     instances: Sequence[int]
     main: int
     over: bool = False
+    stopped: bool = False
     ends_us: int = -1
     exit: tuple[int | None, str, str] | None = None
     nodes: list[_Node] = field(default_factory=list)
@@ -56,6 +57,26 @@ class _Node:
     row: int
     runs: bool = False
     over: bool = False
+
+
+def follow(pulls: Sequence[tuple[int, int]]) -> list[int]:
+    """When pulls end that share one bandwidth: (since when, how long alone) of each, in order of time."""
+    left = [Fraction(lasting) for _, lasting in pulls]
+    ends = [-1] * len(pulls)
+    now = 0
+    while -1 in ends:
+        on = [n for n, (since, _) in enumerate(pulls) if since <= now and ends[n] < 0]
+        later = [since for since, _ in pulls if since > now]
+        if not on:
+            now = min(later)
+            continue
+        until = min([now + ceil(min(left[n] for n in on) * len(on)), *later])
+        for n in on:
+            left[n] -= Fraction(until - now, len(on))
+            if left[n] <= 0:
+                ends[n] = until
+        now = until
+    return ends
 
 
 class _Driver:
@@ -72,6 +93,8 @@ class _Driver:
         self.group_of: dict[int, str] = {}
         self.buckets: dict[str, tuple[int, int]] = {}
         self.image_at: dict[tuple[int, int], int] = {}
+        self.begun: dict[int, list[tuple[int | None, int, int]]] = {}  # image, since when, how long alone
+        self.waiters: dict[int, list[tuple[_Attempt | _Node, list[int], int, int]]] = {}
 
     def at(self, instant: int, kind: int, index: int, thing: object = None) -> None:
         self.things.append(thing)
@@ -132,7 +155,7 @@ class _Driver:
             self.request(now, index)
         elif kind == STARTED:
             assert isinstance(thing, _Attempt)
-            if not thing.over:
+            if not thing.over and thing.exit is None and self.recorder.started_us[thing.job] == now:
                 self.started(now, thing)
         elif kind == EXIT:
             assert isinstance(thing, _Attempt)
@@ -183,7 +206,8 @@ class _Driver:
             attempt.nodes.append(node)
             starting = now + self.world.dispatch_us
             images = self.world.node_images[job_class][number] if self.world.node_images else ()
-            started = self.pull(attempt.job, instance, images, starting, "") + self.world.container_start_us
+            after = self.world.container_start(attempt.job, attempt.number, number)
+            started = self.pull(attempt.job, instance, images, starting, (node, after)) + after
             self.recorder.n_starting_us[node.row] = starting
             self.recorder.n_started_us[node.row] = started
             self.at(started, NODE_STARTED, 0, node)
@@ -193,6 +217,8 @@ class _Driver:
         if node.over:
             return
         if kind == NODE_STARTED:
+            if recorder.n_started_us[node.row] != now:
+                return  # put off
             node.runs = True
             runs_us = self.world.time_of_node(node.attempt.job, node.number)
             ends = now + self.on_instance(runs_us, node.attempt.instances[node.number])
@@ -415,14 +441,17 @@ class _Driver:
         if job in self.core.gpus_of:
             recorder.gpus[job] = self.core.gpus_of[job]
         failure = world.start_failure(job, attempt.number)
-        there = self.pull(job, instance, world.images[world.class_of[job]], starting, failure)
+        after = 0 if failure else world.container_start(job, attempt.number)
+        if world.startup_us and not failure:
+            after += world.startup_us[job]
+        in_vain = failure.startswith("CannotPullContainerError")
+        images = world.images[world.class_of[job]]
+        there = self.pull(job, instance, images, starting, (attempt, after), in_vain=in_vain)
         if failure:
             attempt.exit = (None, "Task failed to start", failure)
             self.will_end(attempt, there)
             return
-        started = there + world.container_start_us
-        if world.startup_us:
-            started += world.startup_us[job]
+        started = there + after
         recorder.started_us[job] = started
         if started == now:
             self.started(now, attempt)
@@ -445,11 +474,64 @@ class _Driver:
                 self.at(lost, LOST, instance)
         return there
 
-    def pull(self, job: int, instance: int, images: Sequence[int], starting: int, failure: str) -> int:
-        done = starting + self.world.pull_us[self.world.class_of[job]]
-        if failure.startswith("CannotPullContainerError"):
-            return max([starting, *(self.image_at.get((instance, image), done) for image in images)])
-        return max([starting, *(self.image_at.setdefault((instance, image), done) for image in images)])
+    def pull(
+        self,
+        job: int,
+        instance: int,
+        images: Sequence[int],
+        starting: int,
+        who: tuple[_Attempt | _Node, int],
+        *,
+        in_vain: bool = False,
+    ) -> int:
+        lasts = {image: self.world.pull_time(self.world.class_of[job], instance, image) for image in images}
+        if self.world.shares_pulls:
+            return self.shared_pull(instance, lasts, starting, who, in_vain=in_vain)
+        done = {image: self.image_at.get((instance, image), starting + lasts[image]) for image in images}
+        if not in_vain:
+            self.image_at.update({(instance, image): at for image, at in done.items()})
+        return max([starting, *done.values()])
+
+    def shared_pull(
+        self,
+        instance: int,
+        lasts: dict[int, int],
+        starting: int,
+        who: tuple[_Attempt | _Node, int],
+        *,
+        in_vain: bool,
+    ) -> int:
+        """Every pull of the instance is followed anew from its beginning, whenever another begins."""
+        thing, after = who
+        begun = self.begun.setdefault(instance, [])
+        numbers = []
+        for image, lasting in lasts.items():
+            found = [n for n, (name, _, _) in enumerate(begun) if name == image]
+            if not found:
+                begun.append((None if in_vain else image, starting, lasting))
+                found = [len(begun) - 1]
+            numbers += found
+        ends = follow([(at, lasting) for _, at, lasting in begun])
+        waiters = self.waiters.setdefault(instance, [])
+        for other, its_numbers, since, later in waiters:
+            if not other.over:
+                self.put_off(other, max([since, *(ends[n] for n in its_numbers)]) + later)
+        waiters.append((thing, numbers, starting, after))
+        return max([starting, *(ends[n] for n in numbers)])
+
+    def put_off(self, thing: _Attempt | _Node, instant: int) -> None:
+        recorder = self.recorder
+        if isinstance(thing, _Node):
+            if not thing.runs and recorder.n_started_us[thing.row] != instant:
+                recorder.n_started_us[thing.row] = instant
+                self.at(instant, NODE_STARTED, 0, thing)
+        elif self.core.state[thing.job] == STARTING and not thing.stopped:
+            if thing.exit is not None:
+                if thing.ends_us != instant:
+                    self.will_end(thing, instant)
+            elif recorder.started_us[thing.job] != instant:
+                recorder.started_us[thing.job] = instant
+                self.at(instant, STARTED, thing.job, thing)
 
     def will_end(self, attempt: _Attempt, instant: int) -> None:
         attempt.ends_us = instant
@@ -458,6 +540,7 @@ class _Driver:
     def stop(self, now: int, attempt: _Attempt) -> None:
         if self.core.state[attempt.job] == STARTING:
             attempt.exit = (None, "Essential container in task exited", "")
+            attempt.stopped = True
             self.recorder.started_us[attempt.job] = -1
             self.will_end(attempt, max(now, self.recorder.placed_us[attempt.job]))
             return

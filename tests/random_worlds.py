@@ -24,6 +24,7 @@ from batchsim.core.plan import (
 from batchsim.core.shares import FairSharePolicy
 from batchsim.drivers.ec2 import Capacity, Shortage
 from batchsim.drivers.world import PULL_ERROR, Boot, Outcome, PlanUpdate, ResourceUpdate
+from batchsim.scenario import Uniform
 from batchsim.workload import JobsEvent, Ragged
 from batchsim.workload.steps import Steps
 from tests.harness import PlanBuilder, machine
@@ -291,7 +292,7 @@ def _world(draw: st.DrawFn, builder: PlanBuilder, *, everything: bool) -> dict[s
     world: dict[str, object] = {
         "outcomes": draw(st.lists(outcomes(), min_size=classes, max_size=classes)),
         "images": draw(st.lists(_images, min_size=classes, max_size=classes)),
-        "pull_us": [draw(st.integers(0, 4))] * classes,
+        "pull_us": [draw(st.integers(0, 8))] * classes,
         "dispatch_us": draw(st.sampled_from([0, 0, 1])),
         "container_start_us": draw(st.sampled_from([0, 0, 2])),
         "startup_us": draw(st.one_of(st.just([]), st.lists(st.integers(0, 3), min_size=jobs, max_size=jobs))),
@@ -301,6 +302,9 @@ def _world(draw: st.DrawFn, builder: PlanBuilder, *, everything: bool) -> dict[s
     }
     if everything:
         nodes = [len(each.nodes) if each else 0 for each in builder.gang_of_class()]
+        world["shares_pulls"] = draw(st.booleans())
+        world["pull_spread"] = draw(st.sampled_from([(), [0.5] * classes]))
+        world["container_start_us"] = draw(st.sampled_from([0, 2, Uniform.model_construct(low=0, high=5)]))
         world["node_images"] = [tuple(draw(_images) for _ in range(count)) for count in nodes]
         counts = np.array([nodes[index] * draw(st.integers(0, 1)) for index in builder.class_of])
         times = draw(st.lists(st.integers(0, 9), min_size=int(counts.sum()), max_size=int(counts.sum())))

@@ -4,7 +4,8 @@ The driver asks for instants and is there when they have come; it alone talks to
 
 An image is pulled from STARTING on, all images of an attempt at once, and stays on its instance. Another
 attempt that needs it waits for the pull that is under way, which goes on even if the attempt that began it is
-stopped. A pull that fails takes as long and leaves nothing.
+stopped. A pull that fails takes as long and leaves nothing. Where pulls share bandwidth, one that begins puts
+off those who wait for others on its instance: `moved` tells whom.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from batchsim.core.scheduler import ESSENTIAL_CONTAINER_EXITED
 from batchsim.core.states import STARTING
 from batchsim.drivers import bookkeeping
 from batchsim.drivers.fargate import Tasks, TokenBuckets
+from batchsim.drivers.pulls import OwnBandwidth, SharedBandwidth, Waiter
 from batchsim.drivers.world import PULL_ERROR, SIGKILL_EXIT
 
 if TYPE_CHECKING:
@@ -41,20 +43,23 @@ class Attempts:
     __slots__ = (
         "_buckets",
         "_children",
+        "_container_start",
         "_endings",
         "_instances",
         "_main_of",
-        "_pulled",
         "_recorder",
         "_starts_fail",
         "_tasks",
+        "_waiting",
         "_world",
     )
 
     def __init__(self, plan: Plan, world: World, recorder: Recorder) -> None:
         self._world = world
         self._recorder = recorder
-        self._pulled: dict[tuple[int, int], int] = {}  # (instance, image) -> when it is there
+        self._waiting: OwnBandwidth = SharedBandwidth(world) if world.shares_pulls else OwnBandwidth(world)
+        drawn = world.container_start_us
+        self._container_start = drawn if isinstance(drawn, int) else -1
         self._endings: dict[int, Ending] = {}  # of attempts that do not end by themselves
         self._tasks = world.tasks or Tasks({}, 0)
         self._buckets = TokenBuckets(self._tasks) if world.tasks else None
@@ -81,17 +86,38 @@ class Attempts:
         if world.measured and (job, attempt) in world.measured:
             return self._place_measured(there, job, world.measured[job, attempt])
         failure = world.start_failure(job, attempt) if self._starts_fail else ""
+        after = 0
+        if failure:
+            self._endings[job] = Ending(None, FAILED_TO_START, failure)
+        else:
+            after = self._container_start
+            if after < 0:
+                after = world.container_start(job, attempt)
+            if world.startup_us:
+                after += world.startup_us[job]
         images = world.images[job_class]
         if images:
             stays = not failure.startswith(PULL_ERROR)
-            there = self._images_there(there, job_class, instance, images, stays=stays)
-        if failure:
-            self._endings[job] = Ending(None, FAILED_TO_START, failure)
-            return there, True
-        recorder.started_us[job] = there = (
-            there + world.container_start_us + (world.startup_us[job] if world.startup_us else 0)
-        )
-        return there, False
+            waiter = Waiter(job, instance, there, after, ends=bool(failure))
+            there = self._waiting.images_there(waiter, job_class, images, stays=stays)
+        there += after
+        if not failure:
+            recorder.started_us[job] = there
+        return there, bool(failure)
+
+    def moved(self) -> list[tuple[int, int, bool]]:
+        """The jobs that were put off since this was last asked, each as `place` gives it."""
+        moved = []
+        for waiter, there in self._waiting.moved():
+            if waiter.row < 0:
+                if not waiter.ends:
+                    self._recorder.started_us[waiter.job] = there
+                moved.append((waiter.job, there, waiter.ends))
+            else:
+                recorder, row = self._recorder, waiter.row
+                recorder.n_ended_us[row] += there - recorder.n_started_us[row]
+                recorder.n_started_us[row] = there
+        return moved
 
     def _place_measured(self, starting: int, job: int, measured: Measured) -> tuple[int, bool]:
         there = starting + measured.startup_us
@@ -126,9 +152,11 @@ class Attempts:
                 continue
             starting = now + world.dispatch_us
             images = world.node_images[job_class][node] if world.node_images else ()
-            started = self._images_there(starting, job_class, instance, images) + world.container_start_us
             row = recorder.add_node(job, attempt, node, instance, now)
             recorder.n_starting_us[row] = starting
+            after = world.container_start(job, attempt, node)
+            waiter = Waiter(job, instance, starting, after, row=row)
+            started = self._waiting.images_there(waiter, job_class, images) + after
             recorder.n_started_us[row] = started
             lasts_us = world.lasts_us(world.time_of_node(job, node), recorder.i_type[instance])
             recorder.n_ended_us[row] = started + lasts_us
@@ -143,6 +171,7 @@ class Attempts:
         if state == STARTING:
             self._endings[job] = Ending(None)
             self._recorder.started_us[job] = -1
+            self._waiting.forget(self._recorder.instance[job], job)
             return max(now, self._recorder.placed_us[job])
         after_us, exit_code = self._world.reaction(job)
         if now + after_us >= exit_us or job in self._endings:
@@ -164,6 +193,7 @@ class Attempts:
         if self._instances.pop(job, None) is not None:
             self._cut_off(now, job)
         self._endings.pop(job, None)
+        self._waiting.forget(self._recorder.instance[job], job)
 
     def close(self, ended_at_us: int) -> None:
         """The run is over: child nodes that would end then or later have not ended."""
@@ -175,23 +205,11 @@ class Attempts:
 
     # --- inside -------------------------------------------------------------------------------
 
-    def _images_there(
-        self, starting: int, job_class: int, instance: int, images: Sequence[int], *, stays: bool = True
-    ) -> int:
-        """When all images are on the instance."""
-        pulled, fresh = self._pulled, starting + self._world.pull_us[job_class]
-        there = starting
-        for image in images:
-            at = pulled.get((instance, image), fresh)
-            if at == fresh and stays:
-                pulled[instance, image] = fresh
-            there = max(there, at)
-        return there
-
     def _cut_off(self, now: int, job: int) -> None:
         recorder = self._recorder
         after_us, exit_code = self._world.reaction(job)
         for row in self._children.pop(job, ()):
+            self._waiting.forget(recorder.n_instance[row], job, row)
             if recorder.n_ended_us[row] > now:
                 recorder.n_ended_us[row] = now
                 stopped = -1 if recorder.n_started_us[row] > now else SIGKILL_EXIT if after_us else exit_code
@@ -204,7 +222,7 @@ def all_begin_at_once(plan: Plan, world: World) -> bool:
         world.tasks
         or world.speeds
         or world.dispatch_us
-        or world.container_start_us
+        or world.container_start_us != 0
         or any(world.images)
         or any(world.startup_us)
         or any(outcome.start_failure_rate for outcome in world.outcomes)

@@ -236,6 +236,7 @@ class SimulatedDriver:
         self._exit_at[job] = ends = now + self._attempts.runtime_us(job, core.attempt[job])
         self._at(ends, job)
         self._attempts.begin_children(now, job, core.attempt[job])
+        self._put_off(now)
 
     def _exit(self, now: int, job: int) -> None:
         if self._exit_at[job] != now:
@@ -283,6 +284,7 @@ class SimulatedDriver:
     def _start(self, now: int, job: int, instance: int) -> None:
         if not self._begins_at_once:
             self._begin(now, job, *self._attempts.place(now, job, self._core.attempt[job], instance))
+            self._put_off(now)
             if self._world.tasks is not None:
                 lost = bookkeeping.task_lost_at(self._world, self._recorder, instance)
                 if lost != NEVER:
@@ -306,6 +308,12 @@ class SimulatedDriver:
             self._run(now, job)
         else:
             self._at(instant, _STARTED | job)
+
+    def _put_off(self, now: int) -> None:
+        """Attempts whose images come later than was told, since others are pulled as well."""
+        if self._world.shares_pulls:
+            for job, instant, ends in self._attempts.moved():
+                self._begin(now, job, instant, ends)
 
     def _obey(self, now: int, command: Command) -> None:
         kind = command[0]
@@ -331,6 +339,7 @@ class SimulatedDriver:
             assert kind == START_NODES, describe(command)
             _, job, instances = command
             self._begin(now, job, *self._attempts.place_nodes(now, job, self._core.attempt[job], instances))
+            self._put_off(now)
 
     def _stop(self, now: int, job: int) -> None:
         ends = self._attempts.stop(now, job, self._core.state[job], self._exit_at[job])

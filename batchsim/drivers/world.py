@@ -7,9 +7,12 @@ the same world.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
+from batchsim.catalog.limits import NODES_PER_JOB
 from batchsim.drivers.ec2 import Capacity
 from batchsim.errors import at_path
 from batchsim.workload import JobsEvent
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 SIGKILL_EXIT: Final = 137  # 128 + 9
 PULL_ERROR: Final = "CannotPullContainerError"
 UNIT_SPEED: Final = 1_000_000
+_NORMAL: Final = NormalDist()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +151,11 @@ class World:
                     how it starts, how long it runs and how it ends
 
     pull_us         for each class: time to pull any of its images; all of an attempt are pulled at once
+    pull_spread     for each class: how far pull times scatter, the standard deviation of their logarithm; ()
+                    if all take `pull_us`
+    shares_pulls    whether the pulls of an instance share its bandwidth, so that `pull_us` is for one alone
     dispatch_us     decision to STARTING
-    container_start_us   image present to RUNNING
+    container_start_us   image present to RUNNING, drawn for each attempt and each child node
     stop_grace_us   SIGTERM to SIGKILL [spec 1.7]
     goes_on         jobs that are not part of this world would be submitted at the horizon or later
     """
@@ -165,8 +172,10 @@ class World:
     requests: Sequence[Request] = ()
     speeds: Mapping[int, int] = field(default_factory=dict)
     measured: Mapping[tuple[int, int], Measured] = field(default_factory=dict)
+    pull_spread: Sequence[float] = ()
+    shares_pulls: bool = False
     dispatch_us: int = 0
-    container_start_us: int = 0
+    container_start_us: Drawable = 0
     stop_grace_us: int = 0
     boot: Boot
     interruptions: Interruptions | None = None
@@ -203,6 +212,23 @@ class World:
         if after_us is None or after_us > self.stop_grace_us:
             return self.stop_grace_us, SIGKILL_EXIT
         return after_us, outcome.sigterm_exit
+
+    def pull_time(self, job_class: int, instance: int, image: int) -> int:
+        """How long an image takes to come to an instance with all the bandwidth."""
+        us, spread = self.pull_us[job_class], self.pull_spread[job_class] if self.pull_spread else 0.0
+        if not spread:
+            return us
+        u = uniform(self.seed, self.replication, "pulls", instance, image)
+        return round(us * math.exp(spread * _NORMAL.inv_cdf(u)))
+
+    def container_start(self, job: int, attempt: int, node: int = -1) -> int:
+        """Image present to RUNNING, of an attempt or of one of its child nodes."""
+        if isinstance(self.container_start_us, int):
+            return self.container_start_us
+        draw = attempt * (NODES_PER_JOB + 1) + node + 1
+        with at_path("assumptions.containerStart"):
+            u = uniform(self.seed, self.replication, "container_starts", job, draw)
+            return quantile(self.container_start_us, u)
 
     def lasts_us(self, running_us: int, type_index: int) -> int:
         """What a running time takes on an instance of a type, to the nearest microsecond."""

@@ -59,11 +59,15 @@ def build_world(
         if any(each.nodes for each in classes)
         else (),
         pull_us=pull_us,
+        pull_spread=_pull_spread(assumptions, classes),
+        shares_pulls=assumptions.imagePullSharing == "instance",
         startup_us=() if workload.startup_us is None else workload.startup_us.tolist(),
         node_us=workload.node_us,
         requests=_requests(scenario, workload),
         dispatch_us=assumptions.dispatchDelay,
-        container_start_us=assumptions.containerStart,
+        container_start_us=load_distribution(
+            assumptions.containerStart, scenario.base_dir, "assumptions.containerStart"
+        ),
         stop_grace_us=assumptions.stopGrace,
         boot=Boot(
             *(
@@ -80,6 +84,12 @@ def build_world(
         seed=draw[0],
         replication=draw[1],
     )
+
+
+def _pull_spread(assumptions: Assumptions, classes: Sequence[JobClass]) -> Sequence[float]:
+    spreads = {"ECS_FARGATE": assumptions.fargatePullSpread}
+    each = [spreads.get(job_class.platform, assumptions.imagePullSpread) for job_class in classes]
+    return each if any(each) else ()
 
 
 def _interruptions(assumptions: Assumptions, types: MachineTypes) -> Interruptions | None:

@@ -42,6 +42,8 @@ Stream = Literal[
     "shortages",
     "zones",
     "placement_groups",
+    "pulls",
+    "container_starts",
 ]
 
 # The numbers are part of every published result: add at the end, never renumber.
@@ -68,6 +70,8 @@ STREAMS: Final[Mapping[Stream, int]] = {
     "shortages": 20,
     "zones": 21,
     "placement_groups": 22,
+    "pulls": 23,
+    "container_starts": 24,
 }
 
 _MASK: Final = 2**64 - 1

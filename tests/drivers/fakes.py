@@ -105,11 +105,10 @@ class FakeGateway:
         main = self._is_main(spec.key)
         failure = world.start_failure(job, attempt) if main else ""
         images = world.images[job_class] if main else self._images_of_node(job_class, node)
-        done = there = now
-        done += world.pull_us[job_class]
+        there = now
         for image in images:
             place = (spec.instance, image)
-            at = self.pulled.get(place, done)
+            at = self.pulled.get(place, now + world.pull_time(job_class, *place))
             if not failure.startswith("CannotPull"):
                 self.pulled[place] = at
             there = max(there, at)
@@ -127,9 +126,11 @@ class FakeGateway:
         if it.begun:
             return
         it.begun = True
-        self.took_us = self.world.container_start_us
-        if self.world.startup_us and self._is_main(it.spec.key):
-            self.took_us += self.world.startup_us[it.spec.key.job]
+        job, attempt, node = it.spec.key
+        main = self._is_main(it.spec.key)
+        self.took_us = self.world.container_start(job, attempt, -1 if main else node)
+        if self.world.startup_us and main:
+            self.took_us += self.world.startup_us[job]
         if self.took_us:
             self.clock.after(self.took_us, lambda: self._runs(container))
         else:

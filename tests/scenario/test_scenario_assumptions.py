@@ -14,12 +14,14 @@ AWS = {
     "scalingInterval": 30 * SECOND,
     "submitEvaluation": 1 * SECOND,
     "dispatchDelay": 1 * SECOND,
-    "containerStart": 2 * SECOND,
+    "containerStart": {"constant": 2 * SECOND},
     "capacityReaction": {"uniform": {"low": 5 * SECOND, "high": 60 * SECOND}},
     "instanceLaunch": {"lognormal": {"median": 20 * SECOND, "p95": 60 * SECOND}},
     "instanceRegistration": {"lognormal": {"median": 60 * SECOND, "p95": 150 * SECOND}},
     "imagePullRate": 100.0,
     "imageSize": 500_000_000,
+    "imagePullSpread": 0.0,
+    "imagePullSharing": "none",
     "launchCooloff": 180 * SECOND,
     "insufficientCapacity": 0.0,
     "availabilityZones": (),
@@ -34,6 +36,7 @@ AWS = {
     "spotCorrelation": 0.0,
     "fargateProvisioning": {"lognormal": {"median": 20 * SECOND, "p95": 45 * SECOND}},
     "fargatePullRate": 60.0,
+    "fargatePullSpread": 0.0,
     "fargateLaunchRate": 20.0,
     "fargateLaunchBurst": 100,
     "fargateSpotFactor": 0.3,
@@ -61,6 +64,7 @@ AWS = {
     "stopGrace": 30 * SECOND,
 }
 KEPT_IN_IDEAL = {
+    "imagePullSharing": "none",
     "availabilityZones": (),
     "capacityShortages": (),
     "placementGroupShortage": 0,
@@ -87,7 +91,23 @@ KEPT_IN_IDEAL = {
     "traceMemoryPerVcpu": 4,
     "stopGrace": 30 * SECOND,
 }
+MEASURED = {
+    "scalingInterval": 1 * SECOND,
+    "dispatchDelay": 8 * SECOND,
+    "containerStart": {"lognormal": {"median": 2 * SECOND, "p95": 6 * SECOND}},
+    "capacityReaction": {"lognormal": {"median": 170 * SECOND, "p95": 320 * SECOND}},
+    "instanceLaunch": {"lognormal": {"median": 30 * SECOND, "p95": 46 * SECOND}},
+    "instanceRegistration": {"lognormal": {"median": 46 * SECOND, "p95": 111 * SECOND}},
+    "imagePullRate": 35.0,
+    "imagePullSpread": 0.515,
+    "imagePullSharing": "instance",
+    "fargateProvisioning": {"lognormal": {"median": 25 * SECOND, "p95": 45 * SECOND}},
+    "fargatePullRate": 13.0,
+    "fargatePullSpread": 0.375,
+}
+"""What preset `measured` says otherwise than `aws`."""
 DISTRIBUTIONS = (
+    "containerStart",
     "capacityReaction",
     "instanceLaunch",
     "instanceRegistration",
@@ -106,6 +126,10 @@ def test_the_aws_preset():
     assert values_of(Assumptions.model_validate({"preset": "aws"})) == AWS
 
 
+def test_the_measured_preset_differs_in_start_up_times_only():
+    assert values_of(Assumptions.model_validate({"preset": "measured"})) == AWS | MEASURED
+
+
 def test_the_ideal_preset_has_no_delay():
     ideal = values_of(Assumptions.model_validate({"preset": "ideal"}))
     zero = {
@@ -118,7 +142,7 @@ def test_a_scenario_without_assumptions_has_those_of_aws(kth):
     assert values_of(load_scenario(kth, ["assumptions="]).assumptions) == AWS
 
 
-@pytest.mark.parametrize("preset", ["aws", "ideal"])
+@pytest.mark.parametrize("preset", ["aws", "measured", "ideal"])
 def test_a_given_assumption_wins_over_the_preset(kth, preset):
     overrides = [
         f"assumptions.preset={preset}",
@@ -167,7 +191,7 @@ def test_the_table_has_every_assumption_with_unit_source_and_sentence():
         assert row.sentence.endswith(".")
 
 
-@pytest.mark.parametrize("preset", ["aws", "ideal"])
+@pytest.mark.parametrize("preset", ["aws", "measured", "ideal"])
 def test_the_table_says_what_the_presets_hold(all_built, preset):
     written = {row.name: getattr(row, preset) for row in assumption_table()}
     assert Assumptions.model_validate(written) == Assumptions.model_validate({"preset": preset}).model_copy(

@@ -126,7 +126,8 @@ def test_a_wrong_preset_does_not_make_each_assumption_wrong(kth, problems_of):
     text = kth.read_text().replace("preset: ideal", "preset: perfect")
     (line,) = problems_of(text)
     assert line.startswith(
-        f"s.yaml:{place(text, 'perfect')}: assumptions.preset: expected 'aws' or 'ideal', found 'perfect'"
+        f"s.yaml:{place(text, 'perfect')}: assumptions.preset: expected 'aws', 'measured' or 'ideal',"
+        " found 'perfect'"
     )
 
 

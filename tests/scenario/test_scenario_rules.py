@@ -268,7 +268,10 @@ BROKEN = [
     (f"{TRACE}.memoryPerVcpu=0", "memoryPerVcpu: expected 1 MiB to 9.537 TiB, found 0"),
     ("workload.history.runtime=5m", "runtime: unknown key"),
     # assumptions
-    ("assumptions.preset=idle", "preset: expected 'aws' or 'ideal', found 'idle'; did you mean ideal?"),
+    (
+        "assumptions.preset=idle",
+        "preset: expected 'aws', 'measured' or 'ideal', found 'idle'; did you mean ideal?",
+    ),
     ("assumptions.backfill=all", "backfill: expected 'none', 'greedy' or 'easy', found 'all'"),
     ("assumptions.imagePullRate=-1", "imagePullRate: expected a value of at least 0, found -1"),
     (

@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from batchsim.scenario import assumption_table
+from batchsim.scenario import Assumption, assumption_table
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
@@ -100,12 +100,18 @@ ASSUMPTIONS = re.compile(r"(<!-- assumptions: .* -->\n)(.*?)(<!-- end of assumpt
 
 def assumptions() -> str:
     """The table of all assumptions."""
-    rows = ["| assumption | `aws` | `ideal` | what it is |", "|---|---|---|---|"]
+    rows = ["| assumption | `aws` | `measured` | `ideal` | what it is |", "|---|---|---|---|---|"]
     rows += [
-        f"| `{each.name}` | {value(each.aws, each.unit)} | {value(each.ideal, each.unit)} | {each.sentence} |"
+        f"| `{each.name}` | {value(each.aws, each.unit)} | {measured(each)} |"
+        f" {value(each.ideal, each.unit)} | {each.sentence} |"
         for each in assumption_table()
     ]
     return "\n".join(rows) + "\n"
+
+
+def measured(each: Assumption) -> str:
+    """Empty where it is as in preset `aws`."""
+    return "" if each.measured == each.aws else value(each.measured, each.unit)
 
 
 def value(given: Any, unit: str) -> str:

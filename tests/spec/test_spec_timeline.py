@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from tests.spec.scenarios import scenario, submit
+import numpy as np
+import pytest
+
+from tests.spec.scenarios import lab, scenario, submit
 from tests.spec.test_spec_capacity import cloud
+from tests.studies.scenarios import definition, unmanaged
 
 MEDIANS = {
     "preset": "aws",
@@ -13,15 +17,31 @@ MEDIANS = {
 }
 
 
-def test_one_job_on_an_empty_environment_second_by_second(run):
-    result = run(scenario(submit("job", "1h"), environments=[cloud(2, "c6i.large")], assumptions=MEDIANS))
-    (instance,) = result.instances.to_dict("records")
-    (attempt,) = result.attempts.to_dict("records")
-    (job,) = result.jobs.to_dict("records")
-    assert job["runnable_s"] == 1
-    assert [instance[name] for name in ("requested_s", "running_s", "ready_s")] == [30, 80, 140]
-    assert [attempt[name] for name in ("placed_s", "starting_s", "started_s")] == [140, 141, 148]
-    assert (job["start_s"], job["end_s"]) == (148, 3748)
+@pytest.mark.parametrize(
+    ("changes", "column", "instant"),
+    [
+        ({}, "runnable_s", 1),
+        ({}, "requested_s", 30),  # the scaling decision
+        ({"instanceLaunch": "0s"}, "running_s", 60),  # so that the launch was accepted then
+        ({}, "running_s", 80),
+        ({}, "ready_s", 140),
+        ({}, "placed_s", 140),
+        ({}, "starting_s", 141),
+        ({"containerStart": "0s"}, "started_s", 146),  # so that the image was there then
+        ({}, "started_s", 148),
+        ({}, "ended_s", 3748),
+    ],
+)
+def test_one_job_on_an_empty_environment_second_by_second(run, changes, column, instant):
+    data = scenario(
+        submit("job", "1h"), environments=[cloud(2, "c6i.large")], assumptions=MEDIANS | changes, horizon="1d"
+    )
+    result = run(data)
+    told: dict[str, float] = {}
+    for frame in (result.attempts, result.instances, result.jobs):
+        (row,) = frame.to_dict("records")
+        told = {**row, **told}
+    assert told[column] == instant
 
 
 def test_one_job_on_a_warm_host_that_has_the_image(run):
@@ -33,3 +53,47 @@ def test_one_job_on_a_warm_host_that_has_the_image(run):
     assert attempt["placed_s"] - 800 == 1
     assert attempt["starting_s"] - 800 == 2
     assert attempt["started_s"] - 800 == 4
+
+
+def test_a_cold_start_by_the_measured_preset_takes_as_long_as_the_measured_whole(run):
+    """[spec 5.3] The sum of the stages with an image of 1 GB: median 298 s, P95 461 s."""
+    waits = []
+    for seed in range(3):
+        data = scenario(
+            submit("job", "1h", count=300),
+            environments=[cloud(600, "c6i.large")],
+            definitions=[definition("two", 2, 1000)],
+            assumptions={"preset": "measured", "imageSize": "1GB"},
+        )
+        data["workload"][0]["jobDefinition"] = "two"
+        waits += list(run(data, seed=seed).jobs["start_s"])
+    assert np.quantile(waits, 0.5) == pytest.approx(298, rel=0.05)
+    assert np.quantile(waits, 0.95) == pytest.approx(461, rel=0.1)
+
+
+def test_pulls_share_the_bandwidth_of_their_instance(run):
+    """Two images of 500 MB at 50 MB/s, the second from half of the first on, then one that is there."""
+    images = {"imagePullRate": 50, "imageSize": "500MB", "imagePullSharing": "instance"}
+    kinds = [definition(name, 1, 100) for name in ("a", "b")]
+    for kind in kinds:
+        kind["containerProperties"]["image"] = f"{kind['jobDefinitionName']}:1"
+    data = scenario(
+        submit("first", "1min", definition="a"),
+        submit("second", "1min", at="5s", definition="b"),
+        submit("third", "1min", at="60s", definition="a"),
+        environments=[lab(3)],
+        definitions=kinds,
+        assumptions=images,
+    )
+    assert list(run(data).jobs["start_s"]) == [15, 20, 60]
+    data["assumptions"]["imagePullSharing"] = "none"
+    assert list(run(data).jobs["start_s"]) == [10, 15, 60]
+
+
+def test_pull_times_scatter_by_instance_and_image(run):
+    pull = {"imagePullRate": 50, "imageSize": "500MB", "imagePullSpread": 0.5}
+    environments = [unmanaged("lab", {"vcpus": 1, "memory": "1TiB", "count": 400})]
+    data = scenario(submit("job", "1min", count=400), environments=environments, assumptions=pull)
+    logs = np.log(run(data).jobs["start_s"] / 10)
+    assert np.mean(logs) == pytest.approx(0, abs=0.1)
+    assert np.std(logs) == pytest.approx(0.5, rel=0.1)

@@ -19,8 +19,15 @@ def test_stream_numbers_are_distinct_and_stay_as_published():
     published = "arrivals runtimes mix failures boot registration capacity shares containers nodes"
     services = "service_failures refusals training_pending training_download"
     losses = "interruptions spot_pools launches provisioning shortages zones placement_groups"
-    assert [*STREAMS] == [*published.split(), "start_failures", *services.split(), *losses.split()]
-    assert [*STREAMS.values()] == [*range(1, 23)]
+    starts = "pulls container_starts"
+    assert [*STREAMS] == [
+        *published.split(),
+        "start_failures",
+        *services.split(),
+        *losses.split(),
+        *starts.split(),
+    ]
+    assert [*STREAMS.values()] == [*range(1, 25)]
 
 
 @given(seeds, st.integers(0, 10**6), st.sampled_from(sorted(STREAMS)), st.lists(entities), st.integers(0, 99))
