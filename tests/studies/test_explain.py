@@ -105,6 +105,22 @@ def test_each_attempt_and_the_wait_before_it_is_told(tmp_path):
     ]
 
 
+def test_what_the_pull_took_is_told_where_the_start_of_containers_is_known(tmp_path):
+    slow = {"imageSize": "500MB", "imagePullRate": 100, "containerStart": "2s"}
+    jobs = [entry("a"), entry("b", "90s")]
+    result = batchsim.run(scenario(tmp_path, *jobs, assumptions=slow))
+    there = "its image is there, and its container is started"
+    assert [row[:4] for row in told(result, "a-0")][:2] == [
+        (0, 5, "STARTING", "its image is pulled"),
+        (5, 7, "STARTING", there),
+    ]
+    assert told(result, "b-0")[0][:4] == (90, 92, "STARTING", there)
+    drawn = slow | {"containerStart": {"uniform": {"low": "1s", "high": "3s"}}}
+    result = batchsim.run(scenario(tmp_path, *jobs, assumptions=drawn))
+    (first, _) = told(result, "a-0")
+    assert first[2:4] == ("STARTING", "its image is pulled and its container started")
+
+
 def test_a_job_that_was_cancelled_while_it_waited_ends_there(tmp_path):
     jobs = [entry("a"), entry("b"), {"at": "30s", "cancel": "b", "reason": "no"}]
     result = batchsim.run(scenario(tmp_path, *jobs))

@@ -1,0 +1,71 @@
+"""Pulls that share the bandwidth of their instance."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchsim.core.plan import EnvironmentPlan, Need
+from batchsim.drivers.pulls import Link
+from batchsim.drivers.world import PULL_ERROR, Outcome
+from batchsim.workload import JobsEvent
+from tests.harness import PlanBuilder, machine
+from tests.heap_driver import follow
+
+
+def builder_of(*submits: int) -> PlanBuilder:
+    """Jobs of a class each, on one machine."""
+    builder = PlanBuilder([machine(9)], [EnvironmentPlan("e", (0,))])
+    builder.machines_of(0, 0)
+    for number, submit in enumerate(submits):
+        builder.job(submit, 10, Need(1, 1 + number, 0))
+    return builder
+
+
+def test_two_images_of_an_attempt_take_as_long_as_both_alone():
+    record = builder_of(0).run(images=[(0, 1)], pull_us=[5], shares_pulls=True)
+    assert record.started_us[0] == 10
+
+
+def test_a_pull_that_begins_puts_off_the_one_that_is_under_way():
+    record = builder_of(0, 6, 40).run(images=[(0,), (1,), (0, 1)], pull_us=[10, 10, 10], shares_pulls=True)
+    assert list(record.started_us) == [14, 20, 40]
+
+
+def test_who_waits_for_an_image_that_another_pulls_is_put_off_as_well():
+    record = builder_of(0, 2, 6).run(images=[(0,), (0,), (1,)], pull_us=[10, 10, 10], shares_pulls=True)
+    assert list(record.started_us) == [14, 14, 20]
+
+
+def test_a_pull_in_vain_takes_its_share_and_its_end_is_put_off():
+    failing = Outcome(start_failure_rate=1.0, start_failure_reason=PULL_ERROR)
+    record = builder_of(0, 6).run(
+        images=[(0,), (1,)], pull_us=[10, 10], shares_pulls=True, outcomes=[failing, Outcome()]
+    )
+    assert (record.ended_us[0], record.started_us[1]) == (14, 20)
+
+
+def test_a_pull_goes_on_when_nobody_waits_for_it_any_more():
+    stop = JobsEvent(3, "terminate", (range(1),), "enough")
+    record = builder_of(0, 6).run(images=[(0,), (1,)], pull_us=[10, 10], shares_pulls=True, requests=[stop])
+    assert (record.ended_us[0], record.started_us[1]) == (3, 20)
+
+
+def test_thirds_of_microseconds_are_not_lost():
+    record = builder_of(0, 0, 0).run(images=[(0,), (1,), (2,)], pull_us=[1, 1, 2], shares_pulls=True)
+    assert list(record.started_us) == [3, 3, 4]
+
+
+@given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 15)), max_size=8).map(sorted))
+def test_pulls_end_as_they_do_when_each_is_followed_by_itself(pulls):
+    link = Link()
+    for image, (since, alone_us) in enumerate(pulls):
+        link.begin(since, {image: alone_us})
+    assert [link.there[image] for image in range(len(pulls))] == follow(pulls)
+
+
+@given(st.lists(st.integers(0, 30), min_size=1, max_size=8))
+def test_the_bandwidth_is_never_idle_while_something_is_pulled(alone):
+    link = Link()
+    link.begin(5, dict(enumerate(alone)))
+    assert 0 <= max(link.there.values()) - 5 - sum(alone) <= len(alone)
