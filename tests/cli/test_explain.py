@@ -123,8 +123,10 @@ def arrays(invoke, write, tmp_path) -> str:
             [
                 "then-0: PENDING, an array of 3 jobs, in job queue q0",
                 "0s 3m 00s SUBMITTED none of its children is RUNNABLE yet",
-                "3m 00s 1m 30s PENDING it waits for its 3 children; 2 have not ended, such as then-0:1"
-                " (RUNNING)",
+                (
+                    "3m 00s 1m 30s PENDING it waits for its 3 children; 2 have not ended, such as then-0:1"
+                    " (RUNNING)"
+                ),
                 "The run ended while it was PENDING; of its children 1 RUNNABLE, 1 RUNNING, 1 SUCCEEDED",
             ],
         ),
