@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from batchsim.units import US_PER_S, format_duration
 
@@ -57,3 +57,9 @@ def vcpus(number: float) -> str:
 def usd(values: Sequence[float | None]) -> list[str]:
     """US dollars, to the cent at least."""
     return column(values, least=2)
+
+
+def has_gpus(summary: dict[str, Any]) -> bool:
+    """Whether any GPU was paid for, in one run or, by intervals, in any of several."""
+    paid = summary["gpu_hours_paid"]
+    return bool(paid["most"] if isinstance(paid, dict) else paid)

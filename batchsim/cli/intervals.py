@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from batchsim.cli.figures import NOTHING, column, counts, duration, percent, usd
+from batchsim.cli.figures import NOTHING, column, counts, duration, has_gpus, percent, usd
 from batchsim.cli.output import (
     Column,
     Format,
@@ -16,7 +16,7 @@ from batchsim.cli.output import (
     print_table,
     print_text,
 )
-from batchsim.cli.summary import MOST_ROWS, PARTS, SPARE, Metrics, flat, foundations, has_gpus, prices, scopes
+from batchsim.cli.summary import MOST_ROWS, PARTS, SPARE, Metrics, flat, foundations, prices, scopes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -49,6 +49,7 @@ _SPENT: tuple[Spec, ...] = tuple((f"of it {part}", f"cost_parts_usd.{part}", usd
 _MONEY: tuple[Spec, ...] = (
     *_SPENT,
     ("of it unused commitment", "commitment_unused_usd", usd),
+    ("of it EKS clusters", "cluster_usd", usd),
     ("of it volumes", "volume_usd", usd),
     ("taken off by commitments", "discount_usd", usd),
 )

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from batchsim.cli import updates
-from batchsim.cli.figures import column, count, duration, jobs, percent, usd, vcpus
+from batchsim.cli.figures import column, count, duration, has_gpus, jobs, percent, usd, vcpus
 from batchsim.cli.output import (
     Column,
     Format,
@@ -38,6 +38,7 @@ PARTS = {
     "lost": "jobs whose host was lost: work done in vain",
 }
 UNUSED = "committed to, and used by nobody"
+CLUSTERS = "EKS clusters, whether used or not"
 _RULES = {
     "proportional": "in proportion to what their jobs cost directly",
     "even": "each job the same",
@@ -147,12 +148,6 @@ def _by_reason(counted: Metrics, what: str) -> str:
     return "; ".join(told[:_MOST_REASONS] + ([f"{rest:,}: other reasons"] if rest else []))
 
 
-def has_gpus(summary: Metrics) -> bool:
-    """Whether any GPU was paid for, in one run or, by intervals, in any of several."""
-    paid = summary["gpu_hours_paid"]
-    return bool(paid["most"] if isinstance(paid, dict) else paid)
-
-
 def _never_started(summary: Metrics) -> str:
     number = summary["jobs_not_started"]
     if not number:
@@ -186,6 +181,8 @@ def _bill(summary: Metrics, manifest: Metrics) -> Table:
     ]
     if unused := summary["commitment_unused_usd"]:
         rows.append(("commitment", usd([unused])[0], percent(unused / total), UNUSED))
+    if clusters := summary["cluster_usd"]:
+        rows.append(("clusters", usd([clusters])[0], percent(clusters / total), CLUSTERS))
     headers = [Column("bill", words=True), Column("USD"), Column("of it")]
     excluded = f"Not in it: {', '.join(manifest['not_in_the_bill'])}."
     if has_gpus(summary):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from batchsim.results.cost import NOT_IN_THE_BILL, VOLUMES
+from batchsim.results.cost import CLUSTERS, NOT_IN_THE_BILL, VOLUMES
 from batchsim.results.costs import bill_of, costs_frame
 from batchsim.results.frames import build_frames, job_names
 from batchsim.results.metrics import summarize
@@ -81,5 +81,7 @@ def build_manifest(recorder: Recorder, context: RunContext) -> dict[str, Any]:
 
 
 def _not_in_the_bill(context: RunContext) -> list[str]:
-    with_volumes = any(each.volume_uusd_per_hour for each in context.environments)
-    return [each for each in NOT_IN_THE_BILL if each != VOLUMES or not with_volumes]
+    in_it = {VOLUMES} if any(each.volume_uusd_per_hour for each in context.environments) else set()
+    if context.cluster_uusd_per_hour:
+        in_it.add(CLUSTERS)
+    return [each for each in NOT_IN_THE_BILL if each not in in_it]

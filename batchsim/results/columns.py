@@ -167,7 +167,8 @@ _COSTS = (
     ("fragmentation_usd", FLOAT, "USD", "its part of what was free while jobs waited that could not use it"),
     ("tail_usd", FLOAT, "USD", "its part of what was free after the last attempt of an instance"),
     ("commitment_usd", FLOAT, "USD", "in a row of its own: paid for commitments that nobody used"),
-    ("cost_usd", FLOAT, "USD", "the sum of the eight; all rows add up to the bill"),
+    ("cluster_usd", FLOAT, "USD", "in a row of its own: EKS clusters, whether used or not"),
+    ("cost_usd", FLOAT, "USD", "the sum of the nine; all rows add up to the bill"),
 )
 _ARRAYS = (
     ("job", TEXT, "", "name of the array job; its children are <name>:0, <name>:1, ...; unique"),

@@ -174,6 +174,7 @@ class RunContext:
     not_submitted                   jobs left out because they would be submitted beyond the horizon
     idle_cost                       the rule by which jobs bear what none of them costs directly
     commitments                     Reserved Instances and a Savings Plan
+    cluster_uusd_per_hour           what EKS clusters cost together, whether used or not
     updates                         of environments and queues, in order of time
     """
 
@@ -206,6 +207,7 @@ class RunContext:
     not_modelled: Sequence[str] = ()
     idle_cost: IdleCost = "proportional"
     commitments: CommitmentRows | None = None
+    cluster_uusd_per_hour: int = 0
     updates: Sequence[UpdateRow] = ()
 
     @property

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from batchsim.units import S_PER_HOUR, US_PER_S
+from batchsim.units import cost_uusd as exact_cost_uusd
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -47,7 +48,13 @@ def cost_uusd(billed_s: Ints, uusd_per_hour: Ints) -> npt.NDArray[np.int64]:
     return ((2 * billed_s * uusd_per_hour + S_PER_HOUR) // (2 * S_PER_HOUR)).astype(np.int64)
 
 
+def cluster_uusd(lasted_us: int, uusd_per_hour: int) -> int:
+    """What EKS clusters cost: whole seconds of the run, rounded up, whether they have nodes or not."""
+    return exact_cost_uusd(-(-lasted_us // US_PER_S), uusd_per_hour)
+
+
 VOLUMES: Final = "EBS volumes"
+CLUSTERS: Final = "EKS clusters"
 NOT_IN_THE_BILL: Final = (
     VOLUMES,
     "data transfer",
@@ -55,8 +62,9 @@ NOT_IN_THE_BILL: Final = (
     "CloudWatch",
     "ECR",
     "S3",
-    "EKS clusters",
+    CLUSTERS,
     "support",
     "tax",
 )
-"""What an account is charged for beside what `cost_usd` holds; volumes where none were said."""
+"""What an account is charged for beside what `cost_usd` holds; volumes where none were said, and
+clusters where there are none or their price is 0."""

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 COLUMNS: Final = tuple(f"{part}_usd" for part in PARTS)
 COMMITMENT: Final = "commitment_usd"
+CLUSTER: Final = "cluster_usd"
+OF_NOBODY: Final = (COMMITMENT, CLUSTER)
+"""What is paid in rows of its own, whatever instances there are."""
 OF_JOBS: Final = ("environment", "queue", "share", "group", "job_definition")
 OF_INSTANCES: Final = ("environment", "instance_type", "billing", "instance")
 LOST: Final = ("Host EC2", "Your Spot Task was interrupted.")
@@ -127,7 +130,9 @@ def costs_frame(tables: Tables, context: RunContext, parts: Bill) -> pd.DataFram
     found, at = np.unique(cell, return_inverse=True)
     keys = [(environments[code // len(kinds)], *list(kinds)[code % len(kinds)]) for code in found.tolist()]
     borne = _summed(parts.of_holds, at, len(found))
-    return assemble("costs", _cells(keys, borne, environments, parts, tables.unused_commitment))
+    return assemble(
+        "costs", _cells(keys, borne, environments, parts, (tables.unused_commitment, tables.clusters))
+    )
 
 
 def _cells(
@@ -135,22 +140,23 @@ def _cells(
     borne: Ints,
     environments: Sequence[str],
     parts: Bill,
-    unused: int,
+    of_nobody: Sequence[int],
 ) -> dict[str, Any]:
-    """Columns: the cells, then what nobody bears of each environment, then unused commitments."""
+    """Columns: the cells, then what nobody bears of each environment, then what `OF_NOBODY` names."""
     nobody = np.flatnonzero(parts.unallocated.any(axis=0))
     rows = [*keys, *((environments[row], None, None, None, None) for row in nobody.tolist())]
     amounts = np.concatenate((borne, parts.unallocated[:, nobody]), axis=1)
-    commitment = np.zeros(len(rows) + bool(unused), dtype=np.int64)
-    if unused:
+    paid = [(which, amount) for which, amount in enumerate(of_nobody) if amount]
+    own = np.zeros((len(OF_NOBODY), len(rows) + len(paid)), dtype=np.int64)
+    for which, amount in paid:
+        own[which, len(rows)] = amount
         rows.append((None,) * len(OF_JOBS))
-        amounts = np.append(amounts, np.zeros((len(PARTS), 1), dtype=np.int64), axis=1)
-        commitment[-1] = unused
+    amounts = np.append(amounts, np.zeros((len(PARTS), len(paid)), dtype=np.int64), axis=1)
     columns: dict[str, Any] = {
         name: category(np.arange(len(rows)), [row[number] for row in rows])
         for number, name in enumerate(OF_JOBS)
     }
-    return columns | in_usd(amounts, commitment)
+    return columns | in_usd(amounts, own)
 
 
 def _summed(amounts: Ints, at: Ints, groups: int) -> Ints:
@@ -161,13 +167,13 @@ def _summed(amounts: Ints, at: Ints, groups: int) -> Ints:
     return sums
 
 
-def in_usd(amounts: Ints, commitment: Ints | None = None) -> dict[str, Ints]:
-    """A column in USD for each part, and their sum; of the `costs` frame with unused commitments."""
+def in_usd(amounts: Ints, own: Ints | None = None) -> dict[str, Ints]:
+    """A column in USD for each part, and their sum; of the `costs` frame with those of `OF_NOBODY`."""
     columns = {name: values / UUSD_PER_USD for name, values in zip(COLUMNS, amounts, strict=True)}
     whole = amounts.sum(axis=0)
-    if commitment is not None:
-        columns[COMMITMENT] = commitment / UUSD_PER_USD
-        whole = whole + commitment
+    if own is not None:
+        columns |= {name: values / UUSD_PER_USD for name, values in zip(OF_NOBODY, own, strict=True)}
+        whole = whole + own.sum(axis=0)
     return {**columns, "cost_usd": whole / UUSD_PER_USD}
 
 
@@ -240,7 +246,7 @@ def _tags(scenario: Mapping[str, Any], name: str) -> Any:
 
 def _grouped(frame: pd.DataFrame, keys: Sequence[str], columns: Mapping[str, Any]) -> pd.DataFrame:
     """Sums in whole micro-USD by the keys, missing ones too; sorted by them, jobs as they were submitted."""
-    names = [name for name in (*COLUMNS, COMMITMENT) if name in frame.columns]
+    names = [name for name in (*COLUMNS, *OF_NOBODY) if name in frame.columns]
     amounts = pd.DataFrame({name: np.rint(frame[name].to_numpy() * UUSD_PER_USD) for name in names})
     groups = [pd.Series(np.asarray(columns[key], dtype=object), name=key) for key in keys]
     whole = amounts.astype(np.int64).groupby(groups, dropna=False, sort="job" not in keys).sum()
@@ -273,10 +279,10 @@ def costs_by_job(
     left = pd.DataFrame(
         {"environment": [environments[row] for row in nobody], **in_usd(parts.unallocated[:, nobody])}
     )
-    unused = frames["costs"][frames["costs"][COMMITMENT] > 0]
-    several = [each for each in (borne, left, unused) if len(each)]
+    own = frames["costs"][(frames["costs"][list(OF_NOBODY)] > 0).any(axis=1)]
+    several = [each for each in (borne, left, own) if len(each)]
     whole = pd.concat(several, ignore_index=True) if several else borne
-    return whole.reindex(columns=[*borne.columns, COMMITMENT]).fillna({COMMITMENT: 0.0})
+    return whole.reindex(columns=[*borne.columns, *OF_NOBODY]).fillna(dict.fromkeys(OF_NOBODY, 0.0))
 
 
 def _fleet(instances: pd.DataFrame, ended_at: int) -> Fleet:

@@ -14,7 +14,7 @@ import numpy as np
 from batchsim.errors import ContractError
 from batchsim.results.attempts import build_attempts, with_children
 from batchsim.results.commitments import Usage, discounts
-from batchsim.results.cost import INTERRUPTED, billed_seconds, cost_uusd
+from batchsim.results.cost import INTERRUPTED, billed_seconds, cluster_uusd, cost_uusd
 from batchsim.results.exact import Ints, totals_by
 from batchsim.results.recorded import QUARTERS, Text, first_rows, status_reasons, texts_of, view
 from batchsim.results.recording import PENDING
@@ -93,6 +93,7 @@ class Tables:
     """Jobs, attempts and instances of one run.
 
     unused_commitment   micro-USD an hour that were paid for what nobody used, of all hours
+    clusters   micro-USD that EKS clusters cost from the beginning of the run to its end
     attempts   one row an attempt: of a multi-node job its main node
     holds      one row an attempt and node: what is held of which instance
     waits_for_others   whether any job depends on another
@@ -106,6 +107,7 @@ class Tables:
     not_submitted: int
     waits_for_others: bool
     unused_commitment: int
+    clusters: int
 
 
 def build_tables(recorder: Recorder, context: RunContext) -> Tables:
@@ -126,7 +128,10 @@ def build_tables(recorder: Recorder, context: RunContext) -> Tables:
     instances, unused = _instances(recorder, context, holds, ended_at)
     not_submitted = context.not_submitted + recorder.jobs - submitted
     waits_for_others = context.edges is not None
-    return Tables(jobs, attempts, holds, instances, ended_at, not_submitted, waits_for_others, unused)
+    clusters = cluster_uusd(ended_at, context.cluster_uusd_per_hour)
+    return Tables(
+        jobs, attempts, holds, instances, ended_at, not_submitted, waits_for_others, unused, clusters
+    )
 
 
 def _jobs(recorder: Recorder, context: RunContext, submitted: int) -> Jobs:

@@ -258,6 +258,13 @@ class Assumptions(Model):
         "[spec 8.1]",
         "Price of these volumes; 0.08 is gp3 in us-east-1. A month has 730 hours.",
     )
+    eksClusterPrice: Annotated[float, Field(ge=0, le=100)] = _assumed(
+        0.1,
+        0.1,
+        "USD/hour",
+        "[AWS containers blog: Amazon EKS extended support pricing]",
+        "Price of each EKS cluster, paid all the time; 0.6 in extended support, 0 to leave it out.",
+    )
     spotNotice: Duration = _assumed(
         "120s", "120s", "time", "[spec 3.8, 5.3]", "Time from the interruption notice to the loss."
     )

@@ -1,4 +1,4 @@
-"""What a run's money depends on beside the prices of instances: volumes, and what has been committed to."""
+"""What a run's money depends on beside the prices of instances: volumes, clusters, commitments."""
 
 from __future__ import annotations
 
@@ -35,6 +35,16 @@ def volume_uusd_per_hour(scenario: Scenario, environment: ComputeEnvironment) ->
             hint=f"say it, in USD a GB-month; in {PRICED_REGION} gp3 costs {assumed.volumePrice:g}",
         )
     return usd_to_uusd(size / MIB_PER_GIB * assumed.volumePrice / HOURS_A_MONTH)
+
+
+def cluster_uusd_per_hour(scenario: Scenario) -> int:
+    """What the EKS clusters of all environments cost together; environments may share one."""
+    clusters = {
+        each.eksConfiguration.eksClusterArn if each.eksConfiguration else each.computeEnvironmentName
+        for each in scenario.computeEnvironments
+        if each.platform == "EKS"
+    }
+    return len(clusters) * usd_to_uusd(scenario.assumptions.eksClusterPrice)
 
 
 def commitment_rows(scenario: Scenario, setup: Setup) -> CommitmentRows | None:

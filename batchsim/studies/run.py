@@ -17,7 +17,7 @@ from batchsim.results.context import EnvironmentRow, InstanceTypeRow, RunContext
 from batchsim.results.recording import Recorder
 from batchsim.scenario import applied_updates
 from batchsim.scenario.updates import UpdateEvent
-from batchsim.studies.money import commitment_rows, volume_uusd_per_hour
+from batchsim.studies.money import cluster_uusd_per_hour, commitment_rows, volume_uusd_per_hour
 from batchsim.studies.services import add_services, run_services
 from batchsim.workload import Workload, build_workload
 
@@ -116,6 +116,7 @@ def describe(scenario: Scenario, workload: Workload, setup: Setup, not_submitted
         notes=_notes(workload),
         not_modelled=scenario.not_modelled(),
         commitments=commitment_rows(scenario, setup),
+        cluster_uusd_per_hour=cluster_uusd_per_hour(scenario),
         updates=list(_update_rows(scenario, plan)),
     )
 

@@ -72,6 +72,7 @@ def test_every_value_of_the_summary_is_what_was_computed_by_hand():
             "tail": 0,
         },
         "commitment_unused_usd": 0,
+        "cluster_usd": 0,
         "cost_unattributed_usd": 0,
         "volume_usd": 0,
         "discount_usd": 0,

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from batchsim.results.audit import audit_frames
 from tests.spec.scenarios import each_job, managed, queue, scenario, submit
 
 
@@ -87,3 +88,67 @@ def test_spec_1_12_a_pod_that_waits_for_the_first_node_to_show_is_launched_for_t
     result = run(in_pods(small, large, pods=pods, types=("c5.large",)))
     assert each_job(result, "state") == {"a-0": "SUCCEEDED", "b-0": "SUCCEEDED"}
     assert each_job(result, "end_s") == {"a-0": 600, "b-0": 60}
+
+
+# --- what a cluster costs -------------------------------------------------------------------------
+
+
+def for_an_hour(**assumptions: float) -> dict[str, Any]:
+    data = in_pods(submit("a", "1h", definition="pod"), pods=[pod("pod", "1")], types=("c6i.large",))
+    data["assumptions"] |= assumptions
+    return data
+
+
+def usd(result) -> tuple[float, float]:
+    """Of clusters, and of all."""
+    return result.summary["cluster_usd"], result.summary["cost_usd"]
+
+
+def test_a_cluster_is_paid_beside_its_nodes_in_a_row_of_its_own(run):
+    result = run(for_an_hour())
+    assert usd(result) == (0.1, 0.185)
+    rows = result.costs.astype(object).where(result.costs.notna(), None)
+    assert rows[["queue", "cluster_usd", "cost_usd"]].to_numpy().tolist() == [
+        ["q", 0, 0.085],
+        [None, 0.1, 0.1],
+    ]
+    for by in ("job", "queue", "tag:team"):
+        assert result.costs_by(by)["cost_usd"].sum() == pytest.approx(0.185, abs=1e-9)
+    assert "EKS clusters" not in result.manifest["not_in_the_bill"]
+    assert result.audit() == []
+
+
+def test_a_cluster_is_paid_while_it_has_no_node(run):
+    data = for_an_hour()
+    data["workload"][0] = submit("a", "1h", at="1h", definition="pod")
+    assert usd(run(data)) == (0.2, 0.285)
+
+
+def test_environments_that_share_a_cluster_pay_for_it_once(run):
+    data = for_an_hour()
+    place = data["computeEnvironments"][0]
+    same = {**place, "computeEnvironmentName": "same"}
+    other = {**same, "computeEnvironmentName": "other", "eksConfiguration": {"eksClusterArn": "arn2"}}
+    data["computeEnvironments"] += [same, other]
+    result = run(data)
+    assert usd(result) == (0.2, 0.285)
+    assert result.audit() == []
+
+
+@pytest.mark.parametrize(("price", "clusters"), [(0.6, 0.6), (0, 0)])
+def test_the_price_of_a_cluster_is_an_assumption(run, price, clusters):
+    result = run(for_an_hour(eksClusterPrice=price))
+    assert usd(result) == (clusters, pytest.approx(0.085 + clusters))
+    assert ("EKS clusters" in result.manifest["not_in_the_bill"]) == (price == 0)
+    assert result.audit() == []
+
+
+def test_the_audit_catches_another_price_of_clusters(run):
+    result = run(for_an_hour())
+    frames = {name: each.copy() for name, each in result.frames.items()}
+    frames["costs"].loc[len(frames["costs"]) - 1, ["cluster_usd", "cost_usd"]] = 0.2
+    assert "L23" in {each.law for each in audit_frames(frames, result.summary, result.manifest)}
+    dearer = result.summary | {"cluster_usd": 0.2, "cost_usd": 0.285}
+    assert "L23" in {each.law for each in audit_frames(result.frames, dearer, result.manifest)}
+    assumed = {**result.manifest, "assumptions": {**result.manifest["assumptions"], "eksClusterPrice": 0.6}}
+    assert "L23" in {each.law for each in audit_frames(result.frames, result.summary, assumed)}

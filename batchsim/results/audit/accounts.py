@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from batchsim.results.audit.facts import Facts
 
 _INTERRUPTED = "interrupted: Spot"
+_OF_NOBODY = ("commitment_unused_usd", "cluster_usd")
 _BILLINGS = {"SPOT": "spot", "FARGATE": "fargate", "FARGATE_SPOT": "fargate"}
 _HOUR_US = S_PER_HOUR * US_PER_S
 HOURS_A_MONTH = 730
@@ -126,7 +127,8 @@ def _updates_of_types(scenario: dict[str, Any]) -> list[tuple[int, dict[str, Any
 def _cost_sums(facts: Facts, costs: Ints) -> list[Violation]:
     found: list[Violation] = []
     for where, part, mine in _parts(facts):
-        spent = total(costs[mine]) + (0 if where else _uusd(facts.summary["commitment_unused_usd"]))
+        own = 0 if where else sum(_uusd(facts.summary[key]) for key in _OF_NOBODY)
+        spent = total(costs[mine]) + own
         found += unless(
             _uusd(part["cost_usd"]) == spent, "L13", f"{where}cost_usd is not the sum over its instances"
         )

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from batchsim.results.audit.violation import Violation, rows_where, unless
-from batchsim.units import UUSD_PER_USD
+from batchsim.units import US_PER_S, UUSD_PER_USD, cost_uusd, usd_to_uusd
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,6 +45,7 @@ def bill(facts: Facts) -> list[Violation]:
         found += rows_where((parts < 0).any(axis=0), "L23", name, "a part is negative or missing")
         if name == "costs":
             whole = whole - _uusd(facts.frames[name]["commitment_usd"])
+            whole = whole - _uusd(facts.frames[name]["cluster_usd"])
         found += rows_where(parts.sum(axis=0) != whole, "L23", name, "the parts are not cost_usd")
     spent = _spent(facts)
     return [
@@ -211,6 +212,25 @@ def _summary(facts: Facts, told: Mapping[str, Ints]) -> list[Violation]:
         *found,
         *unless(left == nobody, "L23", "cost_unattributed_usd is not what nobody bears"),
         *unless(told_unused == unused, "L23", "commitment_unused_usd is not that of the costs"),
+        *_clusters(facts),
+    ]
+
+
+def _clusters(facts: Facts) -> list[Violation]:
+    """EKS clusters are paid for from the beginning of the run to its end."""
+    assumed, scenario = facts.manifest["assumptions"], facts.manifest["scenario"]
+    names = set()
+    for each in scenario.get("computeEnvironments", ()):
+        configuration = each.get("eksConfiguration")
+        if configuration or each.get("containerOrchestrationType") == "EKS":
+            names.add((configuration or {}).get("eksClusterArn", each["computeEnvironmentName"]))
+    price = usd_to_uusd(assumed.get("eksClusterPrice", 0))
+    expected = cost_uusd(-(-facts.ended_at // US_PER_S), len(names) * price)
+    told = round(facts.summary["cluster_usd"] * UUSD_PER_USD)
+    borne = _uusd(facts.frames["costs"]["cluster_usd"]).sum()
+    return [
+        *unless(told == expected, "L23", "cluster_usd is not what EKS clusters cost for the run's time"),
+        *unless(told == borne, "L23", "cluster_usd is not that of the costs"),
     ]
 
 
