@@ -144,7 +144,7 @@ def read_folder(
     """
     source = Path(folder)
     if not (source / MANIFEST).is_file():
-        inside = sorted(path.parent for path in source.glob(f"*/{MANIFEST}"))
+        inside = sorted(path.parent for path in source.glob(f"*/{MANIFEST}") if _of_a_run(path.parent))
         raise ResultError(
             file=str(folder),
             expected=f"a result folder with {MANIFEST}",
@@ -164,6 +164,10 @@ def read_folder(
     summary = _read_json(source / SUMMARY)
     names = [*FRAMES, *(name for name in OPTIONAL_FRAMES if _paths(source, name))]
     return {name: _read_frame(source, name) for name in names}, summary, manifest
+
+
+def _of_a_run(folder: Path) -> bool:
+    return (folder / SUMMARY).is_file() and bool(_paths(folder, "jobs"))
 
 
 # --- writing ----------------------------------------------------------------------------------

@@ -69,15 +69,24 @@ def axes_of(vary: Mapping[str, Sequence[Any]] | Iterable[str]) -> tuple[Axis, ..
     for path in paths:
         if paths.count(path) > 1:
             raise UsageError(f"{path} is varied twice", hint="give all its values at once")
+    for place, path in enumerate(paths):
+        for later in paths[place + 1 :]:
+            if path.startswith(f"{later}."):
+                raise UsageError(
+                    f"{later} replaces what {path} varies", hint="vary the whole first, or one of them"
+                )
     return tuple(axes)
 
 
 def refuse_both(axes: Sequence[Axis], overrides: Iterable[str]) -> None:
-    """Raise UsageError if an override sets what is varied: it would have no effect."""
-    varied = {axis.path for axis in axes}
+    """Raise UsageError if an override sets what is varied, or a part of it: it would have no effect."""
     for override in overrides:
-        if (path := override.partition("=")[0].strip()) in varied:
-            raise UsageError(f"{path} is varied, too", file=f"--set {override}", hint="leave one of them out")
+        path = override.partition("=")[0].strip()
+        for axis in axes:
+            if f"{path}.".startswith(f"{axis.path}."):
+                raise UsageError(
+                    f"{axis.path} is varied, too", file=f"--set {override}", hint="leave one of them out"
+                )
 
 
 def _checked(axis: Axis, place: str) -> Axis:

@@ -102,3 +102,11 @@ def test_what_is_varied_cannot_be_set(invoke, good):
     done = invoke("compare", good, "--vary", f"{MOST}=8,16", "--set", f"{MOST}=12", "-n", "1")
     assert done.exit_code == 2
     assert done.stderr == f"error: --set {MOST}=12: {MOST} is varied, too; leave one of them out\n"
+
+
+def test_a_part_of_what_is_varied_cannot_be_set(invoke, good):
+    whole = MOST.rpartition(".")[0]
+    values = "{type: EC2, maxvCpus: 8},{type: EC2, maxvCpus: 16}"
+    done = invoke("compare", good, "--vary", f"{whole}={values}", "--set", f"{MOST}=12", "-n", "1")
+    assert done.exit_code == 2
+    assert done.stderr == f"error: --set {MOST}=12: {whole} is varied, too; leave one of them out\n"

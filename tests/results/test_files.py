@@ -359,6 +359,16 @@ def test_a_folder_of_results_is_not_a_result_but_names_one(result, tmp_path):
         Result.read(tmp_path)
 
 
+def test_a_folder_that_holds_none_of_a_run_names_none(result, tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "manifest.json").write_text('{"study": "compare"}')
+    with pytest.raises(ResultError, match=r"batchsim run -o FOLDER writes one$"):
+        Result.read(tmp_path)
+    result.write(tmp_path / "b")
+    with pytest.raises(ResultError, match=r"such as .*/b$"):
+        Result.read(tmp_path)
+
+
 def test_what_a_study_of_several_runs_wrote_is_not_the_result_of_one(result, tmp_path):
     result.write(tmp_path)
     manifest = json.loads((tmp_path / "manifest.json").read_text())

@@ -349,6 +349,14 @@ def test_axes_are_called_by_the_last_part_of_their_path_where_that_is_unique():
         axes_of({})
 
 
+def test_a_whole_that_is_varied_after_its_part_is_refused():
+    both = {"a.b": [1, 2], "a": [{"b": 3}, {"b": 4}]}
+    with pytest.raises(UsageError, match=r"^a replaces what a\.b varies; vary the whole first"):
+        axes_of(both)
+    assert [axis.path for axis in axes_of(dict(reversed(both.items())))] == ["a", "a.b"]
+    assert len(axes_of({"ab": [1, 2], "a": [1, 2]})) == 2
+
+
 def test_values_in_words():
     assert [label(each) for each in (["c6i", "m6i"], "12h", 4, True, None, {"a": ["b"]})] == [
         "c6i, m6i",
