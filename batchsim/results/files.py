@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import BinaryIO
 
+    import numpy as np
+    import numpy.typing as npt
+
 Format = Literal["parquet", "csv"]
 FORMATS: tuple[Format, ...] = ("parquet", "csv")
 MANIFEST = "manifest.json"
@@ -372,6 +375,7 @@ def _from_arrow(table: pa.Table, column: Column) -> Any:
     if column.dtype == CATEGORY:
         return _category_from_arrow(values, column)
     if column.dtype == BOOL:
+        _check_whole(values.is_null().to_numpy(zero_copy_only=False), column)
         return values.cast(pa.bool_()).to_numpy(zero_copy_only=False)
     if column.dtype == FLOAT:
         return values.cast(pa.float64()).to_numpy(zero_copy_only=False)
@@ -379,9 +383,13 @@ def _from_arrow(table: pa.Table, column: Column) -> Any:
     integers = values.cast(pa.int64()).fill_null(1).to_numpy(zero_copy_only=False)
     if column.dtype != INTEGER:
         return nullable(integers, missing)
+    _check_whole(missing, column)
+    return integers
+
+
+def _check_whole(missing: npt.NDArray[np.bool_], column: Column) -> None:
     if missing.any():
         raise ValueError(f"column {column.name} has a missing value in row {int(missing.argmax())}")
-    return integers
 
 
 def _category_from_arrow(values: pa.Array, column: Column) -> Any:

@@ -122,11 +122,12 @@ class Result:
         The columns are described in `batchsim.results.explain.explain`. Raises UsageError if there is no
         such job, ResultError if the frames contradict each other.
         """
+        from batchsim.results.audit import UNDERIVABLE  # noqa: PLC0415 - only who asks pays for it
         from batchsim.results.explain import explain  # noqa: PLC0415 - only who asks pays for it
 
         try:
             return explain(self.frames, self.manifest, job)
-        except (AssertionError, LookupError, TypeError, ValueError) as error:
+        except (*UNDERIVABLE, AssertionError, LookupError) as error:
             broken = self.audit()
             if not broken:
                 raise

@@ -10,7 +10,9 @@ cannot excuse itself. Vectorised: a million jobs take about three seconds.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+from pandas.errors import InvalidIndexError
 
 from batchsim.errors import ResultError
 from batchsim.results.audit import (
@@ -50,6 +52,8 @@ __all__ = [
     "audit_replications",
 ]
 
+# What pandas and numpy raise about frames that contradict each other.
+UNDERIVABLE: Final = (IndexError, TypeError, ValueError, InvalidIndexError)
 _CHECKS = (
     lifecycle.time,
     lifecycle.states,
@@ -83,16 +87,29 @@ def audit_frames(
     frames   "jobs", "attempts", "instances", "timeseries", and "arrays" and "dependencies" where there are
              any, with the columns of `batchsim.results.columns`
 
-    Raises ResultError when a frame, a column or a key that every result has is missing.
+    Raises ResultError when a frame, a column or a key that every result has is missing, and when no law is
+    found broken but one cannot be derived. Where some are broken, those that cannot be derived are left out.
     """
+    unclear: Exception | None = None
     try:
         facts, found = gather(frames, summary, manifest)
         for check in _CHECKS:
-            found += check(facts)
+            try:
+                found += check(facts)
+            except UNDERIVABLE as error:
+                unclear = error
     except KeyError as error:
         raise ResultError(f"the summary or the manifest has no {error}") from error
+    except UNDERIVABLE as error:
+        raise _contradiction(error) from error
+    if unclear is not None and not found:
+        raise _contradiction(unclear) from unclear
     laws = list(LAWS)
     return sorted(found, key=lambda violation: laws.index(violation.law))
+
+
+def _contradiction(error: Exception) -> ResultError:
+    return ResultError(f"the frames contradict each other, so that no law can be derived: {error}")
 
 
 def audit_folder(folder: str | Path) -> list[Violation]:

@@ -33,6 +33,8 @@ def counts(facts: Facts) -> list[Violation]:
         if not (facts.summary["queues"] or facts.summary["environments"]):
             return []  # there are service jobs only
         return [Violation("L6", "no series at all", frame="timeseries")]
+    if not (known := np.isfinite(frame["t_s"].to_numpy())).all():
+        return rows_where(~known, "L6", "timeseries", "without an instant")
     at = np.rint(frame["t_s"].to_numpy() * US_PER_S).astype(np.int64)
     grid = at[next(iter(rows_of.values()))]
     other = np.ones(len(frame), dtype=np.bool_)
