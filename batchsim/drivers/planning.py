@@ -113,6 +113,16 @@ def _prepared(scenario: Scenario, workload: Workload, draw: tuple[int, int]) -> 
     return Setup(plan, world, types.price_date(), types.billings)
 
 
+def type_names(scenario: Scenario) -> set[str]:
+    """All instance types that the environments may have, at first or after updates. Raises as `prepare`."""
+    with scenario.placing_errors():
+        types = MachineTypes(scenario, QUARTERS)
+        environments, _ = plan_environments(scenario, types)
+        queues = plan_queues(scenario, {each.name: index for index, each in enumerate(environments)})
+        plan_updates(scenario, types, environments, queues)
+        return {each.name for each in types.rows}
+
+
 def _check_easy(scenario: Scenario, workload: Workload, queues: Sequence[QueuePlan]) -> None:
     """A reservation is of one place at one expected instant; some jobs wait for more than that."""
     if scenario.assumptions.backfill != "easy":

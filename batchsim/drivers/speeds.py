@@ -8,7 +8,7 @@ from batchsim.drivers.world import UNIT_SPEED
 from batchsim.errors import at_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from batchsim.drivers.machines import MachineTypes
     from batchsim.scenario import Assumptions
@@ -34,6 +34,11 @@ def speeds(assumptions: Assumptions, types: MachineTypes) -> dict[int, int]:
         for row, name in enumerate(names)
     }
     return {row: round(factor * UNIT_SPEED) for row, factor in factors.items() if factor != 1}
+
+
+def named_by(factor: str, types: Iterable[str]) -> bool:
+    """Whether a name in `assumptions.speedFactors` is that of one of the types, or of its family."""
+    return any(factor in _names(each) for each in types)
 
 
 def _names(name: str) -> Iterator[str]:

@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from batchsim import __version__
+from batchsim.drivers.planning import type_names
+from batchsim.drivers.speeds import named_by
 from batchsim.errors import AuditError, InputError, UsageError
 from batchsim.scenario import with_overrides
 from batchsim.studies.check import check
@@ -26,7 +28,7 @@ from batchsim.studies.stalled import has_stalled, left_waiting
 from batchsim.studies.variants import axes_of, blaming, names, texts, variants
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from batchsim.scenario import Scenario
     from batchsim.studies.measures import Measure, Target
@@ -44,6 +46,7 @@ _COMPARED = (
 )
 _ALWAYS = (*_COMPARED, "jobs_succeeded")
 _MOST_WHYS = 5
+_MOST_VAIN = 5
 
 
 class _Task(NamedTuple):
@@ -96,7 +99,8 @@ def compare(
     targets = _targets(subject_to, scenario)
     if replications < 1:
         raise UsageError(path="replications", expected="at least 1", found=str(replications))
-    scenario = _sped_up(scenario, speed_factors)
+    faster = speed_factors if isinstance(speed_factors, Mapping) else read_speed_factors(texts(speed_factors))
+    scenario = _sped_up(scenario, faster)
     if not scenario.submissions():
         raise UsageError("there is nothing to compare: all jobs of this scenario are service jobs")
     measures = _measures(targets)
@@ -123,7 +127,7 @@ def compare(
         seed=seed,
         version=__version__,
         price_date="" if first is None else first.price_date,
-        not_modelled=tuple(dict.fromkeys(text for row in runs for each in row for text in each.not_modelled)),
+        not_modelled=tuple(_not_modelled(runs, faster, tried)),
     )
 
 
@@ -132,8 +136,7 @@ def _targets(given: Iterable[str], scenario: Scenario) -> tuple[Target, ...]:
     return tuple(parse_target(text, queues) for text in texts(given))
 
 
-def _sped_up(scenario: Scenario, given: Mapping[str, float] | Iterable[str]) -> Scenario:
-    faster = given if isinstance(given, Mapping) else read_speed_factors(texts(given))
+def _sped_up(scenario: Scenario, faster: Mapping[str, float]) -> Scenario:
     if not faster:
         return scenario
     together = {**scenario.assumptions.speedFactors, **faster}
@@ -142,6 +145,24 @@ def _sped_up(scenario: Scenario, given: Mapping[str, float] | Iterable[str]) -> 
     except InputError as error:
         error.file = "--speed-factor"
         raise
+
+
+def _not_modelled(
+    runs: Sequence[Sequence[_Run]], faster: Iterable[str], tried: Sequence[Variant]
+) -> Iterator[str]:
+    yield from dict.fromkeys(text for row in runs for each in row for text in each.not_modelled)
+    yield from _vain(faster, tried)
+
+
+def _vain(faster: Iterable[str], tried: Sequence[Variant]) -> Iterator[str]:
+    """A sentence about the speed factors that change nothing, as no variant may use such types."""
+    if left := set(faster):
+        used = set().union(*(type_names(each.scenario) for each in tried))
+        left = {each for each in left if not named_by(each, used)}
+    if left:
+        shown = ", ".join(sorted(left)[:_MOST_VAIN])
+        more = f" and {len(left) - _MOST_VAIN} more" if len(left) > _MOST_VAIN else ""
+        yield f"--speed-factor of {shown}{more} changes nothing: no variant has such an instance type."
 
 
 def _measures(targets: Sequence[Target]) -> tuple[Measure, ...]:

@@ -433,6 +433,19 @@ def test_a_faster_family_may_win():
     assert faster.table.loc["m6i.xlarge", "makespan_s"] == usual.table.loc["m6i.xlarge", "makespan_s"]
 
 
+def test_a_speed_factor_of_a_type_that_no_variant_has_is_said_to_change_nothing():
+    scenario = batchsim.parse_scenario(json.dumps(data()))
+    factors = {"m6i": 2, "c6i.xlarge": 1.5, "m7i": 1.5, "r7i.large": 3}
+    found = batchsim.compare(
+        scenario, {TYPES: [["c6i"], ["m6i"]]}, replications=1, speed_factors=factors, workers=1
+    )
+    assert found.not_modelled[-1] == (
+        "--speed-factor of m7i, r7i.large changes nothing: no variant has such an instance type."
+    )
+    used = batchsim.compare(scenario, {MOST: [16, 32]}, replications=1, speed_factors={"c6i": 1.5}, workers=1)
+    assert not [each for each in used.not_modelled if "--speed-factor" in each]
+
+
 # ------------------------------------------------------------------------------------------- what is shown
 
 
