@@ -99,7 +99,7 @@ def compare(
     a 95 % interval. The cheapest variant that does all the work and meets all targets is ticked. Variants in
     which some job can never be placed are named, not ranked.
 
-    Exit code 1 if no variant meets all targets.
+    Exit code 1 if no variant does all the work and meets all targets.
     """
     from batchsim.results.files import check_folder
     from batchsim.scenario import load_scenario

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 NOTHING = "-"
 TICK = "✓"
+_MOST_CUT = 5  # variants of which is told what they did
 # Shown always; the others only where there is something to say or when everything is asked for.
 _SHOWN = ("cost_usd", "makespan_s", "waiting_p95_s", "utilization", "gpu_utilization", "waste_share")
 
@@ -74,10 +75,12 @@ def sentences(comparison: Comparison) -> Iterator[str]:
     best = comparison.cheapest
     what = "that meets all targets" if comparison.targets else "of these variants"
     if best is None:
+        runs = any(each.never is None for each in comparison.outcomes)
+        work = "does the whole work" if runs else "places all jobs"
         yield (
             "no variant does the whole work and meets all targets"
             if comparison.targets
-            else ("no variant places all jobs")
+            else f"no variant {work}"
         )
     else:
         yield f"{TICK} the cheapest {what}: {best.variant.name}"
@@ -98,6 +101,14 @@ def sentences(comparison: Comparison) -> Iterator[str]:
         )
     if any(each.at_horizon for each in comparison.outcomes):
         yield "runs were stopped at the horizon: cost and SUCCEEDED are of what was done by then"
+        cut = [each for each in comparison.ranked if each.at_horizon]
+        done = [f"{each.variant.name} ended {_done(each)} jobs" for each in cut[:_MOST_CUT]]
+        yield f"by then {'; '.join(done)}{'; ...' if len(cut) > _MOST_CUT else ''}"
+
+
+def _done(outcome: Outcome) -> str:
+    ended, jobs = (f"{each:,.1f}".removesuffix(".0") for each in (outcome.ended, outcome.jobs))
+    return f"{ended} of {jobs}"
 
 
 def shown(comparison: Comparison, *, everything: bool) -> list[Measure]:
@@ -117,7 +128,11 @@ def remark(comparison: Comparison, outcome: Outcome) -> str:
     missed = ", ".join(target.text for target in comparison.missed(outcome))
     told = [
         f"{verdict}: {missed}" if missed else verdict,
-        "fewer jobs succeed" if comparison.does_less(outcome) else "",
+        "fewer jobs succeed"
+        if comparison.does_less(outcome)
+        else "stopped at the horizon"
+        if comparison.leaves_work(outcome)
+        else "",
     ]
     return ", ".join(filter(None, told))
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from batchsim import __version__
@@ -64,6 +65,8 @@ class _Run(NamedTuple):
 
     measured: dict[str, float | None]
     outcome: str
+    ended: int
+    jobs: int
     price_date: str
     not_modelled: list[str]
     broken: list[str]
@@ -206,6 +209,8 @@ def _run(task: _Task) -> _Run:
     return _Run(
         measured={measure.column: measure.of(summary) for measure in task.measures},
         outcome=summary["outcome"],
+        ended=summary["states"]["SUCCEEDED"] + summary["states"]["FAILED"],
+        jobs=summary["jobs"] + summary["jobs_not_submitted"],
         price_date=manifest["price_date"],
         not_modelled=manifest["not_modelled"],
         broken=list(map(str, result.audit())) if task.audit else [],
@@ -239,4 +244,6 @@ def _outcome(variant: Variant, runs: Sequence[_Run], never: NeverPlaced | None) 
         },
         at_horizon=any(each.outcome == "horizon" for each in runs),
         never=never or stalled,
+        ended=fmean(each.ended for each in runs) if runs else 0,
+        jobs=fmean(each.jobs for each in runs) if runs else 0,
     )

@@ -56,12 +56,16 @@ class Outcome(NamedTuple):
 
     measured    by column of a measure one value a replication; {} where jobs are never placed
     at_horizon  some replication was stopped at the scenario's horizon
+    ended       jobs that ended, mean of the replications
+    jobs        all that there are to do, mean of the replications
     """
 
     variant: Variant
     measured: Mapping[str, tuple[float | None, ...]]
     at_horizon: bool = False
     never: NeverPlaced | None = None
+    ended: float = 0
+    jobs: float = 0
 
     def interval(self, column: str) -> Interval | None:
         return _interval(self.measured.get(column, ()))
@@ -154,8 +158,16 @@ class Comparison:
         done = [each.interval("jobs_succeeded") for each in self.outcomes]
         return max((each.mean for each in done if each is not None), default=0.0)
 
+    def leaves_work(self, outcome: Outcome) -> bool:
+        """Whether it was stopped before all was done, where variants have horizons of their own.
+
+        Under one horizon for all, what is done by then is compared: whoever does as much as any is not less.
+        """
+        horizons = {each.variant.scenario.horizon for each in self.outcomes}
+        return len(horizons) > 1 and outcome.at_horizon and outcome.ended < outcome.jobs
+
     def _class_of(self, outcome: Outcome) -> tuple[int, int]:
-        return int(outcome.never is not None), int(self.does_less(outcome))
+        return int(outcome.never is not None), self.does_less(outcome) + self.leaves_work(outcome)
 
     # --- frames ---------------------------------------------------------------------------------
 

@@ -219,6 +219,31 @@ def test_a_horizon_is_told(found):
     assert cut.table["cost_usd_low"].isna().all()
 
 
+def test_of_different_horizons_none_that_leaves_work_is_the_cheapest():
+    scenario = batchsim.parse_scenario(json.dumps(data()))
+    cut = batchsim.compare(scenario, ["horizon=10m,20m"], replications=1, workers=1)
+    assert cut.cheapest is None
+    assert next(sentences(cut)) == "no variant does the whole work"
+    assert {row[1] for row in ranking(cut).rows} == {""}
+    assert [row[-1] for row in ranking(cut).rows] == ["stopped at the horizon", "fewer jobs succeed"]
+    ended = {each.variant.name: each.ended for each in cut.outcomes}
+    assert 0 <= ended["10m"] < ended["20m"] < 30
+    assert (
+        f"by then 20m ended {ended['20m']:.0f} of 30 jobs; 10m ended {ended['10m']:.0f} of 30 jobs"
+        in list(sentences(cut))
+    )
+    whole = batchsim.compare(scenario, ["horizon=20m,10d"], replications=1, workers=1)
+    assert whole.cheapest.variant.name == "10d"
+
+
+def test_under_one_horizon_the_cheapest_of_those_that_do_as_much_is_told():
+    scenario = batchsim.parse_scenario(json.dumps(data() | {"horizon": "20m"}))
+    cut = batchsim.compare(scenario, {TYPES: [["r6i.xlarge"], ["m6i.xlarge"]]}, replications=1, workers=1)
+    assert [each.at_horizon for each in cut.outcomes] == [True, True]
+    assert cut.outcomes[0].ended < cut.outcomes[0].jobs == 30
+    assert cut.cheapest.variant.name == "m6i.xlarge"
+
+
 # ---------------------------------------------------------------------------------------------------- targets
 
 
