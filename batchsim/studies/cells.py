@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from batchsim.studies.comparison import Comparison, Outcome
-    from batchsim.studies.measures import Measure
+    from batchsim.studies.measures import Measure, Target
     from batchsim.studies.replications import Interval
 
 NOTHING = "-"
@@ -106,6 +106,15 @@ def sentences(comparison: Comparison) -> Iterator[str]:
         yield f"by then {'; '.join(done)}{'; ...' if len(cut) > _MOST_CUT else ''}"
 
 
+def _miss(target: Target, outcome: Outcome) -> str:
+    """The target, and by how much its mean misses it, where it is not just at the limit."""
+    found = outcome.interval(target.measure.column)
+    if found is None or found.mean == target.limit:
+        return target.text
+    unit = {"share": " points", "USD": " USD"}.get(target.measure.unit, "")
+    return f"{target.text} by {_amount(target.measure, abs(found.mean - target.limit))}{unit}"
+
+
 def _done(outcome: Outcome) -> str:
     ended, jobs = (f"{each:,.1f}".removesuffix(".0") for each in (outcome.ended, outcome.jobs))
     return f"{ended} of {jobs}"
@@ -125,7 +134,7 @@ def remark(comparison: Comparison, outcome: Outcome) -> str:
     if outcome.never is not None:
         return f"NEVER PLACED: {outcome.never.jobs:,} job{'' if outcome.never.jobs == 1 else 's'}"
     verdict = comparison.verdict(outcome)
-    missed = ", ".join(target.text for target in comparison.missed(outcome))
+    missed = ", ".join(_miss(target, outcome) for target in comparison.missed(outcome))
     told = [
         f"{verdict}: {missed}" if missed else verdict,
         "fewer jobs succeed"

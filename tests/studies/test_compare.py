@@ -19,6 +19,7 @@ from batchsim.studies.parallel import do_all
 from batchsim.studies.replications import interval
 from batchsim.studies.speeds import speed_factors
 from batchsim.studies.variants import axes_of, label, names, parse_axis
+from batchsim.units import format_duration
 from tests.studies.scenarios import definition, jobs, managed, world
 
 if TYPE_CHECKING:
@@ -599,7 +600,24 @@ def test_a_target_that_is_missed_is_named(found):
         subject_to=["cost<=0.01", "p95_wait<=10d"],
         workers=1,
     )
-    assert {row[-1] for row in ranking(compared).rows} == {"no: cost<=0.01"}
+    over = [f"no: cost<=0.01 by {cost - 0.01:.2f} USD" for cost in compared.table["cost_usd"]]
+    assert [row[-1] for row in ranking(compared).rows] == over
+
+
+def test_it_is_told_by_how_much_targets_of_time_and_shares_are_missed(found):
+    compared = batchsim.compare(
+        found.scenario,
+        {TYPES: [["m6i.xlarge"], ["r6i.xlarge"]]},
+        replications=1,
+        subject_to=["makespan<=1m", "utilization>=99.9%"],
+        workers=1,
+    )
+    row = compared.table.loc["m6i.xlarge"]
+    late = format_duration((row["makespan_s"] - 60) * 1_000_000)
+    under = f"{99.9 - 100 * row['utilization']:.1f}"
+    assert ranking(compared).rows[0][-1] == (
+        f"no: makespan<=1m by {late}, utilization>=99.9% by {under} points"
+    )
 
 
 def test_where_the_first_variant_places_not_all_the_baseline_is_named(found):
