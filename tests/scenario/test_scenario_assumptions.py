@@ -190,7 +190,7 @@ def test_the_table_has_every_assumption_with_unit_source_and_sentence():
             "zones",
             "traces",
         }
-        assert re.fullmatch(r"\[spec \d+\.\d+(, \d+\.\d+)*\]|\[measured\]", row.source)
+        assert re.fullmatch(r"\[spec \d+\.\d+(, \d+\.\d+)*\]|\[measured\]|\[AWS .+: .+\]", row.source)
         assert row.sentence.endswith(".")
 
 
