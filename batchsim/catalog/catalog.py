@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Self
 from batchsim.catalog.families import BUNDLES
 from batchsim.catalog.instance_types import InstanceType, builtin_types
 from batchsim.catalog.memory import MemoryModel, model_memory_mib
-from batchsim.catalog.prices import Price, builtin_prices, regions, regions_selling
+from batchsim.catalog.prices import Price, builtin_prices, date_span, regions, regions_selling
 from batchsim.catalog.spot import SpotPool, builtin_spot
 from batchsim.catalog.user_csv import UserCatalog, read_user_catalog
 from batchsim.errors import CatalogError
@@ -107,15 +107,11 @@ class Catalog:
     def price_date(self, region: str | None = None) -> str:
         """The date of a region's price lists, by default of this catalogue with the user's rows.
 
-        One ISO date, or "first to last" where the region's figures come from lists of several dates;
-        "undated" where no row says.
+        As `date_span` of all its rows.
         """
         if region is not None and region != self.region:
             return type(self).load(region).price_date()
-        dates = sorted({price.as_of for price in self._prices.values()} - {""})
-        if not dates:
-            return "undated"
-        return dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
+        return date_span(price.as_of for price in self._prices.values())
 
     def usable_memory_mib(self, name: str, model: MemoryModel) -> int:
         """MiB that jobs can use on one instance [spec 3.6], by a model of `batchsim.catalog.memory`.

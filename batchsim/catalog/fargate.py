@@ -42,6 +42,7 @@ class TaskPrice:
     """What a task costs, in USD: for each vCPU-hour, for each GB-hour of memory (1024 MiB), and for each
     GB-hour of ephemeral storage above `FREE_STORAGE_GIB`.
 
+    as_of    date of the list behind the price of vCPUs and memory: a day, a month or a year
     method   how the price of vCPUs and memory is known: see `data/README.md`
     """
 

@@ -11,7 +11,7 @@ from batchsim.catalog.tables import DATA, read_table
 from batchsim.units import usd_to_uusd
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 PriceMethod = Literal["list", "metal_corrected", "list_rescaled", "family_ratio", "estimate", "user"]
 
@@ -66,6 +66,14 @@ def builtin_prices(region: str) -> Mapping[str, Price]:
             for row in read_table(f"prices/{region}.csv")
         }
     )
+
+
+def date_span(dates: Iterable[str]) -> str:
+    """One ISO date, or "first to last" of several; "undated" where none of them says anything."""
+    known = sorted({*dates} - {""})
+    if not known:
+        return "undated"
+    return known[0] if len(known) == 1 else f"{known[0]} to {known[-1]}"
 
 
 def regions_selling(name: str) -> list[str]:

@@ -9,6 +9,7 @@ from batchsim.catalog import Catalog
 from batchsim.catalog.eks import allocatable_mib, allocatable_milli, max_pods
 from batchsim.catalog.fargate import FREE_STORAGE_GIB, MEMORY_MIB, TaskPrice, task_prices
 from batchsim.catalog.memory import ECS_RESERVED_MIB
+from batchsim.catalog.prices import date_span
 from batchsim.core.plan import MachineType
 from batchsim.errors import CatalogError, ScenarioError, at_path
 from batchsim.units import UUSD_PER_USD, format_size, usd_to_uusd
@@ -41,6 +42,7 @@ class MachineTypes:
         self.spot_prices = _recorded_prices(scenario)
         self._rows: dict[tuple[MachineType, Billing], int] = {}
         self._priced = False
+        self._task_prices: set[TaskPrice] = set()
         self._memory_model = scenario.assumptions.memoryModel
         self.unknown_band = scenario.assumptions.spotInterruptionBand
         self.spot_tasks: list[int] = []
@@ -62,8 +64,15 @@ class MachineTypes:
         return [row for row, billing in enumerate(self.billings) if billing in billings]
 
     def price_date(self) -> str:
-        """Of the catalogue; "" when no price came from it."""
-        return self.catalog.price_date() if self._priced else ""
+        """Of the catalogue's price lists that prices came from, such as "2026-07-20, of Fargate 2026-03".
+
+        That of instances first; "" when no price came from the catalogue.
+        """
+        instances = self.catalog.price_date() if self._priced else ""
+        tasks = date_span(price.as_of for price in self._task_prices)
+        if not self._task_prices:
+            return instances
+        return f"{instances}, of Fargate {tasks}" if instances else tasks
 
     def rows_of(self, name: str) -> tuple[int, ...]:
         """All rows of that name; a type that no environment has gets one of its own."""
@@ -99,14 +108,14 @@ class MachineTypes:
     def of_fargate(self, *, spot: bool) -> list[int]:
         """All sizes of tasks, of each kind: those below a vCPU where vCPUs are in quarters.
 
-        There is no Fargate Spot on arm64. Raises CatalogError where the region's prices are not known.
+        Fargate Spot has both architectures [API-2026: RuntimePlatform]. Raises CatalogError where the
+        region's prices are not known.
         """
         factor = self._fargate_spot_factor if spot else 1.0
         rows = []
         for number, kind in enumerate(self._task_kinds):
-            if spot and kind.architecture == "arm64":
-                continue
             price = self.task_price(kind.architecture)
+            self._task_prices.add(price)
             for quarters, memory_mib in _task_sizes(self.vcpu_parts):
                 rate = price.uusd_per_hour(quarters, memory_mib, kind.storage_gib, factor)
                 name = _task_name(kind, quarters, memory_mib, spot=spot)
@@ -115,7 +124,6 @@ class MachineTypes:
                 rows.append(self._intern(size, "fargate"))
         if spot:
             self.spot_tasks = rows
-        self._priced = True
         return rows
 
     def task_price(self, architecture: str = "x86_64") -> TaskPrice:

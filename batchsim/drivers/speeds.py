@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from batchsim.drivers.world import UNIT_SPEED
 from batchsim.errors import at_path
@@ -13,7 +13,13 @@ if TYPE_CHECKING:
     from batchsim.drivers.machines import MachineTypes
     from batchsim.scenario import Assumptions
 
-FARGATE, FARGATE_SPOT, FARGATE_ARM = "fargate", "fargate-spot", "fargate-arm"
+FARGATE: Final = "fargate"
+_TASKS: Final = {
+    "fargate-spot": (),
+    "fargate-arm": (),
+    "fargate-spot-arm": ("fargate-arm", "fargate-spot"),
+}
+"""By families of tasks, what else they are called, beside `FARGATE`."""
 
 
 def speeds(assumptions: Assumptions, types: MachineTypes) -> dict[int, int]:
@@ -24,7 +30,7 @@ def speeds(assumptions: Assumptions, types: MachineTypes) -> dict[int, int]:
     """
     given = assumptions.speedFactors
     names = [machine.name for machine in types.rows]
-    known = {FARGATE, FARGATE_SPOT, FARGATE_ARM, *(each for name in names for each in _names(name))}
+    known = {FARGATE, *_TASKS, *(each for name in names for each in _names(name))}
     for name in given:
         if name not in known:
             with at_path(f"assumptions.speedFactors.{name}"):
@@ -46,5 +52,6 @@ def _names(name: str) -> Iterator[str]:
     family = name.partition(".")[0]
     yield name
     yield family
-    if family in {FARGATE_SPOT, FARGATE_ARM}:
+    if family in _TASKS:
+        yield from _TASKS[family]
         yield FARGATE

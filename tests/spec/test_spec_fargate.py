@@ -8,9 +8,10 @@ import pytest
 
 from batchsim.catalog.fargate import MEMORY_MIB, cheapest_size, is_task_size, task_prices
 from batchsim.catalog.prices import regions
+from batchsim.cli.summary import prices
 from batchsim.errors import ScenarioError
 from tests.spec.scenarios import scenario, submit
-from tests.studies.scenarios import definition
+from tests.studies.scenarios import definition, managed
 
 
 def fargate(max_vcpus: int, kind: str = "FARGATE", **resources: Any) -> dict[str, Any]:
@@ -168,10 +169,25 @@ def test_jobs_of_one_size_get_tasks_of_the_kind_that_each_asks_for(run):
     assert result.summary["cost_usd"] == pytest.approx(0.09874 + 0.079 + 10 * 0.000111, abs=1e-9)
 
 
-def test_there_is_no_fargate_spot_on_arm(run):
-    places = [fargate(4), fargate(4, "FARGATE_SPOT")]
-    with pytest.raises(ScenarioError, match="Fargate Spot has no tasks on ARM64"):
-        run(on_arm(on_fargate(job("1h"), environments=places)))
+def test_spec_4_2_tasks_on_arm_run_on_fargate_spot_at_its_part_of_their_price(run):
+    result = run(on_arm(on_fargate(job("1h"), size=(2, 4096), environments=[fargate(4, "FARGATE_SPOT")])))
+    (machine,) = result.instances.to_dict("records")
+    assert (machine["instance_type"], machine["cost_usd"]) == ("fargate-spot-arm.2x4096", 0.0237)
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [
+        ({"fargate": 0.5}, 7200),
+        ({"fargate": 0.5, "fargate-spot": 2}, 1800),
+        ({"fargate": 0.5, "fargate-spot": 2, "fargate-arm": 4}, 900),
+        ({"fargate-arm": 4, "fargate-spot-arm": 8}, 450),
+    ],
+)
+def test_the_architecture_of_a_task_counts_for_its_speed_more_than_that_it_is_spot(run, given, seconds):
+    places = [fargate(4, "FARGATE_SPOT")]
+    result = run(on_arm(on_fargate(job("1h"), environments=places, assumptions={"speedFactors": given})))
+    assert list(result.jobs["execution_s"]) == [seconds]
 
 
 def test_quarter_vcpus_are_counted_against_the_maximum(run):
@@ -200,6 +216,17 @@ def test_parts_of_vcpus_and_storage_are_for_fargate_only(problems_of):
     storage["containerProperties"]["ephemeralStorage"] = {"sizeInGiB": 50}
     told = problems_of(scenario(submit("job", "1min"), definitions=[storage]))[0]
     assert "ephemeralStorage is for Fargate tasks only" in told
+
+
+def test_the_date_of_prices_is_that_of_the_lists_they_came_from(run):
+    tasks = on_fargate(job("1min"))
+    result = run(tasks)
+    assert result.manifest["price_date"] == "2026-03"
+    assert prices(result.manifest) == "USD (us-east-1, Fargate prices of 2026-03)"
+    assert run({**tasks, "region": "eu-central-1"}).manifest["price_date"] == "2026-07-27"
+    tasks["computeEnvironments"].append(managed("ec2", 64, "c6i"))
+    told = prices(run(tasks).manifest)
+    assert told == "USD (us-east-1, On-Demand and Fargate prices of 2026-07-20, of Fargate 2026-03)"
 
 
 def test_every_task_pulls_its_image(run):
