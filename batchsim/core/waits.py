@@ -45,7 +45,7 @@ REASON_NAMES: Final = (
     "all machines are busy",
     "the fair-share reservation keeps what is left",
     "too little of a consumable resource is available",
-    "instances could not be launched: insufficient capacity",
+    "instances could not be launched",
     "too few instances of one type are empty for all its nodes",
 )
 

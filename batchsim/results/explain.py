@@ -27,6 +27,14 @@ _NO_ROOM = {
     "greedy": "there is no room for it, and others may pass it",
     "easy": "there is no room for it beside what EASY backfilling keeps for the head of the queue",
 }
+_NOT_LAUNCHED = "instances could not be launched"
+_EC2_SAYS = {
+    "InsufficientInstanceCapacity": "insufficient capacity",
+    "VcpuLimitExceeded": "the account's On-Demand quota is used up",
+    "MaxSpotInstanceCountExceeded": "the account's Spot quota is used up",
+    "SpotMaxPriceTooLow": "the Spot price is not below the bid",
+}
+"""Why EC2 refused a launch, by its error code, which is the end reason of the instance."""
 _SUGGESTIONS = 3
 
 
@@ -232,6 +240,8 @@ class _Story:
             interval = self._part(waits, ahead, begin, end, first=begin >= at_head)
             position = int(np.searchsorted(instants, begin, side="right")) - 1
             reason = reasons[position] if position >= 0 else AWAITS_A_TURN
+            if reason == _NOT_LAUNCHED:
+                reason = self._refused(begin, end)
             interval = interval._replace(reason=self._no_room if self._passes and interval.ahead else reason)
             if previous is not None and _alike(previous, interval):
                 previous = previous._replace(end=end, others=previous.others + interval.others)
@@ -282,6 +292,19 @@ class _Story:
             for reason, detail in zip(mine["reason"], mine["detail"], strict=True)
         ]
         return microseconds(mine["t_s"]), reasons
+
+    def _refused(self, begin: int, end: int) -> str:
+        """What EC2 said of the launches for the queue meanwhile, or last if there were none."""
+        instances = self._frames["instances"]
+        here = instances["environment"].isin(self._environments) & instances["end_reason"].isin(_EC2_SAYS)
+        refused = instances[here.to_numpy(np.bool_)]
+        at = microseconds(refused["ended_s"])
+        meanwhile = (at >= begin) & (at < end)
+        if not meanwhile.any():
+            before = at[at < begin]
+            meanwhile = at == (before.max() if len(before) else -1)
+        said = " or ".join(_EC2_SAYS[each] for each in refused["end_reason"][meanwhile].astype(str).unique())
+        return f"{_NOT_LAUNCHED}: {said}" if said else _NOT_LAUNCHED
 
     def _others(self, begin: int, end: int) -> int:
         attempts = self._frames["attempts"]
