@@ -12,7 +12,7 @@ from .metadata import CONTAINER_SETTINGS, Identity
 from .nodes import NodeProperties
 from .pods import EksProperties, PodResources
 from .retries import JobTimeout, RetryStrategy
-from .tasks import EcsProperties, EcsTaskProperties
+from .tasks import EcsProperties, EcsTaskProperties, TaskContainer
 from .values import Many, MismatchError, Model, SafeName, Text, integral
 
 Priority = Annotated[int, Field(ge=0, le=9999), integral]
@@ -25,6 +25,7 @@ _PARTS: dict[str, Kind] = {
     "eksProperties": "eks",
     "nodeProperties": "multinode",
 }
+_FARGATE_LOG_DRIVERS = ("awslogs", "splunk", "awsfirelens")
 _PLACEHOLDER = re.compile(r"Ref::([A-Za-z0-9_.-]+)")
 
 
@@ -117,9 +118,17 @@ class JobDefinition(Model):
             raise MismatchError(
                 message="Fargate has no GPUs", hint="remove FARGATE", place=("platformCapabilities",)
             )
-        if self.containerProperties is not None and self.containerProperties.privileged:
-            raise MismatchError("false on Fargate", place=("containerProperties", "privileged"))
         place, task = self._task()
+        if isinstance(task, ContainerProperties):
+            for old in ("vcpus", "memory"):
+                if getattr(task, old) is not None:
+                    raise MismatchError(
+                        "resourceRequirements in its place on Fargate", place=("containerProperties", old)
+                    )
+            _check_fargate_container(task, place)
+        else:
+            for index, container in enumerate(task.containers):
+                _check_fargate_container(container, (*place, "containers", index))
         system = task.runtimePlatform
         if system is None:
             return
@@ -219,3 +228,19 @@ class JobDefinition(Model):
         if self.eksProperties is not None:
             return tuple(each.name for each in self.eksProperties.podProperties.containers)
         return ()
+
+
+def _check_fargate_container(
+    container: ContainerProperties | TaskContainer, place: tuple[str | int, ...]
+) -> None:
+    """Raises MismatchError for settings that containers on Fargate cannot have [spec 4.2]."""
+    if container.privileged:
+        raise MismatchError("false on Fargate", place=(*place, "privileged"))
+    if container.ulimits:
+        raise MismatchError(message="Fargate has no ulimits", hint="remove them", place=(*place, "ulimits"))
+    logs = container.logConfiguration
+    driver = logs.get("logDriver") if isinstance(logs, dict) else None
+    if driver not in (None, *_FARGATE_LOG_DRIVERS):
+        raise MismatchError(
+            "awslogs, splunk or awsfirelens on Fargate", place=(*place, "logConfiguration", "logDriver")
+        )

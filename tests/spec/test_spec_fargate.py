@@ -294,6 +294,12 @@ def test_jobs_of_fargate_and_of_ec2_have_queues_of_their_own(problems_of):
     [
         ({"resourceRequirements": [("VCPU", "1"), ("MEMORY", "2048"), ("GPU", "1")]}, "Fargate has no GPUs"),
         ({"privileged": True}, "privileged: expected false on Fargate"),
+        ({"ulimits": [{"name": "nofile"}]}, "ulimits: Fargate has no ulimits"),
+        (
+            {"logConfiguration": {"logDriver": "syslog"}},
+            "logDriver: expected awslogs, splunk or awsfirelens on Fargate, found 'syslog'",
+        ),
+        ({"vcpus": 1}, "vcpus: expected resourceRequirements in its place on Fargate, found 1"),
         (
             {"runtimePlatform": {"operatingSystemFamily": "WINDOWS_SERVER_2022_CORE"}},
             "only Linux tasks are modelled: expected LINUX or nothing, found 'WINDOWS_SERVER_2022_CORE'",
@@ -311,6 +317,15 @@ def test_what_a_job_definition_for_fargate_cannot_have(problems_of, change, said
         }
     data["jobDefinitions"][0]["containerProperties"] |= change
     assert said in problems_of(data)[0]
+
+
+def test_the_containers_of_one_task_have_no_other_settings_than_a_single_one(problems_of):
+    data = on_fargate(job("1min"))
+    container = data["jobDefinitions"][0].pop("containerProperties")
+    data["jobDefinitions"][0]["ecsProperties"] = {"taskProperties": [{"containers": [container]}]}
+    assert problems_of(data) == []
+    container["ulimits"] = [{"name": "nofile"}]
+    assert "taskProperties.0.containers.0.ulimits: Fargate has no ulimits" in problems_of(data)[0]
 
 
 @pytest.mark.parametrize("region", regions())
