@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from batchsim.catalog import Catalog
 from tests.spec.scenarios import scenario, submit
 from tests.studies.scenarios import definition, managed
 
@@ -15,6 +16,10 @@ def cloud(max_vcpus: int, *types: str, state: str = "ENABLED", **resources: Any)
     environment = managed("cloud", max_vcpus, *types, state=state)
     environment["computeResources"] |= resources
     return environment
+
+
+def usable_mib(name: str) -> int:
+    return Catalog.load("us-east-1").usable_memory_mib(name, "registered")
 
 
 def launched(result: Any) -> list[str]:
@@ -48,13 +53,30 @@ def test_spec_39_only_best_fit_stays_within_max_vcpus(run, strategy, vcpus):
     assert 8 * len(result.instances) == vcpus
 
 
-def test_an_instance_larger_than_max_vcpus_is_launched_once_but_by_best_fit(run):
-    def at_once(strategy: str) -> list[str]:
-        big = cloud(10, "c6i.8xlarge", allocationStrategy=strategy)
-        return launched(run(scenario(submit("job", "1h", count=32), environments=[big], horizon="30min")))
+@pytest.mark.parametrize(
+    ("kind", "strategy", "may_exceed"),
+    [
+        ("EC2", "BEST_FIT", False),
+        ("EC2", "BEST_FIT_PROGRESSIVE", True),
+        ("EC2", "BEST_FIT_PROGRESSIVE_ORDERED", True),
+        ("SPOT", "BEST_FIT", True),
+        ("SPOT", "BEST_FIT_PROGRESSIVE", True),
+        ("SPOT", "SPOT_CAPACITY_OPTIMIZED", True),
+        ("SPOT", "SPOT_PRICE_CAPACITY_OPTIMIZED", True),
+        ("SPOT", "SPOT_CAPACITY_OPTIMIZED_PRIORITIZED", True),
+    ],
+)
+def test_spec_3_2_all_but_best_fit_on_demand_exceed_the_maximum_by_one_instance(
+    run, kind, strategy, may_exceed
+):
+    def at_once(name: str, demand: int) -> list[str]:
+        place = cloud(10, name, type=kind, allocationStrategy=strategy)
+        return launched(
+            run(scenario(submit("job", "1h", count=demand), environments=[place], horizon="30min"))
+        )
 
-    assert at_once("BEST_FIT_PROGRESSIVE") == ["c6i.8xlarge"]
-    assert at_once("BEST_FIT") == []
+    assert at_once("c6i.2xlarge", 16) == ["c6i.2xlarge"] * (2 if may_exceed else 1)
+    assert at_once("c6i.8xlarge", 32) == ["c6i.8xlarge"] * may_exceed
 
 
 @pytest.mark.parametrize(("max_vcpus", "instances"), [(8, 1), (9, 2)])
@@ -85,7 +107,7 @@ def test_spec_41_the_cheapest_vcpu_that_holds_the_job(run, memory, chosen):
     assert launched(result) == [chosen]
 
 
-def test_two_jobs_that_one_larger_instance_would_hold_get_two_of_the_cheapest_vcpu(run):
+def test_spec_3_4_two_jobs_that_one_larger_instance_would_hold_get_two_of_the_cheapest_vcpu(run):
     result = run(
         scenario(
             submit("job", "1h", count=2, definition="that"),
@@ -95,7 +117,8 @@ def test_two_jobs_that_one_larger_instance_would_hold_get_two_of_the_cheapest_vc
         )
     )
     assert launched(result) == ["c6i.large", "c6i.large"]
-    assert result.summary["cost_usd"] == pytest.approx(0.17, abs=1e-9)
+    assert result.summary["cost_usd"] == 0.17
+    assert (usable_mib("c6i.large"), usable_mib("m6i.large")) == (3679, 7591)
 
 
 def test_spec_42_ordered_takes_the_first_of_the_list(run):
@@ -176,12 +199,32 @@ def test_spec_46_an_instance_that_has_run_jobs_is_kept_for_the_delay(run):
         )
     )
     assert list(result.instances["ended_s"]) == [135 * 60]
+    assert list(result.instances["billed_s"]) == [135 * 60]
 
 
 def test_spec_46_an_instance_that_never_ran_a_job_is_not_held(run):
     kept = cloud(64, "c6i.large", desiredvCpus=2, scalingPolicy={"minScaleDownDelayMinutes": 20})
     result = run(scenario(submit("first", "1min", at="1h"), environments=[kept]))
     assert result.instances["ended_s"].iloc[0] == 0
+
+
+def test_spec_3_8_the_delay_counts_from_the_last_job_of_each_instance(run):
+    kept = cloud(4, "c6i.large", scalingPolicy={"minScaleDownDelayMinutes": 20})
+    result = run(
+        scenario(
+            submit("short", "5min", definition="pair"),
+            submit("long", "10min", definition="pair"),
+            environments=[kept],
+            definitions=[definition("pair", 2, 100)],
+        )
+    )
+    assert list(result.instances["ended_s"]) == [25 * 60, 30 * 60]
+
+
+@pytest.mark.parametrize(("minutes", "refused"), [(0, 0), (19, 1), (20, 0), (10_080, 0), (10_081, 1)])
+def test_spec_3_8_the_delay_is_20_minutes_to_a_week_or_none(problems_of, minutes, refused):
+    place = cloud(2, "c6i.large", scalingPolicy={"minScaleDownDelayMinutes": minutes})
+    assert len(problems_of(scenario(submit("job", "1h"), environments=[place]))) == refused
 
 
 @pytest.mark.parametrize("state", ["ENABLED", "DISABLED"])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from batchsim.catalog.fargate import MEMORY_MIB, cheapest_size, is_task_size, task_prices
+from batchsim.catalog.fargate import cheapest_size, is_task_size, task_prices
 from batchsim.catalog.prices import regions
 from batchsim.cli.summary import prices
 from batchsim.errors import ScenarioError
@@ -37,11 +40,56 @@ def job(runtime: str, name: str = "job", **more: Any) -> dict[str, Any]:
     return submit(name, runtime, definition="task", **more)
 
 
-def test_spec_50_valid_pairs():
-    assert is_task_size(4, 2048)
-    assert is_task_size(64, 32_768)
-    assert not is_task_size(4, 1024)
-    assert not is_task_size(32, 18_432)
+SIZES = {
+    0.25: (512, 1024, 2048),
+    0.5: range(1024, 4096 + 1, 1024),
+    1: range(2048, 8192 + 1, 1024),
+    2: range(4096, 16_384 + 1, 1024),
+    4: range(8192, 30_720 + 1, 1024),
+    8: range(16_384, 61_440 + 1, 4096),
+    16: range(32_768, 122_880 + 1, 8192),
+}
+"""[spec 4.1] MiB by vCPUs."""
+PAIRS = [(vcpus, memory) for vcpus, memories in SIZES.items() for memory in memories]
+
+
+def test_spec_50_every_valid_pair_runs(run):
+    data = on_fargate(environments=[fargate(5000)])
+    data["jobDefinitions"] = [
+        task(*pair) | {"jobDefinitionName": f"d{number}"} for number, pair in enumerate(PAIRS)
+    ]
+    data["workload"] = [submit(f"j{number}", "1h", definition=f"d{number}") for number in range(len(PAIRS))]
+    result = run(data)
+    assert list(result.jobs["start_s"]) == [0] * len(PAIRS)
+    names = [f"fargate.{vcpus:g}x{memory}" for vcpus, memory in PAIRS]
+    assert list(result.jobs["instance_type"].astype(str)) == names
+    usd = [round(vcpus * 0.04048 + memory / 1024 * 0.004445, 6) for vcpus, memory in PAIRS]
+    assert list(result.instances["cost_usd"]) == pytest.approx(usd, abs=1e-6)
+
+
+@pytest.mark.parametrize("vcpus", SIZES)
+@pytest.mark.parametrize("end", [0, -1])
+@pytest.mark.parametrize("step", [-1, 1])
+def test_spec_50_a_mib_beside_the_ends_of_each_row_is_refused(run, vcpus, end, step):
+    size = vcpus, SIZES[vcpus][end] + step
+    with pytest.raises(ScenarioError, match=f"Fargate has no tasks of {vcpus} vCPU and {size[1]} MiB"):
+        run(on_fargate(job("1min"), size=size))
+
+
+def test_spec_50_no_other_pair_is_valid():
+    quarters = sorted({*range(1, 20), 31, 32, 33, 63, 64, 65, 128})
+    memories = sorted({memory + step for _, memory in PAIRS for step in (-4096, -512, -1, 0, 1, 512, 4096)})
+    valid = {(vcpus * 4, memory) for vcpus, memory in PAIRS}
+    assert {pair for pair in product(quarters, memories) if is_task_size(*pair)} == valid
+
+
+@given(st.integers(1, 64), st.integers(1, 122_880))
+def test_spec_50_the_help_names_the_cheapest_valid_pair_that_holds_a_request(quarters, memory):
+    found = cheapest_size(quarters, memory, task_prices()["us-east-1", "x86_64"])
+    assert found is not None
+    holding = [pair for pair in PAIRS if pair[0] * 4 >= quarters and pair[1] >= memory]
+    usd = {pair: pair[0] * 0.04048 + pair[1] / 1024 * 0.004445 for pair in holding}
+    assert usd[found[0] / 4, found[1]] == min(usd.values())
 
 
 @pytest.mark.parametrize(
@@ -59,22 +107,6 @@ def test_spec_50_valid_pairs():
 def test_spec_50_an_invalid_pair_is_refused_with_the_cheapest_valid_one(run, size, way_out):
     with pytest.raises(ScenarioError, match=f"Fargate has no tasks of {size[0]} vCPU .*{way_out}"):
         run(on_fargate(job("1min"), size=size))
-
-
-def test_the_whole_table_of_sizes():
-    """[spec 4.1], by vCPU: the smallest, the largest, the step between two."""
-    table = {
-        0.25: (512, 1024, 2048),
-        0.5: range(1024, 4096 + 1, 1024),
-        1: range(2048, 8192 + 1, 1024),
-        2: range(4096, 16_384 + 1, 1024),
-        4: range(8192, 30_720 + 1, 1024),
-        8: range(16_384, 61_440 + 1, 4096),
-        16: range(32_768, 122_880 + 1, 8192),
-    }
-    assert {quarters / 4: tuple(sizes) for quarters, sizes in MEMORY_MIB.items()} == {
-        vcpus: tuple(sizes) for vcpus, sizes in table.items()
-    }
 
 
 def test_the_cheapest_size_may_have_fewer_of_what_is_not_asked_for():
@@ -128,6 +160,24 @@ def test_an_hour_of_two_vcpus_costs_what_the_price_list_says(run):
     spot = on_fargate(job("1h"), size=(2, 4096), environments=[fargate(4, "FARGATE_SPOT")])
     assert run(spot).summary["cost_usd"] == pytest.approx(0.3 * 0.09874, abs=1e-6)
     assert task_prices()["us-east-1", "arm64"].uusd_per_hour(8, 4096) == 79_000
+
+
+def test_spec_4_4_the_prices_of_us_east_1():
+    x86, arm = (task_prices()["us-east-1", architecture] for architecture in ("x86_64", "arm64"))
+    assert (x86.vcpu_hour, x86.gb_hour, x86.storage_gb_hour) == (0.04048, 0.004445, 0.000111)
+    assert (arm.vcpu_hour, arm.gb_hour, arm.storage_gb_hour) == (0.03238, 0.00356, 0.000111)
+
+
+@pytest.mark.parametrize(
+    ("image_mb", "runtime", "billed"),
+    [(0, "60s", 60), (0, "60.1s", 61), (30, "59.4s", 60), (90, "59.4s", 61), (90, "2h", 7202)],
+)
+def test_spec_4_4_pull_and_run_together_are_rounded_up_to_seconds(run, image_mb, runtime, billed):
+    pull = {"imageSize": f"{image_mb}MB", "fargatePullRate": 60}
+    result = run(on_fargate(job(runtime), size=(4, 8192), assumptions=pull))
+    assert list(result.instances["billed_s"]) == [billed]
+    usd = billed / 3600 * (4 * 0.04048 + 8 * 0.004445)
+    assert result.summary["cost_usd"] == pytest.approx(usd, abs=1e-6)
 
 
 def on_arm(data: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -282,6 +332,18 @@ def test_a_job_that_is_terminated_while_its_task_is_provisioned_ends_with_it(run
 def test_fields_that_fargate_does_not_have(problems_of, field):
     (problem,) = problems_of(on_fargate(job("1min"), environments=[fargate(64, **field)]))
     assert f"{next(iter(field))} does not belong to Fargate" in problem
+
+
+def test_spec_4_2_fargate_runs_no_multi_node_jobs(problems_of):
+    data = on_fargate(job("1min"))
+    (container,) = (each.pop("containerProperties") for each in data["jobDefinitions"])
+    nodes = {
+        "numNodes": 2,
+        "mainNode": 0,
+        "nodeRangeProperties": [{"targetNodes": "0:", "container": container}],
+    }
+    data["jobDefinitions"][0] |= {"type": "multinode", "nodeProperties": nodes}
+    assert "Fargate runs no multi-node jobs" in problems_of(data)[0]
 
 
 def test_jobs_of_fargate_and_of_ec2_have_queues_of_their_own(problems_of):

@@ -28,6 +28,18 @@ def interrupted_at(minutes: int, monkeypatch) -> None:
     monkeypatch.setattr("batchsim.drivers.spot.Interruptions.lost_at", lost_at)
 
 
+def spot_uusd(name: str, minutes: int) -> int:
+    """What an instance costs at the Spot price."""
+    catalog = Catalog.load("us-east-1")
+    pool = catalog.spot(name)
+    assert pool is not None
+    return round(round(catalog.price_uusd(name) * pool.price_factor) * minutes / 60)
+
+
+def uusd(result: Any) -> int:
+    return round(1e6 * result.summary["cost_usd"])
+
+
 OFTEN = {"spotInterruptions": "1/h"}
 
 
@@ -46,16 +58,28 @@ def test_spec_48_taken_back_later_it_costs_what_it_ran(run, monkeypatch):
     interrupted_at(70, monkeypatch)
     result = run(scenario(submit("job", "2h"), environments=[spot(2, "c6i.large")], assumptions=OFTEN))
     assert list(result.instances["billed_s"]) == [70 * 60]
+    assert uusd(result) == spot_uusd("c6i.large", 70)
+
+
+@pytest.mark.parametrize(("minute", "billed"), [(59, 0), (60, 60), (61, 61)])
+def test_spec_3_8_the_free_hour_ends_with_its_last_second(run, monkeypatch, minute, billed):
+    interrupted_at(minute, monkeypatch)
+    result = run(scenario(submit("job", "2h"), environments=[spot(2, "c6i.large")], assumptions=OFTEN))
+    assert list(result.instances["billed_s"]) == [billed * 60]
+
+
+def test_spec_3_8_an_interruption_does_not_wait_for_the_scale_down_delay(run, monkeypatch):
+    interrupted_at(50, monkeypatch)
+    kept = spot(2, "c6i.large", scalingPolicy={"minScaleDownDelayMinutes": 20})
+    result = run(scenario(submit("job", "40min"), environments=[kept], assumptions=OFTEN))
+    (row,) = result.instances.to_dict("records")
+    assert (row["ended_s"], row["end_reason"]) == (50 * 60, "interrupted: Spot")
 
 
 def test_spec_48_given_back_within_the_hour_it_costs_what_it_ran(run):
     result = run(scenario(submit("job", "50min"), environments=[spot(2, "c6i.large")]))
-    price = Catalog.load("us-east-1").price_uusd("c6i.large")
-    pool = Catalog.load("us-east-1").spot("c6i.large")
-    assert pool is not None
     assert list(result.instances["billed_s"]) == [50 * 60]
-    hourly = round(price * pool.price_factor)
-    assert round(1e6 * result.summary["cost_usd"]) == round(hourly * 50 / 60)
+    assert uusd(result) == spot_uusd("c6i.large", 50)
 
 
 def test_a_lost_host_is_retried_at_once_on_another_instance(run, monkeypatch):

@@ -10,6 +10,8 @@ import batchsim
 from batchsim.core.feasibility import MAX_RESOURCE
 from batchsim.errors import InputError
 from tests.spec.scenarios import HOST_RULES, each_attempt, each_job, queue, scenario, submit
+from tests.spec.test_spec_fargate import fargate, on_fargate
+from tests.spec.test_spec_fargate import job as task
 from tests.studies.scenarios import definition, managed
 
 MINUTE = 60
@@ -129,6 +131,49 @@ def test_both_generations_together_keep_within_maxvcpus(run):
         )
     )
     assert minutes(result, "start_s") == {"old-0": 0, "old-1": 0, "new-0": 40}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"allocationStrategy": "SPOT_PRICE_CAPACITY_OPTIMIZED"},
+        {"instanceTypes": ["m6i.large"]},
+        {"bidPercentage": 90},
+        {"type": "EC2", "allocationStrategy": "BEST_FIT_PROGRESSIVE"},
+        {"imageId": "ami-1"},
+        {"ec2Configuration": [{"imageType": "ECS_AL2023"}]},
+        {"launchTemplate": {"launchTemplateName": "mine"}},
+        {"ec2KeyPair": "mine"},
+        {"updateToLatestImageVersion": True},
+        {"subnets": ["subnet-1"]},
+        {"securityGroupIds": ["sg-1"]},
+        {"placementGroup": "close"},
+        {"instanceRole": "arn:aws:iam::123456789012:instance-profile/mine"},
+        {"tags": {"team": "red"}},
+    ],
+)
+def test_spec_3_8_what_is_an_infrastructure_update(run, change):
+    place = cloud(8, type="SPOT", allocationStrategy="SPOT_CAPACITY_OPTIMIZED", bidPercentage=80)
+    result = run(scenario(submit("job", "20min"), of_cloud("10min", **change), environments=[place]))
+    ((*_, end, reason),) = instances(result)
+    assert (end, reason) == (20, REPLACED)
+    assert told(result, "kind", "replaced", "updating_until_s") == [("infrastructure", 1, 20 * MINUTE)]
+
+
+@pytest.mark.parametrize("change", [{"minvCpus": 2}, {"maxvCpus": 16}, {"desiredvCpus": 2}])
+def test_spec_3_8_what_is_a_scaling_update(run, change):
+    result = run(scenario(submit("job", "20min"), of_cloud("10min", **change), environments=[cloud(8)]))
+    assert instances(result)[0][3] != REPLACED
+    assert told(result, "kind", "replaced") == [("scaling", None)]
+
+
+@pytest.mark.parametrize("change", [{"subnets": ["subnet-1"]}, {"securityGroupIds": ["sg-1"]}])
+def test_spec_3_8_another_network_replaces_no_tasks_of_fargate(run, change):
+    data = on_fargate(task("1h"), environments=[fargate(8)])
+    data["workload"].append(update("10min", computeEnvironment="fargate", **change))
+    result = run(data)
+    assert minutes(result, "end_s") == {"job-0": 60}
+    assert told(result, "kind") == [("scaling",)]
 
 
 def test_a_setting_that_does_not_change_replaces_nothing(run):
