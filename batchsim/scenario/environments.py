@@ -85,6 +85,7 @@ _NOT_OF_FARGATE = (
     "spotIamFleetRole",
     "tags",
 )
+_MOST_OF_FARGATE = {"subnets": 16, "securityGroupIds": 5}
 _SHORTEST_DELAY_MINUTES = 20
 _LONGEST_TIMEOUT_MINUTES = 7200
 
@@ -176,6 +177,10 @@ class ComputeResources(Model):
                     hint="remove it, or use type EC2 or SPOT",
                     place=(foreign[0],),
                 )
+            for name, most in _MOST_OF_FARGATE.items():
+                given = getattr(self, name)
+                if isinstance(given, list) and len(given) > most:
+                    raise MismatchError(f"at most {most} of them on Fargate", place=(name,))
             return self
         only = _ONLY_FOR.get(self.allocationStrategy, self.type)
         if only != self.type:

@@ -334,6 +334,16 @@ def test_fields_that_fargate_does_not_have(problems_of, field):
     assert f"{next(iter(field))} does not belong to Fargate" in problem
 
 
+@pytest.mark.parametrize(("field", "most"), [("subnets", 16), ("securityGroupIds", 5)])
+def test_spec_4_2_a_fargate_environment_has_so_many_subnets_and_security_groups(problems_of, field, most):
+    def refused(count: int) -> list[str]:
+        names = [f"{field}-{number}" for number in range(count)]
+        return problems_of(on_fargate(job("1min"), environments=[fargate(64, **{field: names})]))
+
+    assert refused(most) == []
+    assert f"{field}: expected at most {most} of them on Fargate" in refused(most + 1)[0]
+
+
 def test_spec_4_2_fargate_runs_no_multi_node_jobs(problems_of):
     data = on_fargate(job("1min"))
     (container,) = (each.pop("containerProperties") for each in data["jobDefinitions"])
