@@ -10,7 +10,18 @@ from hypothesis import strategies as st
 from batchsim.core.allocation import STRATEGIES
 from batchsim.core.consumables import ConsumablePlan
 from batchsim.core.dependencies import Graph
-from batchsim.core.plan import NO_NEED, ClassPlan, ExitRule, Gang, Need, Plan, Policy, QueuePlan, TimeLimit
+from batchsim.core.plan import (
+    NO_NEED,
+    ClassPlan,
+    ExitRule,
+    Gang,
+    Need,
+    Plan,
+    Policy,
+    QueuePlan,
+    Quota,
+    TimeLimit,
+)
 from batchsim.core.shares import FairSharePolicy
 from tests.random_worlds import TYPES, environments, updates
 
@@ -92,11 +103,18 @@ def plans(draw: st.DrawFn, features: frozenset[str]) -> Plan:
         consumables=consumables,
         shares=_SHARES if any(queue.fair_share for queue in queues) else (),
         graph=_graph(draw, len(class_of)) if on("dependencies") else Graph(),
+        quotas=_quotas(draw) if "machine per job" in features else (),
         estimate_us=draw(st.lists(st.integers(0, 9), min_size=len(class_of), max_size=len(class_of)))
         if policy.backfill == "easy"
         else (),
         updates=draw(updates(places, queues)) if "updates" in features else (),
     )
+
+
+def _quotas(draw: st.DrawFn) -> list[Quota]:
+    """What scripted drivers heed of them are machines for one job each."""
+    rows = draw(st.frozensets(st.integers(0, len(TYPES) - 1), max_size=len(TYPES)))
+    return [Quota(rows, draw(st.integers(0, 8)))] if rows else []
 
 
 def _place(draw: st.DrawFn, place: EnvironmentPlan, features: frozenset[str]) -> EnvironmentPlan:

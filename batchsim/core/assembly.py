@@ -16,7 +16,7 @@ from batchsim.core.fleet import Fleet, Instance
 from batchsim.core.gangs import Gangs
 from batchsim.core.needs import Needs
 from batchsim.core.queues import AnyFleet, orders_of, places_of, shares_of
-from batchsim.core.tasks import TaskFleet
+from batchsim.core.tasks import TaskFleet, task_quotas
 from batchsim.errors import ContractError
 
 if TYPE_CHECKING:
@@ -42,8 +42,9 @@ def assemble(plan: Plan, instances: list[Instance], new_instance: Callable[[int,
     columns = Columns(plan)
     needs = Needs(plan.needs)
     has_gangs = any(plan.gangs)
+    quotas = task_quotas(plan)
     fleets: list[AnyFleet] = [
-        TaskFleet(index, environment, plan, new_instance)
+        TaskFleet(index, environment, plan, new_instance, quotas)
         if environment.per_job
         else Fleet(
             needs,

@@ -28,6 +28,7 @@ from batchsim.core.grid import NEVER, next_multiple
 from batchsim.core.ordering import ANYBODY, NOBODY
 from batchsim.core.queues import AnyFleet, held_vcpus, reservable_vcpus
 from batchsim.core.scaling import Scaler
+from batchsim.core.tasks import TaskFleet
 from batchsim.core.waits import (
     ALL_DISABLED,
     AT_MAX,
@@ -38,6 +39,7 @@ from batchsim.core.waits import (
     NO_CAPACITY,
     NOTHING,
     OVER_MAX,
+    TASK_QUOTA,
     TOO_LARGE,
 )
 
@@ -68,6 +70,7 @@ class Capacity:
         "_most_environments",
         "_new_instance",
         "_plan",
+        "_quoted_tasks",
         "_reasons",
         "_reservable",
         "scalers",
@@ -88,6 +91,7 @@ class Capacity:
         self._interval = plan.policy.scaling_interval_us
         self._hopeless: dict[tuple[int, int], int] = {}
         self._reasons: dict[tuple[int, int], Reason] = {}
+        self._quoted_tasks = bool(plan.quotas) and any(each.per_job for each in plan.environments)
         self._reservable = [reservable_vcpus(plan, queue) for queue in range(len(plan.queues))]
         self._most_environments = max((len(queue.environments) for queue in plan.queues), default=0)
         self.scalers = [
@@ -188,7 +192,7 @@ class Capacity:
     def why(self, now: int, queue: int, need: int) -> Reason:
         """What the blocked head of a queue waits for, for want of room."""
         reason = self._reasons.get((queue, need))
-        if reason is None:
+        if reason is None or (self._quoted_tasks and reason[0] in {AT_MAX, TASK_QUOTA}):
             reason = self._reasons[queue, need] = self._reason(now, queue, need)
         return reason
 
@@ -218,10 +222,19 @@ class Capacity:
             return DECISION, -1
         if suited and all(scaler.all_cooling(now, need) for scaler in suited):
             return NO_CAPACITY, -1
-        counted = suited or any(
-            self._plan.environments[index].per_job for index in self._plan.queues[queue].environments
-        )
-        return (AT_MAX if counted else BUSY), -1
+        tasks = self._tasks_of(queue)
+        lacks_quota = any(fleet.lacks_quota(need) for fleet in tasks)
+        return (TASK_QUOTA if lacks_quota else AT_MAX if suited or tasks else BUSY), -1
+
+    def _tasks_of(self, queue: int) -> list[TaskFleet]:
+        """The enabled environments of a queue where each job gets a machine of its own."""
+        plan = self._plan
+        fleets = [
+            self._fleets[index]
+            for index in plan.queues[queue].environments
+            if plan.environments[index].enabled
+        ]
+        return [fleet for fleet in fleets if isinstance(fleet, TaskFleet)]
 
     def _keep_for_gangs(self, now: int, queues: Sequence[int], orders: Sequence[Order]) -> None:
         """Multi-node jobs that are next, and lack nothing but instances that boot."""
@@ -306,7 +319,8 @@ class Capacity:
         """Why no job of `need` can ever start in the queue, or NOTHING."""
         known = self._hopeless.get((queue, need))
         if known is None:
-            known = _HOPELESS.get(never_starts(self._plan, queue, need), NO_CAPACITY)
+            by_quota = TASK_QUOTA if self._tasks_of(queue) else NO_CAPACITY
+            known = _HOPELESS.get(never_starts(self._plan, queue, need), by_quota)
             self._hopeless[queue, need] = known
         return known
 

@@ -23,6 +23,7 @@ def check(core: Scheduler) -> None:
     _jobs_hold_what_they_should(core)
     _every_job_is_counted_once(core)
     _environments_keep_their_bounds(core)
+    _quotas_of_tasks_are_kept(core)
 
 
 def _require(law: str, holds: bool, what: str) -> None:  # noqa: FBT001 - it reads as a sentence
@@ -111,3 +112,15 @@ def _environments_keep_their_bounds(core: Scheduler) -> None:
         for type_index, booting in scaler.booting.items():
             truth = sum(each.state == BOOTING and each.type == type_index for each in there)
             _require("L7", booting == truth, f"environment {index} miscounts what boots")
+
+
+def _quotas_of_tasks_are_kept(core: Scheduler) -> None:
+    for quota in core.plan.quotas:
+        used = sum(
+            each.vcpus
+            for each in core.instances
+            if each.type in quota.rows
+            and each.state != GONE
+            and core.plan.environments[each.environment].per_job
+        )
+        _require("L7", used <= quota.vcpus, f"tasks use {used} vCPUs of the quota {quota.name}")

@@ -33,6 +33,7 @@ RESERVATION: Final = 8  # the fair-share reservation for shares that are not act
 CONSUMABLE: Final = 9  # a consumable resource; its index
 NO_CAPACITY: Final = 10  # capacity: every suitable instance type could not be launched lately
 GATHERING: Final = 11  # enough empty instances of one type for all its nodes
+TASK_QUOTA: Final = 12  # a quota of the account allows no machine for it now, where each job gets one
 
 REASON_NAMES: Final = (
     "nothing is in its way",
@@ -47,6 +48,7 @@ REASON_NAMES: Final = (
     "too little of a consumable resource is available",
     "instances could not be launched",
     "too few instances of one type are empty for all its nodes",
+    "the account's quota of Fargate vCPUs does not allow it",
 )
 
 CANCELLED_BY_LIMIT: Final = "Canceled by JobStateTimeLimit action due to reason: "  # [spec 1.6]
@@ -56,6 +58,7 @@ _VOCABULARY: Final = {
     TOO_LARGE: RESOURCE_REQUIREMENT.partition(" ")[0],
     OVER_MAX: MAX_RESOURCE.partition(" ")[0],
     NO_CAPACITY: NO_CAPACITY_FOR,
+    TASK_QUOTA: NO_CAPACITY_FOR,
 }
 
 # A head that waits for one of these, and then for another, has waited for capacity all the time.

@@ -63,6 +63,10 @@ class MachineTypes:
         """The rows that are billed in one of these ways."""
         return [row for row, billing in enumerate(self.billings) if billing in billings]
 
+    def tasks(self, *, spot: bool) -> list[int]:
+        """The rows of Fargate tasks, usual ones or of Fargate Spot."""
+        return [row for row in self.launched("fargate") if (row in self.spot_tasks) == spot]
+
     def price_date(self) -> str:
         """Of the catalogue's price lists that prices came from, such as "2026-07-20, of Fargate 2026-03".
 

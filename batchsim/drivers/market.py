@@ -8,7 +8,7 @@ from batchsim.core.plan import Quota
 from batchsim.drivers.ec2 import Capacity, Shortage
 from batchsim.errors import ScenarioError, at_path
 from batchsim.scenario import JobQueue, applied_updates
-from batchsim.scenario.market import HOURS, quota_family
+from batchsim.scenario.market import FARGATE, HOURS, quota_family
 from batchsim.workload.steps import read_availability, read_probabilities
 
 if TYPE_CHECKING:
@@ -102,9 +102,13 @@ def build_quotas(given: market.AccountQuotas, types: MachineTypes) -> list[Quota
     for spot, limits in ((False, given.onDemand), (True, given.spot)):
         for family, vcpus in limits.items():
             rows = frozenset(
-                row
-                for row in types.launched("spot" if spot else "ec2")
-                if quota_family(types.rows[row].name, spot=spot) == family
+                types.tasks(spot=spot)
+                if family == FARGATE
+                else (
+                    row
+                    for row in types.launched("spot" if spot else "ec2")
+                    if quota_family(types.rows[row].name, spot=spot) == family
+                )
             )
             name = f"{'spot' if spot else 'onDemand'}.{family}"
             quotas.append(Quota(rows, vcpus * types.vcpu_parts, spot, name))

@@ -179,7 +179,8 @@ class Assumptions(Model):
         {},
         "vCPU",
         "[spec 3.10]",
-        "vCPUs of On-Demand and Spot instances that the account may run, by family; absent: any number.",
+        "vCPUs of On-Demand and Spot instances, or Fargate tasks, that the account may run, by family;"
+        " absent: any number.",
     )
     spotAvailability: Availabilities = _assumed(
         [], [], "traces", "[spec 3.8]", "Recorded numbers of Spot instances that there are of a pool."

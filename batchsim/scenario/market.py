@@ -23,8 +23,11 @@ from .values import (
 HOURS = 24
 
 ZoneName = Annotated[str, matching(r"^[a-z0-9][a-z0-9-]*$", "an Availability Zone such as us-east-1a", 32)]
-QuotaFamily = Literal["Standard", "G and VT", "P", "P5", "F", "X", "High Memory", "HPC", "Inf", "DL", "Trn"]
-"""The families that share a quota; P5 is one of its own for Spot instances only."""
+FARGATE = "Fargate"
+QuotaFamily = Literal[
+    "Standard", "G and VT", "P", "P5", "F", "X", "High Memory", "HPC", "Inf", "DL", "Trn", "Fargate"
+]
+"""The families that share a quota; P5 is one of its own for Spot instances only; Fargate is that of tasks."""
 VCpuQuotas = dict[QuotaFamily, Annotated[int, Field(ge=0, le=100_000_000), integral]]
 
 _Chance = Annotated[float, Field(ge=0, le=1)]
@@ -66,7 +69,7 @@ class Shortage(_OfPools):
 
 
 class AccountQuotas(Model):
-    """vCPUs of running instances that the account may have, by family; absent: any number."""
+    """vCPUs of running instances and tasks that the account may have, by family; absent: any number."""
 
     onDemand: VCpuQuotas = Field(default_factory=dict)
     spot: VCpuQuotas = Field(default_factory=dict)

@@ -179,8 +179,9 @@ class Offers:
         others = kept_in_full(plan, index, name)
         then = max(now + self._whole(lacks), self._whole(least + others))
         kind, _, family = name.partition(".")
+        of = f"{family} {'tasks' if environment.per_job else 'instances'}"
         return offer.then(
-            f"raise the account's {_MARKETS[kind]} quota of {family} instances from {now} to {then} vCPUs",
+            f"raise the account's {_MARKETS[kind]} quota of {of} from {now} to {then} vCPUs",
             {path: str(then)},
             raised=(name, (then - now) * self._parts),
         )

@@ -86,11 +86,12 @@ def _over_quota(plan: Plan, asked: Asked) -> str:
         if rows:
             row = min(rows, key=lambda index: (plan.types[index].vcpus, rows.index(index)))
             quota = next(quota for quota in plan.quotas if row in quota.rows)
-            has = plan.types[row].vcpus * asked.nodes // plan.vcpu_parts
+            has = plan.types[row].vcpus * asked.nodes / plan.vcpu_parts
             left = max(quota.vcpus, 0) // plan.vcpu_parts
-            what = f"{asked.nodes} instances" if asked.nodes > 1 else "the smallest instance"
+            smallest = "the smallest task" if each.per_job else "the smallest instance"
+            what = f"{asked.nodes} instances" if asked.nodes > 1 else smallest
             told.append(
-                f"{each.name} would launch {what} of {has} vCPUs ({plan.types[row].name}), and the quota"
+                f"{each.name} would launch {what} of {has:g} vCPUs ({plan.types[row].name}), and the quota"
                 f" {quota.name} leaves {left}"
             )
     return "; ".join(told)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from batchsim.core.plan import EnvironmentPlan, Need, QueuePlan
+from batchsim.core.plan import EnvironmentPlan, Need, Plan, QueuePlan, Quota
 from batchsim.core.states import RUNNABLE, SUCCEEDED
-from batchsim.core.waits import AT_MAX
+from batchsim.core.waits import AT_MAX, NOTHING, TASK_QUOTA
 from tests.harness import Checked, PlanBuilder, machine
 
 SIZES = [machine(1, 2048, name="1-2"), machine(2, 4096, name="2-4"), machine(4, 8192, name="4-8")]
@@ -89,3 +89,45 @@ def test_jobs_spill_to_the_next_environment_when_the_first_is_at_its_maximum():
         core.tell("job_submitted", 0, job)
     core.decide(0)
     assert [instance.environment for instance in core.instances] == [0, 0, 1]
+
+
+def test_a_quota_counts_the_machines_of_all_environments_and_is_told_from_the_maximum():
+    """Of 4 vCPUs, machines of 2 for jobs of 1.5 GiB a vCPU; the second environment has room for one more."""
+    places = [
+        EnvironmentPlan(name, (0, 1, 2), managed=True, max_vcpus=size, per_job=True)
+        for name, size in (("a", 2), ("b", 8))
+    ]
+    queues = [QueuePlan("p", 1, (0,)), QueuePlan("q", 1, (1,))]
+    builder = PlanBuilder(SIZES, places, queues)
+    builder.quotas = [Quota(frozenset({0, 1, 2}), 4, name="onDemand.Fargate")]
+    for queue in (0, 1, 1):
+        builder.job(0, 1, Need(1, 3000, 0), queue)
+    core = Checked(builder.plan())
+    for job in range(3):
+        core.tell("job_submitted", 0, job)
+    assert core.decide(0)[1::2] == ["Start(job=0, instance=0)", "Start(job=1, instance=1)"]
+    assert list(core.waits.reason) == [TASK_QUOTA]
+    core.tell("attempt_started", 0, 0)
+    core.tell("attempt_exited", 5, 0, 0)
+    assert core.decide(5)[1] == "Start(job=2, instance=2)"
+    assert list(core.waits.reason) == [TASK_QUOTA, NOTHING]
+    core.tell("instance_lost", 6, 1, "Your Spot Task was interrupted.")
+    assert core.fleets[1].lacks_quota(0) is False
+
+
+def test_a_job_whose_machine_no_quota_ever_allows_never_starts():
+    core = Checked(quoted(1, Need(1, 3000, 0)))
+    core.tell("job_submitted", 0, 0)
+    assert core.decide(0) == []
+    assert list(core.waits.reason) == [TASK_QUOTA]
+    assert core.waiting_reasons()[0].startswith("CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY")
+    core = Checked(quoted(2, Need(1, 3000, 0)))
+    core.tell("job_submitted", 0, 0)
+    assert core.decide(0)[1:] == ["Start(job=0, instance=0)"]
+
+
+def quoted(vcpus: int, need: Need) -> Plan:
+    builder = PlanBuilder(SIZES, [EnvironmentPlan("f", (0, 1, 2), managed=True, max_vcpus=8, per_job=True)])
+    builder.quotas = [Quota(frozenset({0, 1, 2}), vcpus)]
+    builder.job(0, 1, need)
+    return builder.plan()

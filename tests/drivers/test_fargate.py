@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchsim.core.plan import EnvironmentPlan, Need, QueuePlan
+from batchsim.core.plan import EnvironmentPlan, Need, QueuePlan, Quota
 from batchsim.drivers.fargate import Tasks, TokenBuckets, launch_interval_us
 from batchsim.drivers.simulated import simulate
 from batchsim.drivers.spot import Interruptions
@@ -52,6 +52,7 @@ jobs = st.lists(
 @given(
     jobs,
     st.integers(1, 5),
+    st.integers(0, 4),
     st.sampled_from([0, 3]),
     st.sampled_from([0, 2]),
     st.sampled_from([0.0, 0.05]),
@@ -59,7 +60,7 @@ jobs = st.lists(
     st.sampled_from([None, 11]),
 )
 def test_two_drivers_run_the_same_tasks(  # noqa: PLR0917
-    asked, most_vcpus, interval, provisioning, rate, stops, horizon
+    asked, most_vcpus, quota, interval, provisioning, rate, stops, horizon
 ):
     def record(drive):
         places = [
@@ -67,6 +68,7 @@ def test_two_drivers_run_the_same_tasks(  # noqa: PLR0917
             for name, types in (("usual", (0, 1, 4, 5)), ("spot", (2, 3, 6, 7)))
         ]
         builder = PlanBuilder(SIZES, places, [QueuePlan("q", 1, (1, 0))])
+        builder.quotas = [Quota(frozenset(SPOT), quota)] if quota else []
         for submit, runtime, vcpus, attempts, kind in sorted(asked):
             builder.job(submit, runtime, Need(vcpus, 1000 * vcpus, 0), attempts=attempts, kind=kind)
         world = {

@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchsim.core.plan import EnvironmentPlan, Need, QueuePlan
+from batchsim.core.plan import EnvironmentPlan, Need, QueuePlan, Quota
 from batchsim.core.scheduler import Scheduler
 from batchsim.drivers.containers import Containers
 from batchsim.drivers.ec2 import Capacity
@@ -103,6 +103,8 @@ def task_worlds(draw):
         vcpus = draw(st.sampled_from([1, 2]))
         need = Need(vcpus, 1000 * vcpus, 0)
         builder.job(submit, draw(st.integers(0, 12)), need, attempts=draw(st.integers(1, 3)))
+    if draw(st.booleans()):
+        builder.quotas = [Quota(frozenset({0, 1}), draw(st.integers(1, 4)))]
     rate = draw(st.sampled_from([0.0, 0.05]))
     spot = Interruptions({2: rate, 3: rate}, {2: 1, 3: 2}, 0.5, 1, frozenset({2, 3}))
     builder.updates = draw(updates(places, builder.queues))

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from batchsim.catalog.fargate import cheapest_size, is_task_size, task_prices
 from batchsim.catalog.prices import regions
 from batchsim.cli.summary import prices
+from batchsim.core.feasibility import no_capacity
 from batchsim.errors import ScenarioError
+from batchsim.studies.check import check
 from tests.spec.scenarios import scenario, submit
 from tests.studies.scenarios import definition, managed
 
@@ -122,6 +124,50 @@ def test_spec_51_a_thousand_tasks_are_launched_within_45_seconds(run):
     starts = result.jobs["start_s"]
     assert (starts == 0).sum() == 100
     assert starts.max() == 45
+
+
+SIX = {"launchCooloff": "3min", "accountQuotas": {"onDemand": {"Fargate": 6}}}
+"""What new accounts have [spec 4.3]."""
+
+
+def test_spec_4_3_all_environments_together_run_no_more_vcpus_than_the_quota(run):
+    places = [fargate(4) | {"computeEnvironmentName": "a"}, fargate(100) | {"computeEnvironmentName": "b"}]
+    result = run(on_fargate(job("1h", count=10), environments=places, assumptions=SIX))
+    assert list(result.jobs["start_s"]) == [0] * 6 + [3600] * 4
+    assert list(result.jobs["environment"].astype(str))[:6] == ["a"] * 4 + ["b"] * 2
+    life = result.explain("job-6")
+    assert life["reason"][0] == "the account's quota of Fargate vCPUs does not allow it"
+
+
+def test_spec_4_3_fargate_spot_has_a_quota_of_its_own(run):
+    places = [fargate(100), fargate(100, "FARGATE_SPOT")]
+    result = run(on_fargate(job("1h", count=10), environments=places, assumptions=SIX))
+    assert list(result.jobs["start_s"]) == [0] * 10
+    assert result.jobs["environment"].value_counts().to_dict() == {"fargate": 6, "fargate_spot": 4}
+
+
+def test_spec_4_3_a_task_above_the_quota_never_starts_and_check_says_what_to_raise(run, load):
+    data = on_fargate(job("1h"), size=(8, 16_384), assumptions=SIX)
+    assert run(data).summary["outcome"] == "stalled"
+    (finding,) = check(load(data)).findings
+    assert finding.reason == no_capacity("fargate.8x16384")
+    assert finding.shortfall == (
+        "fargate would launch the smallest task of 8 vCPUs (fargate.8x16384), and the quota onDemand.Fargate"
+        " leaves 6"
+    )
+    assert [(change.text, change.overrides) for change in finding.changes][-1] == (
+        "raise the account's On-Demand quota of Fargate tasks from 6 to 8 vCPUs",
+        {"assumptions.accountQuotas.onDemand.Fargate": "8"},
+    )
+    data["assumptions"] = {**data["assumptions"], "accountQuotas": {"onDemand": {"Fargate": 8}}}
+    assert check(load(data)).can_all_start
+    assert run(data).summary["outcome"] == "finished"
+
+
+def test_spec_4_3_quarters_of_vcpus_count_as_such(run):
+    quota = SIX | {"accountQuotas": {"onDemand": {"Fargate": 1}}}
+    result = run(on_fargate(job("1h", count=6), size=(0.25, 512), assumptions=quota))
+    assert list(result.jobs["start_s"]) == [0] * 4 + [3600] * 2
 
 
 def test_on_demand_and_spot_have_a_bucket_each(run):
