@@ -19,6 +19,7 @@ LAWS = {
     "L4": "a job holds resources iff STARTING or RUNNING, on exactly one ready instance",
     "L5": "one live attempt a job at most; attempts as allowed",
     "L6": "at each instant the jobs of a queue are those of its states",
+    "L7": "launches keep maxvCpus and the account's quotas, scale-in keeps minvCpus",
     "L8": "strict FIFO: nobody passes an older RUNNABLE job of the queue",
     "L11": "a job is RUNNABLE once it is evaluated and all it waits for SUCCEEDED; else it fails",
     "L12": "no attempt outlives its instance",
