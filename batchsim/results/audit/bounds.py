@@ -25,12 +25,6 @@ if TYPE_CHECKING:
 
 _FOR_EVER = np.iinfo(np.int64).max
 _SCALED_IN = "scaled in: idle"
-_REFUSED = {
-    "InsufficientInstanceCapacity",
-    "MaxSpotInstanceCountExceeded",
-    "SpotMaxPriceTooLow",
-    "VcpuLimitExceeded",
-}
 _TASKS = ("FARGATE", "FARGATE_SPOT")
 # The letters that begin an instance type, by the family of its quota; all others are Standard.
 _FAMILIES = {
@@ -156,13 +150,16 @@ def _held(facts: Facts) -> Ints:
 
 
 def _within_quotas(facts: Facts, launches: _Launches, kinds: npt.NDArray[np.str_]) -> list[Violation]:
-    """`kinds` are the types of the launches' environments, "" where nothing is launched."""
+    """`kinds` are the types of the launches' environments, "" where nothing is launched.
+
+    What never ran may have been refused, and not told before it was replaced, or the run ended.
+    """
     given = facts.manifest["assumptions"].get("accountQuotas") or {}
     frame = facts.frames["instances"]
-    names, billing, reasons = (
-        frame[column].astype("str").to_numpy()[launches.row]
-        for column in ("instance_type", "billing", "end_reason")
+    names, billing = (
+        frame[column].astype("str").to_numpy()[launches.row] for column in ("instance_type", "billing")
     )
+    ran = facts.instances.running[launches.row] >= 0
     found: list[Violation] = []
     for market, quotas in given.items():
         for family, vcpus in (quotas or {}).items():
@@ -172,7 +169,7 @@ def _within_quotas(facts: Facts, launches: _Launches, kinds: npt.NDArray[np.str_
                 mine = {name for name in set(names.tolist()) if family_of(name, market) == family}
                 counted = np.isin(names, list(mine)) & (kinds != "") & ~np.isin(kinds, _TASKS)
                 counted &= billing == ("spot" if market == "spot" else "ec2")
-            members = launches.where(counted & ~np.isin(reasons, list(_REFUSED)))
+            members = launches.where(counted & ran)
             over = members.after_each() > int(vcpus) * QUARTERS
             found += rows_where(over, "L7", "instances", f"beyond the quota {market}.{family}", members.row)
     return found
