@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from batchsim.core.commands import LAUNCH, TERMINATE, Command
+from batchsim.core.easy import EasyQueue
 from batchsim.core.fairshare import FairShareQueue
 from batchsim.core.feasibility import (
     DISABLED,
@@ -275,8 +276,12 @@ class Capacity:
                 heads.append([queue, head, 1])
                 if not self._can_be_met(now, queue, head):
                     continue
+            first = head
+            if isinstance(order, EasyQueue):  # what is given back for the head must not go to others
+                first = order.head_need()
+                heads.append([queue, first, 1])
             for need, waiting in order.waiting.items():
-                jobs = self._possible(need, waiting - (need == head))
+                jobs = self._possible(need, waiting - (need == first))
                 vcpus = self._held_vcpus[need]
                 if jobs * vcpus > left:
                     jobs = left // vcpus

@@ -163,6 +163,10 @@ class EasyQueue:
             heappop(order)
         return NOBODY
 
+    def head_need(self) -> int:
+        """The need of the first job, of which there is one."""
+        return self._need_of[self.head()]
+
     def jobs(self) -> list[int]:
         """All waiting jobs in dispatch order; for people, not for decisions."""
         return [entry & _JOB_MASK for entry in sorted(self._entry_of.values())]
@@ -209,16 +213,17 @@ class EasyQueue:
         earliest = None
         chosen = None
         for place in self._places:
+            fleet = place.fleet
+            if not isinstance(fleet, Fleet):
+                continue  # where each job has a machine of its own, none is waited for
             room = self._ends.earliest(place.environment, need)
             if room is not None and (earliest is None or room[0] < earliest[0]):
-                earliest, chosen = room, place
+                earliest, chosen = room, fleet
             if place.scaler is not None and place.scaler.can_grow(now, need):
                 break
         if earliest is None or chosen is None:
             return None
-        fleet = chosen.fleet
-        assert isinstance(fleet, Fleet)  # where each job has a machine of its own, none is waited for
-        return _Reservation(now, need, earliest, fleet, self._ends)
+        return _Reservation(now, need, earliest, chosen, self._ends)
 
     def _must_drain(self, head_need: int) -> bool:
         """Whether the head waits for a launch that maxvCpus forbids until something is given back."""

@@ -17,12 +17,13 @@ from batchsim.core.fleet import READY, Fleet, Instance
 from batchsim.core.line import Line
 from batchsim.core.needs import Needs
 from batchsim.core.ordering import NOBODY, StrictQueue
-from batchsim.core.plan import EnvironmentPlan, Need, Plan
+from batchsim.core.plan import EnvironmentPlan, Need, Plan, Policy
 from batchsim.core.queues import Place
 from batchsim.core.scaling import Scaler
 from batchsim.drivers.world import Machines
 from tests import reference
-from tests.harness import machine
+from tests.harness import SECOND, PlanBuilder, machine
+from tests.harness import managed as managed_plan
 from tests.reference import EXIT, NEVER, SUBMISSION, HeapClock, Placement, PoolJob
 
 if TYPE_CHECKING:
@@ -671,3 +672,16 @@ def test_a_line_finds_the_first_within_a_time(steps):
         for longest in (0, 2, 5):
             within = [each for each, takes in truth.items() if takes <= longest]
             assert line.first_within(longest) == min(within, default=NOBODY)
+
+
+def test_what_is_given_back_for_the_head_is_launched_for_the_head_and_not_for_those_behind_it():
+    """On 2 vCPUs: `small` jobs, one still waiting behind a head that only the other type holds."""
+    small, large = Need(2, 3000, 0), Need(2, 6000, 0)
+    types = [machine(2, 4000, usd=0.1), machine(2, 8000, usd=0.2)]
+    builder = PlanBuilder(types, [managed_plan([0, 1], 2)], policy=Policy(backfill="easy"))
+    for submit, need in ((0, small), (0, small), (1, large), (2, small)):
+        builder.job(submit * SECOND, 10 * SECOND, need)
+    record = builder.run()
+    assert record.outcome == "finished"
+    assert [start // SECOND for start in record.started_us] == [0, 10, 20, 30]
+    assert list(record.i_type) == [0, 1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from batchsim.core.plan import EnvironmentPlan, Need, Plan, QueuePlan, Quota
+from batchsim.core.plan import EnvironmentPlan, Need, Plan, Policy, QueuePlan, Quota
 from batchsim.core.states import RUNNABLE, SUCCEEDED
 from batchsim.core.waits import AT_MAX, NOTHING, TASK_QUOTA
 from tests.harness import Checked, PlanBuilder, machine
@@ -131,3 +131,21 @@ def quoted(vcpus: int, need: Need) -> Plan:
     builder.quotas = [Quota(frozenset({0, 1, 2}), vcpus)]
     builder.job(0, 1, need)
     return builder.plan()
+
+
+def test_under_easy_no_job_waits_for_the_machine_of_another():
+    """Those for whom there is room may pass; a machine goes with its job, however small the head is."""
+    builder = PlanBuilder(
+        SIZES,
+        [EnvironmentPlan("f", (0, 1, 2), managed=True, max_vcpus=3, per_job=True)],
+        policy=Policy(backfill="easy"),
+    )
+    for vcpus in (2, 2, 2, 1):
+        builder.job(0, 10, Need(vcpus, 2048, 0))
+    core = Checked(builder.plan())
+    for job in range(4):
+        core.tell("job_submitted", 0, job)
+    assert core.decide(0)[1::2] == ["Start(job=0, instance=0)", "Start(job=3, instance=1)"]
+    core.tell("attempt_started", 0, 0)
+    core.tell("attempt_exited", 10, 0, 0)
+    assert core.decide(10)[1::2] == ["Start(job=1, instance=2)"]
