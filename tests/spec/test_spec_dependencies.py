@@ -59,3 +59,15 @@ def test_spec_17_the_children_of_a_sequential_array_run_one_after_the_other(run,
     assert set(each_job(result, "state").values()) == {"SUCCEEDED"}
     if dependencies:
         assert list(each_job(result, "start_s").values()) == [0, 60, 120, 180]
+
+
+def test_what_is_submitted_after_the_failure_of_what_it_waits_for_fails_in_the_pass_that_evaluates_it(run):
+    late = submit("late", "60s", at="100.5s", dependsOn=[{"group": "first"}])
+    result = run(
+        scenario(
+            submit("first", "60s", exitCodes=[1]),
+            late,
+            assumptions={"submitEvaluation": "1s", "schedulingInterval": "1s"},
+        )
+    )
+    assert each_job(result, "end_s")["late-0"] == 102

@@ -80,7 +80,9 @@ def _failures(
     # One that was submitted after the failure may fail at once, or when it is evaluated.
     untimely = ~requested & (jobs.end < np.maximum(jobs.submit, failed_at))
     if delay is not None:
-        untimely |= jobs.end > np.maximum(jobs.submit + delay, failed_at)
+        interval = fixed_delay(facts, "schedulingInterval") or 1
+        evaluated = -(-(jobs.submit + delay) // interval) * interval  # not between two passes
+        untimely |= jobs.end > np.maximum(evaluated, failed_at)
     return [
         *rows_where(blamed & ~doomed, "L11", "jobs", f"{_FAILED_BY}, yet no job it waits for has failed"),
         *rows_where(blamed & requested, "L11", "jobs", f"{_FAILED_BY}, yet it was ended on request"),
