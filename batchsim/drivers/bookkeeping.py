@@ -223,6 +223,12 @@ def goes_on(core: Scheduler, world: World, now: int) -> bool:
 
 def _last_happening_us(recorder: Recorder, world: World) -> int:
     """The end of a run that was not cut off; later wake-ups, for time limits of the past, are nothing."""
-    columns = (recorder.runnable_us, recorder.ended_us, recorder.i_ready_us, recorder.i_ended_us)
+    columns = (
+        recorder.runnable_us,
+        recorder.ended_us,
+        recorder.e_ended_us,
+        recorder.i_ready_us,
+        recorder.i_ended_us,
+    )
     latest = max((max(column) for column in columns if column), default=0)
     return max(latest, world.submit_us[-1]) if world.submit_us else max(latest, 0)

@@ -276,6 +276,17 @@ def test_a_disabled_environment_gets_no_jobs_and_those_on_it_go_on(run):
     assert minutes(result, "end_s") == {"first-0": 60, "second-0": 100}
 
 
+def test_a_run_ends_with_an_attempt_after_which_no_environment_takes_its_job(run):
+    result = run(
+        scenario(
+            submit("job", "10min", exitCodes=[1, 0], retryStrategy={"attempts": 2}),
+            of_cloud("10min", state="DISABLED"),
+            environments=[cloud(8, minvCpus=2)],
+        )
+    )
+    assert (result.summary["outcome"], result.summary["ended_at_s"]) == ("stalled", 10 * MINUTE)
+
+
 def test_spec_47_a_disabled_environment_keeps_minvcpus(run):
     result = run(
         scenario(
