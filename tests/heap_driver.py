@@ -17,6 +17,7 @@ from batchsim.core.commands import EVICT, FAIL, LAUNCH, START, START_NODES, STOP
 from batchsim.core.grid import NEVER
 from batchsim.core.scheduler import Scheduler
 from batchsim.core.states import FAILED, RUNNABLE, RUNNING, STARTING, SUCCEEDED
+from batchsim.drivers.world import Bandwidth
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,8 +60,11 @@ class _Node:
     over: bool = False
 
 
-def follow(pulls: Sequence[tuple[int, int]]) -> list[int]:
-    """When pulls end that share one bandwidth: (since when, how long alone) of each, in order of time."""
+def follow(pulls: Sequence[tuple[int, int]], width: Fraction | None = Fraction(1)) -> list[int]:
+    """When pulls end: (since when, how long alone) of each, in order of time.
+
+    width   how many have room at full rate
+    """
     left = [Fraction(lasting) for _, lasting in pulls]
     ends = [-1] * len(pulls)
     now = 0
@@ -70,9 +74,10 @@ def follow(pulls: Sequence[tuple[int, int]]) -> list[int]:
         if not on:
             now = min(later)
             continue
-        until = min([now + ceil(min(left[n] for n in on) * len(on)), *later])
+        slower = max(Fraction(1), len(on) / width) if width is not None else Fraction(1)
+        until = min([now + ceil(min(left[n] for n in on) * slower), *later])
         for n in on:
-            left[n] -= Fraction(until - now, len(on))
+            left[n] -= (until - now) / slower
             if left[n] <= 0:
                 ends[n] = until
         now = until
@@ -485,7 +490,7 @@ class _Driver:
         in_vain: bool = False,
     ) -> int:
         lasts = {image: self.world.pull_time(self.world.class_of[job], instance, image) for image in images}
-        if self.world.shares_pulls:
+        if self.world.bandwidth != Bandwidth():
             return self.shared_pull(instance, lasts, starting, who, in_vain=in_vain)
         done = {image: self.image_at.get((instance, image), starting + lasts[image]) for image in images}
         if not in_vain:
@@ -511,13 +516,20 @@ class _Driver:
                 begun.append((None if in_vain else image, starting, lasting))
                 found = [len(begun) - 1]
             numbers += found
-        ends = follow([(at, lasting) for _, at, lasting in begun])
+        ends = follow([(at, lasting) for _, at, lasting in begun], self.width(instance))
         waiters = self.waiters.setdefault(instance, [])
         for other, its_numbers, since, later in waiters:
             if not other.over:
                 self.put_off(other, max([since, *(ends[n] for n in its_numbers)]) + later)
         waiters.append((thing, numbers, starting, after))
         return max([starting, *(ends[n] for n in numbers)])
+
+    def width(self, instance: int) -> Fraction | None:
+        bandwidth = self.world.bandwidth
+        limits = [bandwidth.of_pull] if bandwidth.shared else []
+        row = self.recorder.i_type[instance]
+        limits += [bandwidth.networks[row]] if row in bandwidth.networks else []
+        return Fraction(min(limits), bandwidth.of_pull) if limits else None
 
     def put_off(self, thing: _Attempt | _Node, instant: int) -> None:
         recorder = self.recorder

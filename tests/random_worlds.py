@@ -23,7 +23,7 @@ from batchsim.core.plan import (
 )
 from batchsim.core.shares import FairSharePolicy
 from batchsim.drivers.ec2 import Capacity, Shortage
-from batchsim.drivers.world import PULL_ERROR, Boot, Outcome, PlanUpdate, ResourceUpdate
+from batchsim.drivers.world import PULL_ERROR, Bandwidth, Boot, Outcome, PlanUpdate, ResourceUpdate
 from batchsim.scenario import Uniform
 from batchsim.workload import JobsEvent, Ragged
 from batchsim.workload.steps import Steps
@@ -186,6 +186,12 @@ def outcomes(draw: st.DrawFn) -> Outcome:
     )
 
 
+_bandwidths = st.builds(
+    Bandwidth,
+    of_pull=st.just(6),
+    networks=st.dictionaries(st.integers(0, 3), st.sampled_from([2, 5, 6, 9, 15]), max_size=4),
+    shared=st.booleans(),
+)
 _images = st.lists(st.integers(0, 2), max_size=2, unique=True).map(tuple)
 _small_needs = st.builds(Need, st.integers(1, 2), st.integers(1, 9), st.sampled_from([0, 0, 0, 1]))
 _needs = st.builds(Need, st.integers(1, 5), st.integers(1, 14), st.sampled_from([0, 0, 0, 1, 2]))
@@ -302,7 +308,7 @@ def _world(draw: st.DrawFn, builder: PlanBuilder, *, everything: bool) -> dict[s
     }
     if everything:
         nodes = [len(each.nodes) if each else 0 for each in builder.gang_of_class()]
-        world["shares_pulls"] = draw(st.booleans())
+        world["bandwidth"] = draw(_bandwidths)
         world["pull_spread"] = draw(st.sampled_from([(), [0.5] * classes]))
         world["container_start_us"] = draw(st.sampled_from([0, 2, Uniform.model_construct(low=0, high=5)]))
         world["node_images"] = [tuple(draw(_images) for _ in range(count)) for count in nodes]

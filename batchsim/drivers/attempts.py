@@ -16,7 +16,7 @@ from batchsim.core.scheduler import ESSENTIAL_CONTAINER_EXITED
 from batchsim.core.states import STARTING
 from batchsim.drivers import bookkeeping
 from batchsim.drivers.fargate import Tasks, TokenBuckets
-from batchsim.drivers.pulls import OwnBandwidth, SharedBandwidth, Waiter
+from batchsim.drivers.pulls import Waiter, pulls_of
 from batchsim.drivers.world import PULL_ERROR, SIGKILL_EXIT
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Attempts:
     def __init__(self, plan: Plan, world: World, recorder: Recorder) -> None:
         self._world = world
         self._recorder = recorder
-        self._waiting: OwnBandwidth = SharedBandwidth(world) if world.shares_pulls else OwnBandwidth(world)
+        self._waiting = pulls_of(world, recorder.i_type)
         drawn = world.container_start_us
         self._container_start = drawn if isinstance(drawn, int) else -1
         self._endings: dict[int, Ending] = {}  # of attempts that do not end by themselves
@@ -104,6 +104,11 @@ class Attempts:
         if not failure:
             recorder.started_us[job] = there
         return there, bool(failure)
+
+    @property
+    def puts_off(self) -> bool:
+        """Whether `moved` may ever name somebody."""
+        return self._waiting.puts_off
 
     def moved(self) -> list[tuple[int, int, bool]]:
         """The jobs that were put off since this was last asked, each as `place` gives it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Literal
 
 from batchsim.catalog import Catalog
 from batchsim.catalog.eks import allocatable_mib, allocatable_milli, max_pods
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from batchsim.workload.steps import Steps
     from batchsim.workload.table import TaskKind
 
+_BYTES_PER_GBIT: Final = 125_000_000
+
 
 class MachineTypes:
     """Machine types, interned: two environments that use the same type in the same way share a row.
@@ -41,6 +43,7 @@ class MachineTypes:
         self._task_kinds = task_kinds
         self.spot_prices = _recorded_prices(scenario)
         self._rows: dict[tuple[MachineType, Billing], int] = {}
+        self._of_catalog: dict[int, str] = {}  # by row the name of its type
         self._priced = False
         self._task_prices: set[TaskPrice] = set()
         self._memory_model = scenario.assumptions.memoryModel
@@ -84,7 +87,7 @@ class MachineTypes:
         return found or (self.from_catalog(name),)
 
     def from_catalog(self, name: str, usd_per_hour: float | None = None, platform: str = "ECS") -> int:
-        return self._intern(self._described(name, usd_per_hour, platform))
+        return self._known(self._described(name, usd_per_hour, platform))
 
     def _described(self, name: str, usd_per_hour: float | None, platform: str) -> MachineType:
         found = self.catalog.get(name)
@@ -107,7 +110,7 @@ class MachineTypes:
         recorded = self._recorded_at_first(name)
         if recorded:
             price = round(sum(recorded) / len(recorded))
-        return self._intern(replace(on_demand, uusd_per_hour=price), "spot")
+        return self._known(replace(on_demand, uusd_per_hour=price), "spot")
 
     def of_fargate(self, *, spot: bool) -> list[int]:
         """All sizes of tasks, of each kind: those below a vCPU where vCPUs are in quarters.
@@ -166,6 +169,25 @@ class MachineTypes:
             return memory_mib
         pods = max_pods(vcpus) if self._max_pods == "interfaces" else self._max_pods
         return allocatable_mib(memory_mib + ECS_RESERVED_MIB, pods)
+
+    def networks(self, kind: Literal["burst", "baseline", "none"]) -> dict[int, int]:
+        """By row the bandwidth of its network in bytes a second, where the catalogue tells it.
+
+        kind   the one to which instances may burst, the one that they can keep up, or nothing
+        """
+        networks = {}
+        for row, name in self._of_catalog.items():
+            told = self.catalog.get(name)
+            gbps = {"burst": told.network_gbps, "baseline": told.network_baseline_gbps, "none": None}[kind]
+            if gbps:
+                networks[row] = round(gbps * _BYTES_PER_GBIT)
+        return networks
+
+    def _known(self, row: MachineType, billing: Billing = "ec2") -> int:
+        """A type of the catalogue."""
+        index = self._intern(row, billing)
+        self._of_catalog[index] = row.name
+        return index
 
     def _intern(self, row: MachineType, billing: Billing = "ec2") -> int:
         return self._rows.setdefault((row, billing), len(self._rows))

@@ -1,11 +1,11 @@
 """Image pulls: when the images that an attempt waits for are on its instance.
 
-Each pull has a bandwidth to itself, or all of an instance share one: processor sharing, in whole
-microseconds.
-While n images are pulled to an instance, each then comes at an n-th of the rate. A pull has ended at the
-first whole microsecond at which all of it is there, and takes its share until then. Pulls begin in order of
-time, so that at the beginning of each it is known which others are under way, and when all of these end if
-no other begins.
+Each pull has a bandwidth to itself, but all of an instance together have no more than its network, or than
+one alone: processor sharing, in whole microseconds.
+While n images are pulled to an instance, each then comes at an n-th of that. A pull has ended at the first
+whole microsecond at which all of it is there, and takes its share until then. Pulls begin in order of time,
+so that at the beginning of each it is known which others are under way, and when all of these end if no other
+begins.
 """
 
 from __future__ import annotations
@@ -39,13 +39,15 @@ class Waiter(NamedTuple):
 class Link:
     """The pulls of one instance; an image is a number, and is pulled once.
 
+    width   how many pulls it can have at full rate; where there are more, they share it
     A pull that begins when every pull has been served for `served` microseconds, as if it were alone, ends
     when they have been served for so long and its own time.
     """
 
-    __slots__ = ("_at", "_ends_at", "_served", "there")
+    __slots__ = ("_at", "_ends_at", "_served", "_width", "there")
 
-    def __init__(self) -> None:
+    def __init__(self, width: Fraction | None = Fraction(1)) -> None:
+        self._width = width
         self._at = 0
         self._served = Fraction(0)
         self._ends_at: dict[int, Fraction] = {}  # by image under way, of `served`
@@ -69,10 +71,11 @@ class Link:
         """What has been served by `until`, and what is under way then; tells `there` of all that ends."""
         at, served, left = self._at, self._served, dict(self._ends_at)
         while left:
-            ends = at + ceil((min(left.values()) - served) * len(left))
+            rate = Fraction(1) if self._width is None else min(Fraction(1), self._width / len(left))
+            ends = at + ceil((min(left.values()) - served) / rate)
             if until is not None and ends > until:
-                return until, served + Fraction(until - at, len(left)), left
-            served += Fraction(ends - at, len(left))
+                return until, served + (until - at) * rate, left
+            served += (ends - at) * rate
             at = ends
             for image in [image for image, then in left.items() if then <= served]:
                 self.there[image] = at
@@ -82,6 +85,8 @@ class Link:
 
 class OwnBandwidth:
     """Each pull has the same bandwidth, whatever else is pulled."""
+
+    puts_off = False
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -111,10 +116,14 @@ class OwnBandwidth:
 
 
 class SharedBandwidth(OwnBandwidth):
-    """All pulls of an instance share its bandwidth."""
+    """All pulls of an instance share what its type has for them."""
 
-    def __init__(self, world: World) -> None:
+    puts_off = True
+
+    def __init__(self, world: World, types: Sequence[int]) -> None:
+        """`types` tells the row of the type of each instance."""
         super().__init__(world)
+        self._types = types
         self._links: dict[int, Link] = {}
         self._waiters: dict[int, dict[tuple[int, int], tuple[Waiter, tuple[int, ...], int]]] = {}
         self._moved: list[tuple[Waiter, int]] = []
@@ -125,7 +134,9 @@ class SharedBandwidth(OwnBandwidth):
     ) -> int:
         """As told now; who waits on that instance for pulls that others slow down is in `moved`."""
         instance, starting = waiter.instance, waiter.starting
-        link = self._links.setdefault(instance, Link())
+        link = self._links.get(instance)
+        if link is None:
+            link = self._links[instance] = Link(self._world.bandwidth.width(self._types[instance]))
         pulls, awaited = {}, []
         for image in images:
             number = image
@@ -166,4 +177,20 @@ class SharedBandwidth(OwnBandwidth):
                 self._moved.append((waiter, there + waiter.after_us))
 
 
-Waiting = OwnBandwidth
+def pulls_of(world: World, types: Sequence[int]) -> OwnBandwidth:
+    """The pulls of a run; `types` tells the row of the type of each instance, as it is launched."""
+    return SharedBandwidth(world, types) if _may_meet(world) else OwnBandwidth(world)
+
+
+def _may_meet(world: World) -> bool:
+    """Whether a pull may come slower than if it was alone with a network as fast as need be."""
+    bandwidth = world.bandwidth
+    if bandwidth.shared:
+        return True
+    images = {image for each in world.images for image in each}
+    images.update(image for nodes in world.node_images for node in nodes for image in node)
+    if not images or not bandwidth.networks:
+        return False
+    if any(each.start_failure_rate for each in world.outcomes):
+        return True  # of pulls in vain there may be any number
+    return min(bandwidth.networks.values()) < len(images) * bandwidth.of_pull

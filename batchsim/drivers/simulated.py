@@ -74,6 +74,7 @@ class SimulatedDriver:
         "_last_us",
         "_next_job",
         "_pass_interval",
+        "_puts_off",
         "_recorder",
         "_report",
         "_rounds",
@@ -98,6 +99,7 @@ class SimulatedDriver:
         self._callbacks: list[Callable[[simpy.Event], None]] = [self._instant]
         self._exit_at = [-1] * len(world.submit_us)
         self._attempts = Attempts(plan, world, recorder)
+        self._puts_off = self._attempts.puts_off
         self._ec2 = Ec2(world, recorder, [each.vcpus for each in plan.types])
         self._begins_at_once = all_begin_at_once(plan, world)
         self._ends_well = all_end_well(plan, world)
@@ -311,7 +313,7 @@ class SimulatedDriver:
 
     def _put_off(self, now: int) -> None:
         """Attempts whose images come later than was told, since others are pulled as well."""
-        if self._world.shares_pulls:
+        if self._puts_off:
             for job, instant, ends in self._attempts.moved():
                 self._begin(now, job, instant, ends)
 

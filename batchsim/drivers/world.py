@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from fractions import Fraction
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
@@ -104,6 +105,28 @@ class Measured(NamedTuple):
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Bandwidth:
+    """What image pulls have of it, in bytes a second, or in any other unit.
+
+    of_pull    at which `World.pull_us` are told, on instances
+    networks   by row of the plan's types: what all pulls of an instance have together; absent: any
+    shared     whether `of_pull`, too, is for all pulls of an instance together
+    """
+
+    of_pull: int = 1
+    networks: Mapping[int, int] = field(default_factory=dict)
+    shared: bool = False
+
+    def width(self, row: int) -> Fraction | None:
+        """How many pulls an instance of a type can have at full rate; None: any number."""
+        network = self.networks.get(row)
+        width = None if network is None else Fraction(network, self.of_pull)
+        if not self.shared:
+            return width
+        return Fraction(1) if width is None else min(width, Fraction(1))
+
+
 class ResourceUpdate(NamedTuple):
     """UpdateConsumableResource of a resource of the plan [spec 1.15]."""
 
@@ -153,7 +176,7 @@ class World:
     pull_us         for each class: time to pull any of its images; all of an attempt are pulled at once
     pull_spread     for each class: how far pull times scatter, the standard deviation of their logarithm; ()
                     if all take `pull_us`
-    shares_pulls    whether the pulls of an instance share its bandwidth, so that `pull_us` is for one alone
+    bandwidth       what pulls share, so that they slow each other; `pull_us` is for one that is alone
     dispatch_us     decision to STARTING
     container_start_us   image present to RUNNING, drawn for each attempt and each child node
     stop_grace_us   SIGTERM to SIGKILL [spec 1.7]
@@ -173,7 +196,7 @@ class World:
     speeds: Mapping[int, int] = field(default_factory=dict)
     measured: Mapping[tuple[int, int], Measured] = field(default_factory=dict)
     pull_spread: Sequence[float] = ()
-    shares_pulls: bool = False
+    bandwidth: Bandwidth = field(default_factory=Bandwidth)
     dispatch_us: int = 0
     container_start_us: Drawable = 0
     stop_grace_us: int = 0

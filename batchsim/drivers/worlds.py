@@ -11,7 +11,7 @@ from batchsim.drivers.fargate import Tasks, launch_interval_us
 from batchsim.drivers.market import build_capacity
 from batchsim.drivers.speeds import speeds
 from batchsim.drivers.spot import Interruptions, interruption_rate, pool_number
-from batchsim.drivers.world import PULL_ERROR, Boot, Outcome, PlanUpdate, ResourceUpdate, World
+from batchsim.drivers.world import PULL_ERROR, Bandwidth, Boot, Outcome, PlanUpdate, ResourceUpdate, World
 from batchsim.scenario import applied_updates
 from batchsim.workload import JobsEvent, UpdateOf
 from batchsim.workload.distributions import load_distribution
@@ -29,6 +29,8 @@ _START_FAILURES: Final = {
     PULL_ERROR: f"{PULL_ERROR}: the image could not be pulled",
     "DockerTimeoutError": "DockerTimeoutError: Could not transition to started; timed out",
 }
+
+_BYTES_PER_MB: Final = 1_000_000
 
 
 def build_world(
@@ -60,7 +62,7 @@ def build_world(
         else (),
         pull_us=pull_us,
         pull_spread=_pull_spread(assumptions, classes),
-        shares_pulls=assumptions.imagePullSharing == "instance",
+        bandwidth=_bandwidth(assumptions, types),
         startup_us=() if workload.startup_us is None else workload.startup_us.tolist(),
         node_us=workload.node_us,
         requests=_requests(scenario, workload),
@@ -83,6 +85,17 @@ def build_world(
         machines=machines,
         seed=draw[0],
         replication=draw[1],
+    )
+
+
+def _bandwidth(assumptions: Assumptions, types: MachineTypes) -> Bandwidth:
+    shared = assumptions.imagePullSharing == "instance"
+    if not assumptions.imagePullRate:
+        return Bandwidth(shared=shared)  # nothing is pulled to instances
+    return Bandwidth(
+        max(1, round(assumptions.imagePullRate * _BYTES_PER_MB)),
+        types.networks(assumptions.imagePullNetwork),
+        shared,
     )
 
 

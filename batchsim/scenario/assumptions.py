@@ -147,6 +147,15 @@ class Assumptions(Model):
         " at a time per host.",
         measured="instance",
     )
+    imagePullNetwork: Literal["burst", "baseline", "none"] = _assumed(
+        "burst",
+        "burst",
+        "choice",
+        "[AWS EC2 user guide: Amazon EC2 instance network bandwidth]",
+        "Which bandwidth of an instance's network all its pulls together never exceed: that to which it may"
+        " burst, which AWS grants from its launch on for 5 to 60 minutes, or its baseline; machines that the"
+        " scenario describes have none.",
+    )
     launchCooloff: Duration = _assumed(
         "180s", 0, "time", "[spec 3.4]", "Time for which a type that could not be launched is left alone."
     )

@@ -17,7 +17,7 @@ from batchsim.drivers.reports import Inbox
 from batchsim.drivers.simulated import simulate
 from batchsim.drivers.spot import Interruptions
 from batchsim.drivers.wallclock import Reality, WallClockDriver
-from batchsim.drivers.world import Outcome, PlanUpdate
+from batchsim.drivers.world import Bandwidth, Outcome, PlanUpdate
 from batchsim.results.recording import Recorder
 from batchsim.workload import JobsEvent
 from tests.drivers.fakes import FakeClock, FakeGateway, FakePool
@@ -50,9 +50,9 @@ def record(drive, case):
 
 
 def unshared(case):
-    """The case without shared pulls: it is engines that tell when images are there."""
+    """The case without pulls that slow each other: it is engines that tell when images are there."""
     builder, world, horizon = case
-    return builder, {**world, "shares_pulls": False}, horizon
+    return builder, {**world, "bandwidth": Bandwidth()}, horizon
 
 
 @given(worlds(everything=True))

@@ -22,6 +22,7 @@ AWS = {
     "imageSize": 500_000_000,
     "imagePullSpread": 0.0,
     "imagePullSharing": "none",
+    "imagePullNetwork": "burst",
     "launchCooloff": 180 * SECOND,
     "insufficientCapacity": 0.0,
     "availabilityZones": (),
@@ -66,6 +67,7 @@ AWS = {
 }
 KEPT_IN_IDEAL = {
     "imagePullSharing": "none",
+    "imagePullNetwork": "burst",
     "availabilityZones": (),
     "capacityShortages": (),
     "placementGroupShortage": 0,

@@ -44,6 +44,36 @@ def test_one_job_on_an_empty_environment_second_by_second(run, changes, column, 
     assert told[column] == instant
 
 
+@pytest.mark.parametrize(
+    ("kind", "assumptions", "pull_s"),
+    [
+        ("t2.nano", {}, 7.8125),  # it may burst to 0.512 Gbit/s, that is, 64 MB/s
+        ("t2.nano", {"imagePullNetwork": "baseline"}, 125),  # 0.032 Gbit/s
+        ("t2.nano", {"imagePullNetwork": "none"}, 5),
+        ("t2.nano", {"imagePullRate": 40}, 12.5),
+        ("t2.nano", {"imagePullRate": 0}, 0),
+        ("t2.nano", {"preset": "measured", "imagePullSpread": 0, "imagePullRate": 100}, 7.8125),
+        ("c6i.large", {"imagePullNetwork": "baseline"}, 5.121639),  # 0.781 Gbit/s
+        ("c6i.xlarge", {"imagePullNetwork": "baseline"}, 5),  # 1.562 Gbit/s
+    ],
+)
+def test_spec_53_a_pull_is_capped_by_the_network(run, kind, assumptions, pull_s):
+    assumed = {"preset": "aws", "containerStart": "0s"} | assumptions
+    job = submit("job", "1h")
+    result = run(scenario(job, environments=[unmanaged("own", {"instanceType": kind})], assumptions=assumed))
+    (attempt,) = result.attempts.to_dict("records")
+    assert attempt["started_s"] - attempt["starting_s"] == pytest.approx(pull_s, abs=1e-9)
+
+
+def test_spec_53_machines_of_ones_own_have_the_network_of_their_type_if_they_have_one(run):
+    job = submit("job", "1h")
+    assumed = {"preset": "aws", "containerStart": "0s"}
+    for machine, pull_s in (({"instanceType": "t2.nano"}, 7.8125), ({"vcpus": 1, "memory": "512MiB"}, 5)):
+        own = unmanaged("own", machine)
+        (attempt,) = run(scenario(job, environments=[own], assumptions=assumed)).attempts.to_dict("records")
+        assert attempt["started_s"] - attempt["starting_s"] == pytest.approx(pull_s, abs=1e-9)
+
+
 def test_one_job_on_a_warm_host_that_has_the_image(run):
     first = submit("first", "10min")
     second = submit("second", "1min", at="800s")
