@@ -212,8 +212,10 @@ class _Driver:
             starting = now + self.world.dispatch_us
             images = self.world.node_images[job_class][number] if self.world.node_images else ()
             after = self.world.container_start(attempt.job, attempt.number, number)
-            started = self.pull(attempt.job, instance, images, starting, (node, after)) + after
+            there = self.pull(attempt.job, instance, images, starting, (node, after))
+            started = there + after
             self.recorder.n_starting_us[node.row] = starting
+            self.recorder.n_pulled_us[node.row] = there if images else -1
             self.recorder.n_started_us[node.row] = started
             self.at(started, NODE_STARTED, 0, node)
 
@@ -452,6 +454,8 @@ class _Driver:
         in_vain = failure.startswith("CannotPullContainerError")
         images = world.images[world.class_of[job]]
         there = self.pull(job, instance, images, starting, (attempt, after), in_vain=in_vain)
+        if images and not in_vain:
+            recorder.pulled_us[job] = there
         if failure:
             attempt.exit = (None, "Task failed to start", failure)
             self.will_end(attempt, there)
@@ -520,8 +524,9 @@ class _Driver:
         waiters = self.waiters.setdefault(instance, [])
         for other, its_numbers, since, later in waiters:
             if not other.over:
-                self.put_off(other, max([since, *(ends[n] for n in its_numbers)]) + later)
-        waiters.append((thing, numbers, starting, after))
+                self.put_off(other, max([since, *(ends[n] for n in its_numbers)]), later)
+        if numbers:
+            waiters.append((thing, numbers, starting, after))
         return max([starting, *(ends[n] for n in numbers)])
 
     def width(self, instance: int) -> Fraction | None:
@@ -531,13 +536,16 @@ class _Driver:
         limits += [bandwidth.networks[row]] if row in bandwidth.networks else []
         return Fraction(min(limits), bandwidth.of_pull) if limits else None
 
-    def put_off(self, thing: _Attempt | _Node, instant: int) -> None:
-        recorder = self.recorder
+    def put_off(self, thing: _Attempt | _Node, there: int, after: int) -> None:
+        recorder, instant = self.recorder, there + after
         if isinstance(thing, _Node):
             if not thing.runs and recorder.n_started_us[thing.row] != instant:
+                recorder.n_pulled_us[thing.row] = there
                 recorder.n_started_us[thing.row] = instant
                 self.at(instant, NODE_STARTED, 0, thing)
         elif self.core.state[thing.job] == STARTING and not thing.stopped:
+            if not (thing.exit and str(thing.exit[2]).startswith("CannotPull")):
+                recorder.pulled_us[thing.job] = there
             if thing.exit is not None:
                 if thing.ends_us != instant:
                     self.will_end(thing, instant)

@@ -100,6 +100,8 @@ class Attempts:
             stays = not failure.startswith(PULL_ERROR)
             waiter = Waiter(job, instance, there, after, ends=bool(failure))
             there = self._waiting.images_there(waiter, job_class, images, stays=stays)
+            if stays:
+                recorder.pulled_us[job] = there
         there += after
         if not failure:
             recorder.started_us[job] = there
@@ -113,15 +115,19 @@ class Attempts:
     def moved(self) -> list[tuple[int, int, bool]]:
         """The jobs that were put off since this was last asked, each as `place` gives it."""
         moved = []
+        recorder = self._recorder
         for waiter, there in self._waiting.moved():
-            if waiter.row < 0:
+            job, row, then = waiter.job, waiter.row, there + waiter.after_us
+            if row < 0:
                 if not waiter.ends:
-                    self._recorder.started_us[waiter.job] = there
-                moved.append((waiter.job, there, waiter.ends))
+                    recorder.started_us[job] = then
+                if recorder.pulled_us[job] >= 0:  # not a pull in vain
+                    recorder.pulled_us[job] = there
+                moved.append((job, then, waiter.ends))
             else:
-                recorder, row = self._recorder, waiter.row
-                recorder.n_ended_us[row] += there - recorder.n_started_us[row]
-                recorder.n_started_us[row] = there
+                recorder.n_ended_us[row] += then - recorder.n_started_us[row]
+                recorder.n_started_us[row] = then
+                recorder.n_pulled_us[row] = there
         return moved
 
     def _place_measured(self, starting: int, job: int, measured: Measured) -> tuple[int, bool]:
@@ -161,8 +167,10 @@ class Attempts:
             recorder.n_starting_us[row] = starting
             after = world.container_start(job, attempt, node)
             waiter = Waiter(job, instance, starting, after, row=row)
-            started = self._waiting.images_there(waiter, job_class, images) + after
-            recorder.n_started_us[row] = started
+            there = self._waiting.images_there(waiter, job_class, images)
+            if images:
+                recorder.n_pulled_us[row] = there
+            recorder.n_started_us[row] = started = there + after
             lasts_us = world.lasts_us(world.time_of_node(job, node), recorder.i_type[instance])
             recorder.n_ended_us[row] = started + lasts_us
             recorder.n_exit_code[row] = 0

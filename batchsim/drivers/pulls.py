@@ -156,7 +156,7 @@ class SharedBandwidth(OwnBandwidth):
         return there
 
     def moved(self) -> Iterable[tuple[Waiter, int]]:
-        """Who was put off since this was last asked, and to when: the next instant of its life."""
+        """Who was put off since this was last asked, and when its images are there."""
         moved, self._moved = self._moved, []
         return moved
 
@@ -174,7 +174,7 @@ class SharedBandwidth(OwnBandwidth):
             there = link.last_of(awaited, waiter.starting)
             if there != told:
                 waiting[key] = (waiter, awaited, there)
-                self._moved.append((waiter, there + waiter.after_us))
+                self._moved.append((waiter, there))
 
 
 def pulls_of(world: World, types: Sequence[int]) -> OwnBandwidth:

@@ -36,6 +36,7 @@ class Attempts:
     instance: Ints
     placed: Ints
     starting: Ints
+    pulled: Ints
     started: Ints
     ended: Ints
     until: Ints
@@ -85,6 +86,7 @@ def build_attempts(recorder: Recorder, context: RunContext, jobs: Jobs, ended_at
         instance=merged(view(recorder.e_instance), jobs.instance),
         placed=merged(view(recorder.e_placed_us), placed),
         starting=merged(view(recorder.e_starting_us), view(recorder.starting_us)[:submitted]),
+        pulled=merged(view(recorder.e_pulled_us), view(recorder.pulled_us)[:submitted]),
         started=merged(view(recorder.e_started_us), view(recorder.started_us)[:submitted]),
         ended=ended,
         until=np.where(ended < 0, ended_at, ended),
@@ -114,6 +116,7 @@ def with_children(recorder: Recorder, context: RunContext, attempts: Attempts, e
         instance=view(recorder.n_instance)[mine],
         placed=view(recorder.n_placed_us)[mine],
         starting=view(recorder.n_starting_us)[mine],
+        pulled=view(recorder.n_pulled_us)[mine],
         started=view(recorder.n_started_us)[mine],
         ended=ended,
         until=np.where(ended < 0, ended_at, ended),

@@ -77,6 +77,12 @@ _ATTEMPTS = (
     ("instance_type", CATEGORY, "", "instance type"),
     ("placed_s", FLOAT, "s", "decision that reserved the resources"),
     ("starting_s", FLOAT, "s", "STARTING: the container instance was told; the image is pulled"),
+    (
+        "pulled_s",
+        FLOAT,
+        "s",
+        "all its images are there, perhaps since before; missing without any, and if it did not get so far",
+    ),
     ("started_s", FLOAT, "s", "RUNNING: the container is up"),
     ("ended_s", FLOAT, "s", "the resources are free again; missing when the run ended first"),
     ("vcpus", FLOAT, "vCPU", "reserved; whole quarters"),

@@ -15,7 +15,7 @@ import pandas as pd
 
 from batchsim.errors import UsageError
 from batchsim.results.queue_waits import FOR_EVER, QueueWaits, microseconds
-from batchsim.units import US_PER_S, parse_duration
+from batchsim.units import US_PER_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -116,19 +116,6 @@ def _of_array(jobs: pd.DataFrame, array: pd.Series[Any], run_end: int) -> Iterat
     yield Interval(runnable, last, "PENDING", f"it waits for its {array['size']:,} children; {told}")
 
 
-def _container_start(manifest: Mapping[str, Any], definition: Any) -> int:
-    """How long a job of a definition starts its one container, in microseconds; -1 if that is not known."""
-    told = manifest["assumptions"].get("containerStart", {}).get("constant")
-    name = str(definition).rpartition("/")[-1].partition(":")[0]
-    has_one = any(
-        each["jobDefinitionName"] == name and "containerProperties" in each
-        for each in manifest["scenario"].get("jobDefinitions", ())
-    )
-    if told is None or not has_one or manifest["driver"] != "simulated":
-        return -1
-    return parse_duration(told)
-
-
 class _Story:
     """One job of a result."""
 
@@ -147,7 +134,6 @@ class _Story:
         backfill = "none" if self._is_fair else manifest["assumptions"].get("backfill", "none")
         self._no_room = _NO_ROOM.get(backfill, "")
         self._passes = bool(self._no_room)
-        self._container_start = _container_start(manifest, self._job["job_definition"])
 
     def intervals(self) -> Iterator[Interval]:
         submit = _one(self._job["submit_s"])
@@ -167,7 +153,7 @@ class _Story:
             running = min(_or(attempt["started_s"], ended), ended)
             yield from self._queued(waits, since, placed)
             yield Interval(placed, starting, "RUNNABLE", f"it was told to start on {attempt['instance']}")
-            yield from self._starting(starting, running, began=_one(attempt["started_s"]) >= 0)
+            yield from self._starting(starting, _one(attempt["pulled_s"]), running)
             yield Interval(
                 running, ended, "RUNNING", f"attempt {attempt['attempt']} on {attempt['instance']}"
             )
@@ -175,14 +161,12 @@ class _Story:
         if waits is not None and since < last:
             yield from self._queued(waits, since, last)
 
-    def _starting(self, since: int, until: int, *, began: bool) -> Iterator[Interval]:
-        """What the pull took, where the time to start a container is known: of one container, not drawn."""
-        there = until - self._container_start
-        if not began or self._container_start < 0 or there < since:
+    def _starting(self, since: int, pulled: int, until: int) -> Iterator[Interval]:
+        if pulled < 0:
             yield Interval(since, until, "STARTING", "its image is pulled and its container started")
             return
-        yield Interval(since, there, "STARTING", "its image is pulled")
-        yield Interval(there, until, "STARTING", "its image is there, and its container is started")
+        yield Interval(since, pulled, "STARTING", "its image is pulled")
+        yield Interval(pulled, until, "STARTING", "its image is there, and its container is started")
 
     def _before_runnable(self, submit: int, until: int) -> Iterator[Interval]:
         names = self._predecessors()

@@ -145,6 +145,7 @@ def _attempts_frame(
         "is_main": _is_main(context, tables.jobs.job_class[attempts.job], attempts.node),
         "placed_s": seconds(attempts.placed),
         "starting_s": seconds(attempts.starting),
+        "pulled_s": seconds(attempts.pulled),
         "started_s": seconds(attempts.started),
         "ended_s": seconds(attempts.ended),
         "exit_code": nullable(attempts.exit_code, attempts.exit_code < 0),

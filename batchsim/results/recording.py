@@ -34,6 +34,8 @@ class Recorder:
     runnable_us   array('q')  first instant in RUNNABLE
     placed_us     array('q')  last attempt: the decision that reserved its resources on an instance
     starting_us   array('q')  last attempt: STARTING
+    pulled_us     array('q')  last attempt: all its images are on its instance; -1 too where it has none, and
+                              of real containers, whose engines do not tell
     started_us    array('q')  last attempt: RUNNING
     ended_us      array('q')  end of the last attempt, or the instant the job became terminal without one
     instance      array('q')  last attempt: row of its instance
@@ -49,14 +51,15 @@ class Recorder:
     requested     dict[int, str], "cancelled" or "terminated", for jobs that ended because of it
 
     An attempt of a multi-node job is that of its main node. Each other node, once it is launched, has a row
-    in n_job, n_attempt, n_node, n_instance, n_placed_us, n_starting_us, n_started_us, n_ended_us and
-    n_exit_code, with the meanings above; -1 for what never came, and for what had not when the run ended.
+    in n_job, n_attempt, n_node, n_instance, n_placed_us, n_starting_us, n_pulled_us, n_started_us, n_ended_us
+    and n_exit_code, with the meanings above; -1 for what never came, and for what had not when the run ended.
 
     From w_at_us on, the head of w_queue waits for w_reason (its numbers and w_detail: `core.waits`), until
     the queue's next entry.
 
-    A driver may write `starting_us`, `started_us`, `i_running_us` and `i_ready_us` as soon as they are
-    known, ahead of time: what had not happened when the attempt, the instance or the run ended is erased.
+    A driver may write `starting_us`, `pulled_us`, `started_us`, `i_running_us` and `i_ready_us` as soon as
+    they are known, ahead of time: what had not happened when the attempt, the instance or the run ended is
+    erased.
     An attempt that ends at the very instant at which it was to run counts as run unless the driver
     clears `started_us`. `i_end_reason`, too, may be written ahead of time. `ended_us`, `exit_code` and
     `state` are written when they happen, not before.
@@ -71,6 +74,7 @@ class Recorder:
         "e_instance",
         "e_job",
         "e_placed_us",
+        "e_pulled_us",
         "e_reason",
         "e_started_us",
         "e_starting_us",
@@ -98,10 +102,12 @@ class Recorder:
         "n_job",
         "n_node",
         "n_placed_us",
+        "n_pulled_us",
         "n_started_us",
         "n_starting_us",
         "outcome",
         "placed_us",
+        "pulled_us",
         "reason",
         "requested",
         "runnable_us",
@@ -120,6 +126,7 @@ class Recorder:
         self.runnable_us = _never(jobs)
         self.placed_us = _never(jobs)
         self.starting_us = _never(jobs)
+        self.pulled_us = _never(jobs)
         self.started_us = _never(jobs)
         self.ended_us = _never(jobs)
         self.instance = _never(jobs)
@@ -130,12 +137,18 @@ class Recorder:
         self.reason: dict[int, str] = {}
         self.gpus: dict[int, int] = {}
         self.requested: dict[int, str] = {}
+        self.ended_at_us = -1
+        self.outcome: Outcome | None = None
+        self._begin_lists()
 
+    def _begin_lists(self) -> None:
+        """The columns that are append-only."""
         self.e_job = array("q")
         self.e_attempt = array("b")
         self.e_instance = array("q")
         self.e_placed_us = array("q")
         self.e_starting_us = array("q")
+        self.e_pulled_us = array("q")
         self.e_started_us = array("q")
         self.e_ended_us = array("q")
         self.e_exit_code = array("q")
@@ -149,6 +162,7 @@ class Recorder:
         self.n_instance = array("q")
         self.n_placed_us = array("q")
         self.n_starting_us = array("q")
+        self.n_pulled_us = array("q")
         self.n_started_us = array("q")
         self.n_ended_us = array("q")
         self.n_exit_code = array("q")
@@ -169,9 +183,6 @@ class Recorder:
         self.w_reason = array("b")
         self.w_detail = array("i")
 
-        self.ended_at_us = -1
-        self.outcome: Outcome | None = None
-
     def keep_attempt(self, job: int) -> None:
         """Move the job's ended attempt to the earlier ones, because the job goes back to RUNNABLE.
 
@@ -188,6 +199,7 @@ class Recorder:
         self.e_instance.append(self.instance[job])
         self.e_placed_us.append(self.placed_us[job])
         self.e_starting_us.append(_if_before(self.starting_us[job], ended))
+        self.e_pulled_us.append(_if_before(self.pulled_us[job], ended))
         self.e_started_us.append(_if_before(self.started_us[job], ended))
         self.e_ended_us.append(ended)
         self.e_exit_code.append(self.exit_code[job])
@@ -197,7 +209,8 @@ class Recorder:
             self.e_reason[row] = self.reason.pop(job)
         if job in self.gpus:
             self.e_gpus[row] = self.gpus.pop(job)
-        self.placed_us[job] = self.starting_us[job] = self.started_us[job] = self.ended_us[job] = -1
+        self.placed_us[job] = self.starting_us[job] = self.pulled_us[job] = -1
+        self.started_us[job] = self.ended_us[job] = -1
         self.instance[job] = self.exit_code[job] = -1
 
     def add_node(self, job: int, attempt: int, node: int, instance: int, placed_us: int) -> int:
@@ -211,8 +224,10 @@ class Recorder:
         self.n_node.append(node)
         self.n_instance.append(instance)
         self.n_placed_us.append(placed_us)
-        for column in (self.n_starting_us, self.n_started_us, self.n_ended_us, self.n_exit_code):
+        for column in (self.n_starting_us, self.n_pulled_us, self.n_started_us):
             column.append(-1)
+        self.n_ended_us.append(-1)
+        self.n_exit_code.append(-1)
         return row
 
     def add_instance(self, environment: int, instance_type: int, requested_us: int, name: str = "") -> int:
@@ -248,11 +263,11 @@ class Recorder:
             raise ContractError(f"job {int(ended.argmax())} ended after the run did")
         latest = ended_at_us - 1 if outcome == "horizon" else ended_at_us
         last = np.where(ended < 0, latest, ended)
-        for column in (self.runnable_us, self.starting_us, self.started_us):
+        for column in (self.runnable_us, self.starting_us, self.pulled_us, self.started_us):
             _erase_after(column, last)
         for ends, begins in (
             (self.i_ended_us, (self.i_running_us, self.i_ready_us)),
-            (self.n_ended_us, (self.n_starting_us, self.n_started_us)),
+            (self.n_ended_us, (self.n_starting_us, self.n_pulled_us, self.n_started_us)),
         ):
             end = _view(ends)
             for column in begins:

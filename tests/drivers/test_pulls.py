@@ -84,6 +84,40 @@ def test_the_network_is_that_of_the_type_of_each_instance():
     assert sorted(zip(record.instance, record.started_us, strict=True)) == [(0, 24), (1, 36), (2, 12)]
 
 
+def test_it_is_recorded_when_the_images_were_there():
+    record = builder_of(0, 6, 40).run(
+        images=[(0,), (1,), (0, 1)],
+        pull_us=[10, 10, 10],
+        bandwidth=SHARED,
+        dispatch_us=1,
+        container_start_us=3,
+    )
+    assert list(record.pulled_us) == [15, 21, 41]  # put off, put off, from the cache
+    assert list(record.started_us) == [18, 24, 44]
+
+
+def test_nothing_is_there_where_nothing_is_pulled_or_it_failed_or_was_stopped_before():
+    failing = Outcome(start_failure_rate=1.0, start_failure_reason=PULL_ERROR)
+    late = Outcome(start_failure_rate=1.0, start_failure_reason="DockerTimeoutError")
+    stop = JobsEvent(9, "terminate", (range(3, 4),), "enough")
+    record = builder_of(0, 0, 0, 0).run(
+        images=[(), (1,), (2,), (3,)],
+        pull_us=[10] * 4,
+        outcomes=[Outcome(), failing, late, Outcome()],
+        requests=[stop],
+    )
+    assert list(record.pulled_us) == [-1, -1, 10, -1]
+    assert list(record.ended_us) == [10, 10, 10, 9]
+
+
+def test_an_earlier_attempt_keeps_when_its_images_were_there():
+    builder = PlanBuilder([machine(9)], [EnvironmentPlan("e", (0,))])
+    builder.machines_of(0, 0)
+    builder.job(0, 10, Need(1, 1, 0), attempts=2)
+    record = builder.run(images=[(0,)], pull_us=[5], outcomes=[Outcome(((1, ""), (0, "")))])
+    assert (list(record.e_pulled_us), list(record.pulled_us)) == ([5], [15])
+
+
 def test_thirds_of_microseconds_are_not_lost():
     record = builder_of(0, 0, 0).run(images=[(0,), (1,), (2,)], pull_us=[1, 1, 2], bandwidth=SHARED)
     assert list(record.started_us) == [3, 3, 4]

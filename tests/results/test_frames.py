@@ -68,6 +68,7 @@ ATTEMPTS = {
     "instance_type": ["small", "small", "big", "small", "big", "big"],
     "placed_s": [40, 75, 7, 98, 121, 142],
     "starting_s": [41, 76, 8, 99, 122, 143],
+    "pulled_s": [43, 76, None, 99, None, None],
     "started_s": [45, 78, 10.25, None, 130, 145],
     "ended_s": [75, 98, 110.25, 100, None, 175],
     "vcpus": [2, 2, 3, 2, 3, 1],

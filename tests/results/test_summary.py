@@ -178,6 +178,7 @@ def test_the_manifest_says_what_the_result_rests_on():
             "preset": "ideal",
             "submitEvaluation": "1s",
             "dispatchDelay": "1s",
+            "containerStart": {"constant": "2s"},
             "backfill": "none",
         },
         "not_modelled": ["tags"],
@@ -187,6 +188,7 @@ def test_the_manifest_says_what_the_result_rests_on():
         "scenario": {
             "batchsim": 1,
             "name": "small",
+            "jobDefinitions": [{"jobDefinitionName": "align-def", "containerProperties": {}}],
             "workload": [
                 {"name": "align", "retryStrategy": {"attempts": 2}},
                 {"name": "train", "retryStrategy": {"attempts": 1}},

@@ -115,7 +115,19 @@ def told_by_hand() -> tuple[Recorder, RunContext]:
             InstanceTypeRow("unused", 96, 1, 0, 1),
         ],
         horizon_us=200 * S,
-        assumptions={"preset": "ideal", "submitEvaluation": "1s", "dispatchDelay": "1s", "backfill": "none"},
+        assumptions={
+            "preset": "ideal",
+            "submitEvaluation": "1s",
+            "dispatchDelay": "1s",
+            "containerStart": {"constant": "2s"},
+            "backfill": "none",
+        },
+        scenario={
+            "batchsim": 1,
+            "name": "small",
+            "jobDefinitions": [{"jobDefinitionName": "align-def", "containerProperties": {}}],
+            "workload": _entries([align, train, index]),
+        },
         seed=7,
         price_date="2026-01-31",
         notes={"align": {"source": "generated"}},
@@ -134,14 +146,14 @@ def told_by_hand() -> tuple[Recorder, RunContext]:
             recorder.i_end_reason[row] = reason
     for job, submit in enumerate(submits[:6]):
         recorder.runnable_us[job] = submit + S
-    write_attempt(recorder, 0, 0, 40 * S, 41 * S, 45 * S, 75 * S, 1)
+    write_attempt(recorder, 0, 0, 40 * S, 41 * S, 45 * S, 75 * S, 1, 43 * S)
     recorder.keep_attempt(0)
-    write_attempt(recorder, 0, 0, 75 * S, 76 * S, 78 * S, 98 * S, 0)
+    write_attempt(recorder, 0, 0, 75 * S, 76 * S, 78 * S, 98 * S, 0, 76 * S)
     recorder.state[0] = SUCCEEDED
     write_attempt(recorder, 1, 1, 7 * S, 8 * S, 10_250_000, 110_250_000, 0)
     recorder.state[1] = SUCCEEDED
     recorder.gpus[1] = recorder.gpus[3] = 0b1
-    write_attempt(recorder, 2, 0, 98 * S, 99 * S, 103 * S, 100 * S, -1)
+    write_attempt(recorder, 2, 0, 98 * S, 99 * S, 103 * S, 100 * S, -1, 99 * S)
     recorder.status_reason[2] = "Host EC2 (instance i-00000000000000000) terminated."
     recorder.keep_attempt(2)
     write_attempt(recorder, 3, 1, 121 * S, 122 * S, 130 * S, -1, -1)
@@ -301,11 +313,13 @@ def write_attempt(  # noqa: PLR0917 - a row of a table
     started: int,
     ended: int,
     code: int,
+    pulled: int = -1,
 ) -> None:
     recorder.attempts[job] += 1
     recorder.instance[job] = instance
     recorder.placed_us[job] = placed
     recorder.starting_us[job] = starting
+    recorder.pulled_us[job] = pulled
     recorder.started_us[job] = started
     recorder.ended_us[job] = ended
     recorder.exit_code[job] = code

@@ -105,7 +105,7 @@ def test_each_attempt_and_the_wait_before_it_is_told(tmp_path):
     ]
 
 
-def test_what_the_pull_took_is_told_where_the_start_of_containers_is_known(tmp_path):
+def test_what_the_pull_took_is_told_and_what_the_container_took(tmp_path):
     slow = {"imageSize": "500MB", "imagePullRate": 100, "containerStart": "2s"}
     jobs = [entry("a"), entry("b", "90s")]
     result = batchsim.run(scenario(tmp_path, *jobs, assumptions=slow))
@@ -117,8 +117,38 @@ def test_what_the_pull_took_is_told_where_the_start_of_containers_is_known(tmp_p
     assert told(result, "b-0")[0][:4] == (90, 92, "STARTING", there)
     drawn = slow | {"containerStart": {"uniform": {"low": "1s", "high": "3s"}}}
     result = batchsim.run(scenario(tmp_path, *jobs, assumptions=drawn))
-    (first, _) = told(result, "a-0")
-    assert first[2:4] == ("STARTING", "its image is pulled and its container started")
+    (pulled, started) = told(result, "a-0")[:2]
+    assert pulled[:4] == (0, 5, "STARTING", "its image is pulled")
+    assert (started[0], *started[2:4]) == (5, "STARTING", there)
+    assert 6 <= started[1] <= 8
+
+
+def test_pulls_that_share_a_bandwidth_or_scatter_are_told_as_they_were(tmp_path):
+    measured = {"preset": "measured", "dispatchDelay": "0s", "containerStart": "1s"}
+    jobs = [entry("a", imageSize="700MB"), entry("b", imageSize="350MB")]
+    even = measured | {"imagePullSpread": 0}
+    result = batchsim.run(scenario(tmp_path, *jobs, vcpus=2, assumptions=even))
+    # b-0 comes a second later; while both pull, each has 17.5 MB/s
+    for job, since, there in (("a-0", 1, 31), ("b-0", 2, 22)):
+        assert [row[:3] for row in told(result, job) if row[2] == "STARTING"] == [
+            (since, there, "STARTING"),
+            (there, there + 1, "STARTING"),
+        ]
+    result = batchsim.run(scenario(tmp_path, jobs[0], assumptions=measured))
+    pulled, started = (row for row in told(result, "a-0") if row[2] == "STARTING")
+    assert pulled[0] == 1
+    assert pulled[1] != 21
+    assert started[1] - started[0] == pytest.approx(1)
+
+
+def test_without_images_starting_is_one_interval(tmp_path):
+    result = batchsim.run(scenario(tmp_path, entry("a"), assumptions={"containerStart": "2s"}))
+    assert told(result, "a-0")[0][:4] == (
+        0,
+        2,
+        "STARTING",
+        "its image is pulled and its container started",
+    )
 
 
 def test_a_job_that_was_cancelled_while_it_waited_ends_there(tmp_path):

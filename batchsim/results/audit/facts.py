@@ -69,6 +69,7 @@ class AttemptFacts:
     instance: Ints
     placed: Ints
     starting: Ints
+    pulled: Ints
     started: Ints
     ended: Ints
     until: Ints  # its end, or the run's
@@ -158,6 +159,7 @@ def _attempt_facts(reader: _Reader, ended_at: int) -> tuple[AttemptFacts, npt.ND
         instance=_codes(frame["instance"], reader.frames["instances"]["instance"])[order],
         placed=reader.instants("attempts", "placed_s")[order],
         starting=reader.instants("attempts", "starting_s")[order],
+        pulled=reader.instants("attempts", "pulled_s")[order],
         started=reader.instants("attempts", "started_s")[order],
         ended=ended,
         until=np.where(ended < 0, ended_at, ended),

@@ -41,6 +41,7 @@ def time(facts: Facts) -> list[Violation]:
             "runnable_s of the job": runnable,
             "placed_s": attempts.placed,
             "starting_s": attempts.starting,
+            "pulled_s": attempts.pulled,
             "started_s": attempts.started,
             "ended_s": attempts.ended,
         },
