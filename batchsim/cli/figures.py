@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 NOTHING = "-"
+_MOST_REASONS = 4
 
 
 def duration(seconds: float | None) -> str:
@@ -63,3 +64,10 @@ def has_gpus(summary: dict[str, Any]) -> bool:
     """Whether any GPU was paid for, in one run or, by intervals, in any of several."""
     paid = summary["gpu_hours_paid"]
     return bool(paid["most"] if isinstance(paid, dict) else paid)
+
+
+def by_reason(counted: dict[str, Any], what: str) -> str:
+    """The reasons, the most frequent first."""
+    told = [f"{each[what]:,}: {reason}" for reason, each in counted.items()]
+    rest = sum(each[what] for each in [*counted.values()][_MOST_REASONS:])
+    return "; ".join(told[:_MOST_REASONS] + ([f"{rest:,}: other reasons"] if rest else []))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from batchsim.cli import updates
-from batchsim.cli.figures import column, count, duration, has_gpus, jobs, percent, usd, vcpus
+from batchsim.cli import startup, updates
+from batchsim.cli.figures import by_reason, column, count, duration, has_gpus, jobs, percent, usd, vcpus
 from batchsim.cli.output import (
     Column,
     Format,
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 Metrics = dict[str, Any]
 
 MOST_ROWS = 12
-_MOST_REASONS = 4
 PARTS = {
     "busy": "jobs RUNNING",
     "pull": "jobs before RUNNING: dispatch, image pull, container start",
@@ -86,9 +85,8 @@ def _headline(summary: Metrics, manifest: Metrics) -> Iterator[tuple[str, str]]:
     attempts = f", {summary['attempts']:,} attempts" if summary["attempts"] > summary["jobs"] else ""
     yield "jobs", f"{summary['jobs']:,}{': ' if states else ''}{states}{attempts}"
     if "failures" in summary:
-        yield "FAILED", _by_reason(summary["failures"], "jobs")
-    if "launches_failed" in summary:
-        yield "launches", f"failed {_by_reason(summary['launches_failed'], 'instances')}"
+        yield "FAILED", by_reason(summary["failures"], "jobs")
+    yield from startup.launches(summary)
     makespan = summary["makespan_s"]
     since = "" if makespan is None else " from the first submission to the last end"
     yield "makespan", duration(makespan) + since
@@ -110,6 +108,7 @@ def _headline(summary: Metrics, manifest: Metrics) -> Iterator[tuple[str, str]]:
     if summary.get("pending_mean_s") is not None:
         pending = duration(summary["pending_mean_s"])
         yield "PENDING", f"mean {pending} of that, waiting for jobs that they depend on"
+    yield from startup.images(summary)
     used, paid, free = column([summary[f"vcpu_hours_{key}"] for key in ("used", "paid", "free")])
     unpaid = (
         f" and {free} free (Spot instances taken back within an hour)" if summary["vcpu_hours_free"] else ""
@@ -139,13 +138,6 @@ def _beside_prices(summary: Metrics) -> Iterator[tuple[str, str]]:
         yield "volumes", f"{volumes} USD of it for EBS volumes"
     if summary["discount_usd"]:
         yield "commitments", f"{saved} USD taken off by Reserved Instances and the Savings Plan"
-
-
-def _by_reason(counted: Metrics, what: str) -> str:
-    """The reasons, the most frequent first."""
-    told = [f"{each[what]:,}: {reason}" for reason, each in counted.items()]
-    rest = sum(each[what] for each in [*counted.values()][_MOST_REASONS:])
-    return "; ".join(told[:_MOST_REASONS] + ([f"{rest:,}: other reasons"] if rest else []))
 
 
 def _never_started(summary: Metrics) -> str:

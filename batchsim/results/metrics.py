@@ -38,6 +38,10 @@ A key without a value (no job has started, say) is None. Keys, units as in the n
                                       only where there are any
     shares                            the same as of a queue, of each share identifier <queue>/<share> in use;
                                       only in runs with fair-share queues, and of 500 shares at most
+    images                            of attempts, nodes counted one by one: how many `waited` until their
+                                      images were there and how many `found` them on the instance; of the
+                                      former `wait_p50_s` and `wait_p95_s`; `part_of_starting`, what these
+                                      waits are of all time in STARTING; only where some waited
     cost_parts_usd                    busy, pull, lost, boot, idle, fragmentation, tail: see `bill`
 
 Percentiles interpolate linearly between order statistics, as numpy and pandas do by default.
@@ -62,6 +66,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from batchsim.results.attempts import Attempts
     from batchsim.results.bill import Bill
     from batchsim.results.context import RunContext
     from batchsim.results.exact import Ints
@@ -87,6 +92,7 @@ def summarize(tables: Tables, context: RunContext, outcome: Outcome, spent: Bill
     )
     by_type = _by_name(rows, rows.type, types, parts)
     failed_launches = _failed_launches(rows)
+    images = _image_metrics(tables.holds)
     failures, by_share = _failures(tables), _by_share(tables, context, spent.of_holds, of_jobs)
     return {
         "outcome": outcome,
@@ -96,6 +102,7 @@ def summarize(tables: Tables, context: RunContext, outcome: Outcome, spent: Bill
         "attempts": len(tables.attempts.job),
         **({"failures": failures} if failures else {}),
         **({"launches_failed": failed_launches} if failed_launches else {}),
+        **({"images": images} if images else {}),
         **_instance_metrics(rows, every_instance, parts),
         "cost_usd": (exact_sum(rows.cost) + tables.unused_commitment + tables.clusters) / UUSD_PER_USD,
         "commitment_unused_usd": tables.unused_commitment / UUSD_PER_USD,
@@ -131,6 +138,24 @@ def _job_metrics(tables: Tables, rows: Ints) -> Summary:
         "execution_mean_s": mean_s(execution),
         "turnaround_mean_s": mean_s(turnaround[ended]),
         "bounded_slowdown_mean": _bounded_slowdown(execution, turnaround[ran]),
+    }
+
+
+def _image_metrics(holds: Attempts) -> Summary:
+    """Empty if nobody waited for an image."""
+    waits = (holds.pulled - holds.starting)[holds.pulled >= 0]
+    waited = waits[waits > 0]
+    if not len(waited):
+        return {}
+    began = holds.starting >= 0
+    until = np.where(holds.started < 0, holds.until, holds.started)
+    p50, p95 = np.quantile(waited, (0.5, 0.95))
+    return {
+        "waited": len(waited),
+        "found": len(waits) - len(waited),
+        "wait_p50_s": float(p50) / US_PER_S,
+        "wait_p95_s": float(p95) / US_PER_S,
+        "part_of_starting": exact_sum(waited) / exact_sum((until - holds.starting)[began]),
     }
 
 

@@ -48,6 +48,29 @@ def test_a_run_tells_its_shares_its_failures_and_the_time_in_pending(invoke, sce
     assert shares == [["q0/blue", "3"], ["q0/red", "4"]]
 
 
+def test_a_run_tells_how_long_attempts_waited_for_their_images(invoke, write):
+    """An image of 5 s on one machine: who comes a second later waits for 4 s, and who comes then, not."""
+    data = world(
+        [unmanaged("lab", {"vcpus": 3, "memory": "8GiB"})],
+        [
+            jobs(f"at{at}", "q0", "d", runtime="1m", arrivals={"atOnce": {"at": f"{at}s"}})
+            for at in (0, 1, 10)
+        ],
+        definition("d", 1, 100),
+    )
+    pulls = {"preset": "ideal", "imagePullRate": 100, "imageSize": "500MB", "containerStart": "1s"}
+    data["assumptions"] = pulls
+    told = lines(invoke("run", write(data)).stdout)
+    line = "images 2 attempts waited for theirs: P50 4.5s, P95 4.95s, 75.0 % of all time in STARTING"
+    assert f"{line}; 1 found them there" in told
+    data["workload"] = data["workload"][:1]
+    told = lines(invoke("run", write(data)).stdout)
+    line = "images 1 attempt waited for its own: P50 5s, P95 5s, 83.3 % of all time in STARTING"
+    assert line in told
+    data["assumptions"] = {"preset": "ideal"}
+    assert not any(line.startswith("images") for line in lines(invoke("run", write(data)).stdout))
+
+
 def test_rows_and_data_hold_the_shares_and_the_failures(invoke, scenario):
     rows = list(csv.DictReader(io.StringIO(invoke("run", scenario, "--format", "csv").stdout)))
     told = [(row["scope"], row["name"], row["jobs"]) for row in rows if row["scope"] in {"queue", "share"}]

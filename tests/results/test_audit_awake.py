@@ -277,6 +277,11 @@ def test_a_planted_cell_is_reported_under_its_law(planted, request):
 
 
 IN_SUMMARY = {
+    "images.waited": ("L16", 2),
+    "images.found": ("L16", 1),
+    "images.wait_p50_s": ("L16", 2.5),
+    "images.wait_p95_s": ("L16", None),
+    "images.part_of_starting": ("L16", 0.1),
     "jobs": ("L16", 8),
     "states.FAILED": ("L16", 2),
     "queues.gpu.jobs": ("L16", 4),

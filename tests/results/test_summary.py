@@ -47,6 +47,13 @@ def test_every_value_of_the_summary_is_what_was_computed_by_hand():
         "attempts": 6,
         "failures": {"Job attempt duration exceeded timeout": {"jobs": 1}},
         "launches_failed": {"gave up": {"instances": 1}},
+        "images": {
+            "waited": 1,
+            "found": 2,
+            "wait_p50_s": 2.0,
+            "wait_p95_s": 2.0,
+            "part_of_starting": 2 / (4 + 2 + 2.25 + 1 + 8 + 2),
+        },
         "instances": 2,
         "peak_vcpus": 6,
         "utilization": 640 / 980,

@@ -1,4 +1,4 @@
-"""L18 images: `pulled_s` is the same story as STARTING, RUNNING and the assumptions tell.
+"""L18 images: `pulled_s` is the same story as STARTING, RUNNING and the assumptions tell; L16 their counts.
 
 That it lies between STARTING and RUNNING is L1's, so that the part "pull" of the bill, which goes from the
 placement to RUNNING, holds it.
@@ -6,13 +6,14 @@ placement to RUNNING, holds it.
 
 from __future__ import annotations
 
+from math import isclose
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from batchsim.results.audit.violation import Violation, rows_where
-from batchsim.units import parse_duration
+from batchsim.results.audit.violation import Violation, rows_where, unless
+from batchsim.units import US_PER_S, parse_duration
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -24,9 +25,10 @@ def images(facts: Facts) -> list[Violation]:
     """An instance keeps its images; who runs has had them; the container takes as long as it is told to."""
     holds = facts.holds
     pulled = holds.pulled >= 0
+    found = _told(facts)
     if not pulled.any():
-        return []
-    found = rows_where(
+        return found
+    found += rows_where(
         pulled & (holds.starting < 0), "L18", "attempts", "pulled_s without STARTING", holds.row
     )
     alike = _alike(facts)
@@ -37,6 +39,27 @@ def images(facts: Facts) -> list[Violation]:
     ):
         found += rows_where(wrong, "L18", "attempts", text, holds.row)
     return found
+
+
+def _told(facts: Facts) -> list[Violation]:
+    """The summary tells of the waits for images, where there are any."""
+    frame, told = facts.frames["attempts"], facts.summary.get("images")
+    wait = (frame["pulled_s"] - frame["starting_s"]).dropna().round(6)
+    waited = wait[wait > 0]
+    if told is None or waited.empty:
+        return unless(
+            told is None and waited.empty, "L16", "images are told of, or not, against the attempts"
+        )
+    until = frame["started_s"].fillna(frame["ended_s"]).fillna(facts.ended_at / US_PER_S)
+    expected: dict[str, float] = {
+        "waited": len(waited),
+        "found": len(wait) - len(waited),
+        "wait_p50_s": float(waited.quantile(0.5)),
+        "wait_p95_s": float(waited.quantile(0.95)),
+        "part_of_starting": waited.sum() / (until - frame["starting_s"]).sum(),
+    }
+    agree = told.keys() == expected.keys() and all(isclose(told[key] or 0, expected[key]) for key in expected)
+    return unless(agree, "L16", "images are not what the attempts waited for them")
 
 
 def _alike(facts: Facts) -> Ints:
