@@ -7,10 +7,12 @@ Every law of the scheduler is checked after every decision.
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_right
+from collections import Counter
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import ceil, floor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from batchsim.core import invariants
 from batchsim.core.commands import EVICT, FAIL, LAUNCH, START, START_NODES, STOP, TERMINATE
@@ -20,7 +22,7 @@ from batchsim.core.states import FAILED, RUNNABLE, RUNNING, STARTING, SUCCEEDED
 from batchsim.drivers.world import Bandwidth
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from batchsim.core.plan import Plan
     from batchsim.drivers.world import World
@@ -84,6 +86,49 @@ def follow(pulls: Sequence[tuple[int, int]], width: Fraction | None = Fraction(1
     return ends
 
 
+def follow_all(pulls: Sequence[Pull], limits: Sequence[Callable[[int], int]], registry: int) -> list[int]:
+    """When pulls end from one registry; -1 of those that are cut off before.
+
+    `limits` gives for each what it may have at most beside so many pulls of its instance, itself included.
+    """
+    left = [work for _, work, _, _ in pulls]
+    ends = [since if work == 0 else -1 for since, work, _, _ in pulls]
+    now = 0
+    while True:
+        on = [
+            n
+            for n, (since, _, _, cut) in enumerate(pulls)
+            if since <= now and ends[n] < 0 and not 0 <= cut <= now
+        ]
+        changes = [at for since, _, _, cut in pulls for at in (since, cut) if at > now]
+        if not on and not changes:
+            return ends
+        beside = Counter(pulls[n].instance for n in on)
+        most = {n: limits[n](beside[pulls[n].instance]) for n in on}
+        level = max(most.values(), default=0)
+        if sum(most.values()) > registry:
+            levels = range(1, level + 1)
+            level = max(
+                1, bisect_right(levels, registry, key=lambda w: sum(min(w, m) for m in most.values()))
+            )
+        rates = {n: min(level, most[n]) for n in on}
+        until = min([*changes, *(now - -left[n] // rate for n, rate in rates.items())])
+        for n, rate in rates.items():
+            left[n] -= rate * (until - now)
+            if left[n] <= 0:
+                ends[n] = until
+        now = until
+
+
+class Pull(NamedTuple):
+    """How much of what, from when on; `cut_us` is when its instance goes, -1: not yet."""
+
+    since_us: int
+    work: int
+    instance: int
+    cut_us: int
+
+
 class _Driver:
     def __init__(self, plan: Plan, world: World, recorder: Recorder) -> None:
         self.core = Scheduler(plan)
@@ -99,6 +144,8 @@ class _Driver:
         self.buckets: dict[str, tuple[int, int]] = {}
         self.image_at: dict[tuple[int, int], int] = {}
         self.begun: dict[int, list[tuple[int | None, int, int]]] = {}  # image, since when, how long alone
+        self.ordered: list[tuple[int, int, int, int]] = []  # instance, image, since when, how long alone
+        self.all_waiters: list[tuple[_Attempt | _Node, list[int], int, int]] = []
         self.waiters: dict[int, list[tuple[_Attempt | _Node, list[int], int, int]]] = {}
 
     def at(self, instant: int, kind: int, index: int, thing: object = None) -> None:
@@ -160,7 +207,8 @@ class _Driver:
             self.request(now, index)
         elif kind == STARTED:
             assert isinstance(thing, _Attempt)
-            if not thing.over and thing.exit is None and self.recorder.started_us[thing.job] == now:
+            on_its_way = self.core.state[thing.job] == STARTING and not thing.over and thing.exit is None
+            if on_its_way and self.recorder.started_us[thing.job] == now:
                 self.started(now, thing)
         elif kind == EXIT:
             assert isinstance(thing, _Attempt)
@@ -197,6 +245,7 @@ class _Driver:
             self.recorder.status_reason[job] = text
             if self.core.state[job] == RUNNABLE:
                 self.recorder.keep_attempt(job)
+        self.follow_registry()
 
     def started(self, now: int, attempt: _Attempt) -> None:
         self.core.attempt_started(now, attempt.job)
@@ -224,8 +273,8 @@ class _Driver:
         if node.over:
             return
         if kind == NODE_STARTED:
-            if recorder.n_started_us[node.row] != now:
-                return  # put off
+            if recorder.n_started_us[node.row] != now or node.runs:
+                return  # put off, or put off to and fro
             node.runs = True
             runs_us = self.world.time_of_node(node.attempt.job, node.number)
             ends = now + self.on_instance(runs_us, node.attempt.instances[node.number])
@@ -261,6 +310,7 @@ class _Driver:
         if self.plan.environments[recorder.i_environment[machine]].per_job:
             recorder.i_ended_us[machine] = now
             recorder.i_end_reason[machine] = "task stopped"
+            self.follow_registry()
         if state == RUNNABLE:
             recorder.keep_attempt(job)
 
@@ -334,6 +384,7 @@ class _Driver:
             recorder.i_end_reason[arguments[0]] = (
                 "replaced: infrastructure update" if replaced else "scaled in: idle"
             )
+            self.follow_registry()
 
     def there(self) -> list[int]:
         ended = self.recorder.i_ended_us
@@ -494,6 +545,8 @@ class _Driver:
         in_vain: bool = False,
     ) -> int:
         lasts = {image: self.world.pull_time(self.world.class_of[job], instance, image) for image in images}
+        if self.world.bandwidth.registry:
+            return self.registry_pull(instance, lasts, starting, who, in_vain=in_vain)
         if self.world.bandwidth != Bandwidth():
             return self.shared_pull(instance, lasts, starting, who, in_vain=in_vain)
         done = {image: self.image_at.get((instance, image), starting + lasts[image]) for image in images}
@@ -528,6 +581,46 @@ class _Driver:
         if numbers:
             waiters.append((thing, numbers, starting, after))
         return max([starting, *(ends[n] for n in numbers)])
+
+    def registry_pull(
+        self,
+        instance: int,
+        lasts: dict[int, int],
+        starting: int,
+        who: tuple[_Attempt | _Node, int],
+        *,
+        in_vain: bool,
+    ) -> int:
+        """Every pull of the run is followed anew from its beginning, whenever another begins."""
+        thing, after = who
+        numbers = []
+        for image, lasting in lasts.items():
+            found = [n for n, each in enumerate(self.ordered) if each[:2] == (instance, image)]
+            if not found:
+                self.ordered.append((instance, -1 if in_vain else image, starting, lasting))
+                found = [len(self.ordered) - 1]
+            numbers += found
+        ends = self.follow_registry()
+        if numbers:
+            self.all_waiters.append((thing, numbers, starting, after))
+        return max([starting, *(ends[n] for n in numbers)])
+
+    def follow_registry(self) -> list[int]:
+        """Follow the pulls again, and put off who waits for them; also when an instance goes."""
+        recorder, bandwidth = self.recorder, self.world.bandwidth
+        pulls, limits = [], []
+        for instance, _, since, lasting in self.ordered:
+            row = recorder.i_type[instance]
+            rate = bandwidth.of_types.get(row, bandwidth.of_pull)
+            room = [bandwidth.networks[row]] if row in bandwidth.networks else []
+            room += [rate] if bandwidth.shared else []
+            pulls.append(Pull(since, lasting * rate, instance, recorder.i_ended_us[instance]))
+            limits.append(lambda n, rate=rate, room=room: max(1, min([rate, *(each // n for each in room)])))
+        ends = follow_all(pulls, limits, bandwidth.registry)
+        for thing, numbers, since, after in self.all_waiters:
+            if not thing.over:
+                self.put_off(thing, max([since, *(ends[n] for n in numbers)]), after)
+        return ends
 
     def width(self, instance: int) -> Fraction | None:
         bandwidth = self.world.bandwidth

@@ -191,6 +191,7 @@ _bandwidths = st.builds(
     of_pull=st.just(6),
     networks=st.dictionaries(st.integers(0, 3), st.sampled_from([2, 5, 6, 9, 15]), max_size=4),
     shared=st.booleans(),
+    registry=st.sampled_from([0, 0, 5, 11, 20, 100]),
 )
 _images = st.lists(st.integers(0, 2), max_size=2, unique=True).map(tuple)
 _small_needs = st.builds(Need, st.integers(1, 2), st.integers(1, 9), st.sampled_from([0, 0, 0, 1]))

@@ -5,18 +5,21 @@ The driver asks for instants and is there when they have come; it alone talks to
 An image is pulled from STARTING on, all images of an attempt at once, and stays on its instance. Another
 attempt that needs it waits for the pull that is under way, which goes on even if the attempt that began it is
 stopped. A pull that fails takes as long and leaves nothing. Where pulls share bandwidth, one that begins puts
-off those who wait for others on its instance: `moved` tells whom.
+off those who wait for others, and one that ends may bring them on: `moved` tells whom. With a registry it is
+not known ahead when images are there: then what depends on it is NEVER until `moved` tells.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from batchsim.core.grid import NEVER
 from batchsim.core.scheduler import ESSENTIAL_CONTAINER_EXITED
 from batchsim.core.states import STARTING
 from batchsim.drivers import bookkeeping
 from batchsim.drivers.fargate import Tasks, TokenBuckets
-from batchsim.drivers.pulls import Waiter, pulls_of
+from batchsim.drivers.pulls import Waiter
+from batchsim.drivers.registry import pulls_of
 from batchsim.drivers.world import PULL_ERROR, SIGKILL_EXIT
 
 if TYPE_CHECKING:
@@ -71,7 +74,7 @@ class Attempts:
     def place(self, now: int, job: int, attempt: int, instance: int) -> tuple[int, bool]:
         """The attempt has a place. Gives the next instant of its life and whether it ends there.
 
-        If it does not, that is when it is RUNNING.
+        If it does not, that is when it is RUNNING. NEVER: `moved` will tell.
         """
         world, recorder = self._world, self._recorder
         job_class = world.class_of[job]
@@ -102,7 +105,7 @@ class Attempts:
             there = self._waiting.images_there(waiter, job_class, images, stays=stays)
             if stays:
                 recorder.pulled_us[job] = there
-        there += after
+        there = _later(there, after)
         if not failure:
             recorder.started_us[job] = there
         return there, bool(failure)
@@ -112,12 +115,25 @@ class Attempts:
         """Whether `moved` may ever name somebody."""
         return self._waiting.puts_off
 
+    @property
+    def due_us(self) -> int:
+        """When `turn` is to be called, at the latest."""
+        return self._waiting.due_us
+
+    def turn(self, now: int) -> None:
+        """Let pulls begin and end; those for whom that changes anything are in `moved`."""
+        self._waiting.turn(now)
+
+    def gone(self, now: int, instance: int) -> None:
+        """An instance is there no more, and nothing is pulled to it."""
+        self._waiting.gone(now, instance)
+
     def moved(self) -> list[tuple[int, int, bool]]:
         """The jobs that were put off since this was last asked, each as `place` gives it."""
         moved = []
         recorder = self._recorder
         for waiter, there in self._waiting.moved():
-            job, row, then = waiter.job, waiter.row, there + waiter.after_us
+            job, row, then = waiter.job, waiter.row, _later(there, waiter.after_us)
             if row < 0:
                 if not waiter.ends:
                     recorder.started_us[job] = then
@@ -125,9 +141,8 @@ class Attempts:
                     recorder.pulled_us[job] = there
                 moved.append((job, then, waiter.ends))
             else:
-                recorder.n_ended_us[row] += then - recorder.n_started_us[row]
-                recorder.n_started_us[row] = then
-                recorder.n_pulled_us[row] = there
+                recorder.n_pulled_us[row], recorder.n_started_us[row] = there, then
+                recorder.n_ended_us[row] = _later(then, waiter.lasts_us)
         return moved
 
     def _place_measured(self, starting: int, job: int, measured: Measured) -> tuple[int, bool]:
@@ -166,13 +181,13 @@ class Attempts:
             row = recorder.add_node(job, attempt, node, instance, now)
             recorder.n_starting_us[row] = starting
             after = world.container_start(job, attempt, node)
-            waiter = Waiter(job, instance, starting, after, row=row)
+            lasts_us = world.lasts_us(world.time_of_node(job, node), recorder.i_type[instance])
+            waiter = Waiter(job, instance, starting, after, row=row, lasts_us=lasts_us)
             there = self._waiting.images_there(waiter, job_class, images)
             if images:
                 recorder.n_pulled_us[row] = there
-            recorder.n_started_us[row] = started = there + after
-            lasts_us = world.lasts_us(world.time_of_node(job, node), recorder.i_type[instance])
-            recorder.n_ended_us[row] = started + lasts_us
+            recorder.n_started_us[row] = started = _later(there, after)
+            recorder.n_ended_us[row] = _later(started, lasts_us)
             recorder.n_exit_code[row] = 0
         self._children[job] = range(first, len(recorder.n_job))
 
@@ -227,6 +242,10 @@ class Attempts:
                 recorder.n_ended_us[row] = now
                 stopped = -1 if recorder.n_started_us[row] > now else SIGKILL_EXIT if after_us else exit_code
                 recorder.n_exit_code[row] = stopped
+
+
+def _later(instant: int, us: int) -> int:
+    return instant if instant == NEVER else instant + us
 
 
 def all_begin_at_once(plan: Plan, world: World) -> bool:

@@ -14,6 +14,8 @@ from fractions import Fraction
 from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
 
+from batchsim.core.grid import NEVER
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -26,6 +28,7 @@ class Waiter(NamedTuple):
     starting   since when
     after_us   from the images being there to the next instant of its life
     ends       whether the attempt ends then
+    lasts_us   of a child node: for how long it then runs
     """
 
     job: int
@@ -34,6 +37,7 @@ class Waiter(NamedTuple):
     after_us: int
     row: int = -1
     ends: bool = False
+    lasts_us: int = 0
 
 
 class Link:
@@ -92,6 +96,11 @@ class OwnBandwidth:
         self._world = world
         self._there: dict[tuple[int, int], int] = {}  # (instance, image) -> when it is there
 
+    @property
+    def due_us(self) -> int:
+        """When `turn` is to be called, at the latest."""
+        return NEVER
+
     def images_there(
         self, waiter: Waiter, job_class: int, images: Sequence[int], *, stays: bool = True
     ) -> int:
@@ -113,6 +122,12 @@ class OwnBandwidth:
 
     def forget(self, instance: int, job: int, row: int = -1) -> None:
         """Who does not wait any more."""
+
+    def gone(self, now: int, instance: int) -> None:
+        """An instance is there no more; others do not notice."""
+
+    def turn(self, now: int) -> None:
+        """Nothing is to be done at any instant."""
 
 
 class SharedBandwidth(OwnBandwidth):
@@ -177,12 +192,7 @@ class SharedBandwidth(OwnBandwidth):
                 self._moved.append((waiter, there))
 
 
-def pulls_of(world: World, types: Sequence[int]) -> OwnBandwidth:
-    """The pulls of a run; `types` tells the row of the type of each instance, as it is launched."""
-    return SharedBandwidth(world, types) if _may_meet(world) else OwnBandwidth(world)
-
-
-def _may_meet(world: World) -> bool:
+def may_meet(world: World) -> bool:
     """Whether a pull may come slower than if it was alone with a network as fast as need be."""
     bandwidth = world.bandwidth
     if bandwidth.shared:

@@ -2,8 +2,9 @@
 
 There is one SimPy event for each instant at which something happens, not one for each job. `_due` holds
 what happens at each such instant; when SimPy reaches it, everything is delivered in a fixed order (exits,
-losses, readies, starts, submissions, requests, wake-ups; then by index) and the scheduler is asked once. A
-consequence without delay, such as a job that runs for no time, makes a further round at the same instant.
+losses, readies, starts, submissions, requests, pulls, wake-ups; then by index) and the scheduler is asked
+once. A consequence without delay, such as a job that runs for no time, makes a further round at the same
+instant.
 
 Submissions are sorted, so they need no events of their own. Each is told with its own instant, before
 anything later and after anything earlier; but it calls for no decision before the next pass, so that SimPy
@@ -24,7 +25,7 @@ from typing import TYPE_CHECKING, Final
 import simpy
 
 from batchsim.core.commands import EVICT, FAIL, LAUNCH, START, START_NODES, STOP, TERMINATE, describe
-from batchsim.core.fleet import BOOTING
+from batchsim.core.fleet import BOOTING, GONE
 from batchsim.core.grid import NEVER, next_multiple
 from batchsim.core.scheduler import Scheduler
 from batchsim.core.states import STARTING
@@ -49,7 +50,8 @@ _READY: Final = 2 << _KIND_BITS
 _LAUNCH_FAILED: Final = 3 << _KIND_BITS
 _STARTED: Final = 4 << _KIND_BITS
 _REQUEST: Final = 5 << _KIND_BITS
-_WAKE: Final = 6 << _KIND_BITS
+_PULLS: Final = 6 << _KIND_BITS
+_WAKE: Final = 7 << _KIND_BITS
 
 _MOST_IDLE_ROUNDS: Final = 1_000  # law L17
 _ROUNDS_PER_REPORT: Final = 1 << 13
@@ -74,6 +76,7 @@ class SimulatedDriver:
         "_last_us",
         "_next_job",
         "_pass_interval",
+        "_pulls_due",
         "_puts_off",
         "_recorder",
         "_report",
@@ -99,6 +102,7 @@ class SimulatedDriver:
         self._callbacks: list[Callable[[simpy.Event], None]] = [self._instant]
         self._exit_at = [-1] * len(world.submit_us)
         self._attempts = Attempts(plan, world, recorder)
+        self._pulls_due = NEVER  # when pulls are to be looked at next
         self._puts_off = self._attempts.puts_off
         self._ec2 = Ec2(world, recorder, [each.vcpus for each in plan.types])
         self._begins_at_once = all_begin_at_once(plan, world)
@@ -197,6 +201,9 @@ class SimulatedDriver:
             self._exit(now, entry)
         elif entry >= _WAKE:
             return
+        elif entry >= _PULLS:
+            self._attempts.turn(now)
+            self._put_off(now)
         elif entry >= _REQUEST:
             self._request(now, entry & _INDEX)
         elif entry >= _STARTED:
@@ -255,8 +262,11 @@ class SimulatedDriver:
             self._exit_somehow(now, job)
 
     def _exit_somehow(self, now: int, job: int) -> None:
+        instance = self._recorder.instance[job]
         ending = self._attempts.end(now, job, self._core.attempt[job])
         self._ended_jobs += bookkeeping.end_attempt(self._core, self._recorder, now, job, ending)
+        if self._puts_off and self._core.instances[instance].state == GONE:
+            self._gone(now, instance)  # a task
 
     def _lose(self, now: int, instance: int) -> None:
         """EC2 takes an instance back, or an update does."""
@@ -266,8 +276,14 @@ class SimulatedDriver:
         else:
             lost = bookkeeping.lose(self._core, self._recorder, self._world, now, instance)
         if lost is not None:
-            self._ec2.gone(instance)
             self._ended_with_host(now, lost)
+            self._gone(now, instance)
+
+    def _gone(self, now: int, instance: int) -> None:
+        self._ec2.gone(instance)
+        if self._puts_off:
+            self._attempts.gone(now, instance)
+            self._put_off(now)
 
     def _ended_with_host(self, now: int, jobs: Iterable[tuple[int, bool]]) -> None:
         for job, ended in jobs:
@@ -305,6 +321,9 @@ class SimulatedDriver:
             self._recorder.gpus[job] = self._core.gpus_of[job]
         if ends:
             self._exit_at[job] = instant
+        if instant == NEVER:
+            return  # it will be told when it is known
+        if ends:
             self._at(instant, job)
         elif instant == now:  # told at once: it makes no room, so it calls for no decision
             self._run(now, job)
@@ -313,9 +332,15 @@ class SimulatedDriver:
 
     def _put_off(self, now: int) -> None:
         """Attempts whose images come later than was told, since others are pulled as well."""
-        if self._puts_off:
-            for job, instant, ends in self._attempts.moved():
-                self._begin(now, job, instant, ends)
+        if not self._puts_off:
+            return
+        for job, instant, ends in self._attempts.moved():
+            self._begin(now, job, instant, ends)
+        due = self._attempts.due_us
+        if due != self._pulls_due:
+            self._pulls_due = due
+            if due != NEVER:
+                self._at(due, _PULLS)
 
     def _obey(self, now: int, command: Command) -> None:
         kind = command[0]
@@ -327,7 +352,7 @@ class SimulatedDriver:
                 self._at(lost, _LOST | command[1])
         elif kind == TERMINATE:
             bookkeeping.give_back(self._core, self._recorder, now, command[1])
-            self._ec2.gone(command[1])
+            self._gone(now, command[1])
         elif kind == EVICT:
             self._evicting.add(command[1])
             self._at(now, _LOST | command[1])

@@ -109,22 +109,38 @@ class Measured(NamedTuple):
 class Bandwidth:
     """What image pulls have of it, in bytes a second, or in any other unit.
 
-    of_pull    at which `World.pull_us` are told, on instances
+    of_pull    at which `World.pull_us` are told
     networks   by row of the plan's types: what all pulls of an instance have together; absent: any
     shared     whether `of_pull`, too, is for all pulls of an instance together
+    registry   what all pulls of the run have together; 0: any
+    of_types   as `of_pull`, by row of the plan's types, of those where it is another
     """
 
     of_pull: int = 1
     networks: Mapping[int, int] = field(default_factory=dict)
     shared: bool = False
+    registry: int = 0
+    of_types: Mapping[int, int] = field(default_factory=dict)
+
+    def rate(self, row: int) -> int:
+        """At which `World.pull_us` are told of pulls to instances of a type."""
+        return self.of_types.get(row, self.of_pull)
 
     def width(self, row: int) -> Fraction | None:
         """How many pulls an instance of a type can have at full rate; None: any number."""
+        room = self._room(row)
+        return None if room is None else Fraction(room, self.rate(row))
+
+    def limit(self, row: int, pulls: int) -> int:
+        """What each of so many pulls to an instance of a type can have, whatever the registry gives."""
+        room = self._room(row)
+        return self.rate(row) if room is None else max(1, min(self.rate(row), room // pulls))
+
+    def _room(self, row: int) -> int | None:
         network = self.networks.get(row)
-        width = None if network is None else Fraction(network, self.of_pull)
         if not self.shared:
-            return width
-        return Fraction(1) if width is None else min(width, Fraction(1))
+            return network
+        return self.rate(row) if network is None else min(network, self.rate(row))
 
 
 class ResourceUpdate(NamedTuple):

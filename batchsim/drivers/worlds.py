@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from array import array
 from typing import TYPE_CHECKING, Final
 
@@ -89,13 +90,17 @@ def build_world(
 
 
 def _bandwidth(assumptions: Assumptions, types: MachineTypes) -> Bandwidth:
-    shared = assumptions.imagePullSharing == "instance"
-    if not assumptions.imagePullRate:
-        return Bandwidth(shared=shared)  # nothing is pulled to instances
+    """Of rates that are 0 nothing is pulled, or there is no limit."""
+    of_pull, of_task, registry = (
+        math.ceil(rate * _BYTES_PER_MB)
+        for rate in (assumptions.imagePullRate, assumptions.fargatePullRate, assumptions.registryBandwidth)
+    )
     return Bandwidth(
-        max(1, round(assumptions.imagePullRate * _BYTES_PER_MB)),
-        types.networks(assumptions.imagePullNetwork),
-        shared,
+        max(of_pull, 1),
+        types.networks(assumptions.imagePullNetwork) if of_pull else {},
+        assumptions.imagePullSharing == "instance",
+        registry,
+        dict.fromkeys(types.launched("fargate"), max(of_task, 1)),
     )
 
 

@@ -156,6 +156,14 @@ class Assumptions(Model):
         " burst, which AWS grants from its launch on for 5 to 60 minutes, or its baseline; machines that the"
         " scenario describes have none.",
     )
+    registryBandwidth: Annotated[float, Field(ge=0, le=1e9)] = _assumed(
+        0,
+        0,
+        "MB/s",
+        "[spec 5.3]",
+        "What a registry gives to all image pulls of the run together, by max-min fairness; 0 means any"
+        " number, since AWS publishes none.",
+    )
     launchCooloff: Duration = _assumed(
         "180s", 0, "time", "[spec 3.4]", "Time for which a type that could not be launched is left alone."
     )

@@ -11,7 +11,7 @@ from batchsim.core.plan import EnvironmentPlan, Need, QueuePlan, Quota
 from batchsim.drivers.fargate import Tasks, TokenBuckets, launch_interval_us
 from batchsim.drivers.simulated import simulate
 from batchsim.drivers.spot import Interruptions
-from batchsim.drivers.world import Outcome
+from batchsim.drivers.world import Bandwidth, Outcome
 from batchsim.results.recording import Recorder
 from batchsim.workload import JobsEvent
 from tests.harness import PlanBuilder, machine
@@ -58,9 +58,10 @@ jobs = st.lists(
     st.sampled_from([0.0, 0.05]),
     st.lists(st.integers(0, 30), max_size=3),
     st.sampled_from([None, 11]),
+    st.sampled_from([None, 0, 7, 20]),
 )
 def test_two_drivers_run_the_same_tasks(  # noqa: PLR0917
-    asked, most_vcpus, quota, interval, provisioning, rate, stops, horizon
+    asked, most_vcpus, quota, interval, provisioning, rate, stops, horizon, registry
 ):
     def record(drive):
         places = [
@@ -84,6 +85,10 @@ def test_two_drivers_run_the_same_tasks(  # noqa: PLR0917
             ],
             "stop_grace_us": 2,
         }
+        if registry is not None:
+            classes = len(builder.classes)
+            world |= {"images": [(0,), (0, 1)] * classes, "pull_us": [5] * classes, "container_start_us": 1}
+            world["bandwidth"] = Bandwidth(6, registry=registry, of_types=dict.fromkeys(range(8), 4))
         recorder = Recorder(len(asked))
         plan = builder.plan()
         drive(plan, builder.world(**world), recorder, horizon_us=horizon)

@@ -23,6 +23,7 @@ AWS = {
     "imagePullSpread": 0.0,
     "imagePullSharing": "none",
     "imagePullNetwork": "burst",
+    "registryBandwidth": 0,
     "launchCooloff": 180 * SECOND,
     "insufficientCapacity": 0.0,
     "availabilityZones": (),

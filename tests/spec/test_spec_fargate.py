@@ -15,8 +15,8 @@ from batchsim.cli.summary import prices
 from batchsim.core.feasibility import no_capacity
 from batchsim.errors import ScenarioError
 from batchsim.studies.check import check
-from tests.spec.scenarios import scenario, submit
-from tests.studies.scenarios import definition, managed
+from tests.spec.scenarios import lab, scenario, submit
+from tests.studies.scenarios import definition, managed, queue
 
 
 def fargate(max_vcpus: int, kind: str = "FARGATE", **resources: Any) -> dict[str, Any]:
@@ -199,6 +199,21 @@ def test_spec_52_a_short_task_is_billed_for_a_minute(run):
     (machine,) = result.instances.to_dict("records")
     assert machine["billed_s"] == 60
     assert machine["cost_usd"] == round(60 / 3600 * (0.04048 + 2 * 0.004445), 6)
+
+
+def test_tasks_and_instances_share_a_registry(run):
+    """50 MB/s each, until the smaller image is there; then the task has the 60 that it can use."""
+    pulls = {"imagePullRate": 100, "fargatePullRate": 60, "registryBandwidth": 100}
+    data = scenario(
+        submit("own", "1h", imageSize="400MB"),
+        job("1h", queue="tasks", imageSize="500MB"),
+        environments=[lab(1)],
+        definitions=[task(1, 2048)],
+        assumptions=pulls,
+    )
+    data["computeEnvironments"].append(fargate(4))
+    data["jobQueues"].append(queue("tasks", "fargate"))
+    assert run(data).attempts["pulled_s"].tolist() == [8, 9.666667]
 
 
 def test_an_hour_of_two_vcpus_costs_what_the_price_list_says(run):

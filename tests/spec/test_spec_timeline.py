@@ -127,3 +127,13 @@ def test_pull_times_scatter_by_instance_and_image(run):
     logs = np.log(run(data).jobs["start_s"] / 10)
     assert np.mean(logs) == pytest.approx(0, abs=0.1)
     assert np.std(logs) == pytest.approx(0.5, rel=0.1)
+
+
+def test_pulls_of_many_instances_share_what_a_registry_gives(run):
+    """Four machines at 100 MB/s each, 500 MB, and 250 MB/s for all of them."""
+    machines = [unmanaged("own", {"vcpus": 1, "memory": "1GiB", "count": 4})]
+    assumed = {"preset": "aws", "registryBandwidth": 250, "submitJobRate": 0, "containerStart": "1s"}
+    result = run(scenario(submit("job", "1h", count=4), environments=machines, assumptions=assumed))
+    assert (result.attempts["pulled_s"] - result.attempts["starting_s"]).round(6).tolist() == [8.0] * 4
+    assert (result.attempts["started_s"] - result.attempts["pulled_s"]).round(6).tolist() == [1.0] * 4
+    assert result.audit() == []
