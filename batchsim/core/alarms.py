@@ -38,7 +38,7 @@ class Alarms:
 
     def __init__(self, plan: Plan, attempts: Attempts, jobs: Jobs, waits: Waits, updates: Updates) -> None:
         self._attempts = attempts
-        self._updates = updates if plan.updates else None
+        self._updates = updates if plan.updates or updates.draining.any else None
         self._jobs = jobs
         self._waits = waits
         self._delay_us = plan.policy.submit_evaluation_us
@@ -47,7 +47,7 @@ class Alarms:
         self.of_heads = bool(self._queues_with_limits)
         self._evaluating: deque[tuple[int, int]] = deque()
         timeouts = any(each.timeout_us for each in plan.classes)
-        self.any = bool(timeouts or self.of_heads or self._delay_us or plan.updates)
+        self.any = bool(timeouts or self.of_heads or self._delay_us or self._updates)
 
     def submitted(self, now: int, job: int) -> int:
         """The job is to be evaluated after a while; gives when a decision must be asked for, or NEVER."""

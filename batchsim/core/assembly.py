@@ -14,6 +14,7 @@ from batchsim.core.dispatch import Dispatch
 from batchsim.core.expected import ExpectedEnds
 from batchsim.core.fleet import Fleet, Instance
 from batchsim.core.gangs import Gangs
+from batchsim.core.managedinstances import SharedFleet
 from batchsim.core.needs import Needs
 from batchsim.core.queues import AnyFleet, orders_of, places_of, shares_of
 from batchsim.core.tasks import TaskFleet, task_quotas
@@ -43,17 +44,16 @@ def assemble(plan: Plan, instances: list[Instance], new_instance: Callable[[int,
     needs = Needs(plan.needs)
     has_gangs = any(plan.gangs)
     quotas = task_quotas(plan)
-    fleets: list[AnyFleet] = [
-        TaskFleet(index, environment, plan, new_instance, quotas)
-        if environment.per_job
-        else Fleet(
-            needs,
-            instances,
-            [plan.types[each] for each in _all_types(plan, index)],
-            tells_empties=has_gangs,
-        )
-        for index, environment in enumerate(plan.environments)
-    ]
+    fleets: list[AnyFleet] = []
+    for index, environment in enumerate(plan.environments):
+        types = _all_types(plan, index)
+        if environment.per_job:
+            fleets.append(TaskFleet(index, environment, plan, new_instance, quotas))
+        elif environment.shared:
+            fleets.append(SharedFleet(needs, instances, plan, index, types))
+        else:
+            machines = [plan.types[each] for each in types]
+            fleets.append(Fleet(needs, instances, machines, tells_empties=has_gangs))
     consumables = Consumables(plan.consumables)
     capacity = Capacity(plan, fleets, new_instance, consumables)
     ends = None

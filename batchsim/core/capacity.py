@@ -11,6 +11,7 @@ Nothing is due when nothing has changed, so that a run with nothing left to do e
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ from batchsim.core.feasibility import (
 )
 from batchsim.core.fleet import GONE, READY, Fleet, Instance
 from batchsim.core.grid import NEVER, next_multiple
+from batchsim.core.managedinstances import SharedFleet, SharedScaler
 from batchsim.core.ordering import ANYBODY, NOBODY
 from batchsim.core.queues import AnyFleet, held_vcpus, reservable_vcpus
 from batchsim.core.scaling import Scaler
@@ -57,7 +59,10 @@ _HOPELESS = {None: NOTHING, RESOURCE_REQUIREMENT: TOO_LARGE, MAX_RESOURCE: OVER_
 
 
 class Capacity:
-    """The scalers of all managed environments; `scalers[e]` is None for an unmanaged one."""
+    """The scalers of all managed environments; `scalers[e]` is None for an unmanaged one.
+
+    aging   instances that will drain, and when: the next first
+    """
 
     __slots__ = (
         "_consumables",
@@ -74,6 +79,7 @@ class Capacity:
         "_quoted_tasks",
         "_reasons",
         "_reservable",
+        "aging",
         "scalers",
     )
 
@@ -96,11 +102,9 @@ class Capacity:
         self._reservable = [reservable_vcpus(plan, queue) for queue in range(len(plan.queues))]
         self._most_environments = max((len(queue.environments) for queue in plan.queues), default=0)
         self.scalers = [
-            Scaler(plan, environment, fleet)
-            if environment.managed and isinstance(fleet := fleets[index], Fleet)
-            else None
-            for index, environment in enumerate(plan.environments)
+            _scaler(plan, environment, fleets[index]) for index, environment in enumerate(plan.environments)
         ]
+        self.aging: deque[tuple[int, Instance]] = deque()
         self._managed = [(index, scaler) for index, scaler in enumerate(self.scalers) if scaler is not None]
         # minvCpus and desiredvCpus are there from the beginning.
         self._grow_due = 0 if self._managed else NEVER
@@ -205,7 +209,7 @@ class Capacity:
     def _keep_minimum(self, now: int, commands: list[Command]) -> None:
         for index, scaler in self._managed:
             launches, lacking = scaler.keep_minimum(now)
-            self._launch(index, launches, commands)
+            self._launch(now, index, launches, commands)
             if lacking:
                 self._try_again(now, scaler)
 
@@ -362,7 +366,7 @@ class Capacity:
             self._grow(now, index, unmet, commands)  # those before it have first claim on what is left
             unmet = []
             launches, entry[2] = scaler.gather(now, need, jobs)
-            self._launch(index, launches, commands)
+            self._launch(now, index, launches, commands)
             if scaler.gang_cools(now, need):
                 entry[2] = 0  # it waits here all the same [spec 1.11]
         self._grow(now, index, unmet, commands)
@@ -374,7 +378,7 @@ class Capacity:
         launches, remaining = scaler.grow(now, [(entry[1], entry[2]) for entry in unmet])
         for entry, left in zip(unmet, remaining, strict=True):
             entry[2] = left
-        self._launch(index, launches, commands)
+        self._launch(now, index, launches, commands)
 
     def _try_again(self, now: int, scaler: Scaler) -> None:
         """Types that could not be launched are tried again after a while."""
@@ -385,7 +389,18 @@ class Capacity:
         if instant >= 0:
             self._grow_due = min(self._grow_due, next_multiple(max(instant, now), self._interval))
 
-    def _launch(self, index: int, launches: Sequence[int], commands: list[Command]) -> None:
+    def _launch(self, now: int, index: int, launches: Sequence[int], commands: list[Command]) -> None:
+        lasts_us = self._plan.environments[index].drain_us if launches else 0
         for type_index in launches:
             instance = self._new_instance(index, type_index)
             commands.append((LAUNCH, instance.index, index, type_index))
+            if lasts_us:  # the same in all environments that have it
+                self.aging.append((now + lasts_us, instance))
+
+
+def _scaler(plan: Plan, environment: EnvironmentPlan, fleet: AnyFleet) -> Scaler | None:
+    if not environment.managed:
+        return None
+    if isinstance(fleet, SharedFleet):
+        return SharedScaler(plan, environment, fleet)
+    return Scaler(plan, environment, fleet) if isinstance(fleet, Fleet) else None

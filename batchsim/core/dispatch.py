@@ -119,7 +119,7 @@ class Dispatch:
             and self._plain
             and not plan.updates
             and len(plan.needs) > 1
-            and not any(environment.per_job for environment in plan.environments)
+            and not any(environment.per_job or environment.shared for environment in plan.environments)
             and all(len(queue.environments) == 1 for queue in plan.queues)
         )
 

@@ -49,7 +49,7 @@ def never_starts(plan: Plan, queue: int, need: int) -> str | None:
     For a multi-node job, an environment must allow such jobs, and its maxvCpus must cover the instances of
     all nodes, as must the quotas [UG: mnp-ce].
     """
-    environments = [plan.environments[e] for e in plan.queues[queue].environments]
+    environments = [plan.for_need(plan.environments[e], need) for e in plan.queues[queue].environments]
     enabled = [environment for environment in environments if environment.enabled]
     if not enabled:
         return DISABLED

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from batchsim.core.columns import UNBORN
 from batchsim.core.fleet import BOOTING, GONE, READY, RETIRING, Instance
+from batchsim.core.managedinstances import SharedFleet
 from batchsim.core.states import FAILED, PENDING, RUNNABLE, RUNNING, STARTING, SUBMITTED, SUCCEEDED
 from batchsim.errors import ContractError
 
@@ -107,11 +108,14 @@ def _environments_keep_their_bounds(core: Scheduler) -> None:
         _require("L7", provisioned == scaler.provisioned, f"environment {index} miscounts its vCPUs")
         retiring = sum(instance.vcpus for instance in there if instance.state == RETIRING)
         _require("L7", retiring == scaler.retiring, f"environment {index} miscounts what it replaces")
-        bound = max(scaler.highest_max - 1, 0) + largest
-        _require("L7", provisioned <= bound, f"environment {index} has {provisioned} vCPUs")
         for type_index, booting in scaler.booting.items():
             truth = sum(each.state == BOOTING and each.type == type_index for each in there)
             _require("L7", booting == truth, f"environment {index} miscounts what boots")
+        if isinstance(fleet := core.fleets[index], SharedFleet):
+            _jobs_are_within(core, fleet, there, scaler.highest_max)
+            continue
+        bound = max(scaler.highest_max - 1, 0) + largest
+        _require("L7", provisioned <= bound, f"environment {index} has {provisioned} vCPUs")
 
 
 def _quotas_of_tasks_are_kept(core: Scheduler) -> None:
@@ -124,3 +128,16 @@ def _quotas_of_tasks_are_kept(core: Scheduler) -> None:
             and core.plan.environments[each.environment].per_job
         )
         _require("L7", used <= quota.vcpus, f"tasks use {used} vCPUs of the quota {quota.name}")
+
+
+def _jobs_are_within(core: Scheduler, fleet: SharedFleet, there: list[Instance], most: int) -> None:
+    plan = core.plan
+    used = 0
+    for instance in there:
+        for job in instance.jobs:
+            need = plan.classes[plan.class_of[job]].need
+            used += plan.needs[need].vcpus
+            kind = plan.types[instance.type].kind
+            _require("L7", kind == plan.kind_of(need), f"job {job} is on a machine of another kind")
+    _require("L7", used == fleet.used_vcpus, "the vCPUs of jobs on Managed Instances are miscounted")
+    _require("L7", used <= most, f"jobs on Managed Instances have {used} vCPUs")

@@ -7,7 +7,7 @@ quarter vCPUs need no floats; memory is MiB; time is microseconds; money is micr
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from batchsim.core.dependencies import Graph
@@ -71,7 +71,7 @@ class MachineType:
 
     vcpus            counted against maxvCpus, and what the price is divided by
     reserved_vcpus   those of them that a node keeps for itself, so that no job can hold them [spec 1.12]
-    kind             in environments with `per_job`: only jobs whose need is of that kind get it
+    kind             where `per_job` or `shared`: only jobs whose need is of that kind get it
     """
 
     name: str
@@ -126,6 +126,10 @@ class EnvironmentPlan:
     overshoots   whether the last launch may end above maxvCpus: all but BEST_FIT with On-Demand [spec 3.2]
     scale_down_delay_us   how long an instance that has run a job is kept idle; 0: as others [spec 3.8]
     aside        what launches leave free for DaemonSets until the first instance is READY [spec 1.12]
+    shared       whether jobs' vCPUs are counted against maxvCpus though they share instances, of all kinds:
+                 ECS_MANAGED_INSTANCES [spec 3.2, 3.9]; then there is no minvCpus
+    idle_us      how long an idle instance is kept; -1: as the policy says; NEVER: for ever
+    drain_us     the age at which an instance drains, and jobs on it fail; 0: none does [spec 3.9]
     """
 
     name: str
@@ -144,6 +148,9 @@ class EnvironmentPlan:
     overshoots: bool = True
     scale_down_delay_us: int = 0
     aside: Need = NO_NEED
+    shared: bool = False
+    idle_us: int = -1
+    drain_us: int = 0
 
     def offers(self, machine: MachineType) -> Need:
         """The largest job for which an instance of the type is launched, or that fits on a user's machine."""
@@ -241,8 +248,8 @@ class Plan:
     Two needs may be equal in amounts and differ in what else they ask for:
 
     asks          for each need the consumable resources it locks; empty where no need asks for any
-    kinds         for each need the kind of machine it gets where `per_job`; empty: all 0. A queue's
-                  environments have the same sizes of each kind, so that only prices depend on it
+    kinds         for each need the kind of machine it gets where `per_job` or `shared`; empty: all 0. Of
+                  tasks there are the same sizes of each kind, so that only prices depend on it
     gangs         for each need the nodes of a multi-node job, or None; empty where no job has several nodes
     consumables   what `asks` refer to
     shares        share identifiers, by index
@@ -270,6 +277,22 @@ class Plan:
     estimate_us: Sequence[int] = ()
     updates: Sequence[EnvironmentUpdate | QueueUpdate] = ()
     quotas: Sequence[Quota] = ()
+
+    def kind_of(self, need: int) -> int:
+        """The kind of machine that jobs of a need get, where there are several."""
+        return self.kinds[need] if self.kinds else 0
+
+    def for_need(self, environment: EnvironmentPlan, need: int) -> EnvironmentPlan:
+        """An environment without the types that are not of the kind that jobs of a need get."""
+        kind = self.kind_of(need)
+        if not environment.shared or all(self.types[each].kind == kind for each in environment.types):
+            return environment
+        kept = [n for n, each in enumerate(environment.types) if self.types[each].kind == kind]
+        types, bands, entries = (
+            tuple(column[n] for n in kept) if column else ()
+            for column in (environment.types, environment.bands, environment.entries)
+        )
+        return replace(environment, types=types, bands=bands, entries=entries)
 
     def may_run(self, type_index: int, instances: int) -> bool:
         """Whether the account's quotas allow so many instances of a type at once, if there are no others."""

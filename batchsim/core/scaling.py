@@ -21,8 +21,10 @@ from typing import TYPE_CHECKING
 
 from batchsim.core.allocation import gang_types, pick_size, tiers_of
 from batchsim.core.fleet import BOOTING, READY, RETIRING, Fleet, Instance
-from batchsim.core.plan import NO_NEED, EnvironmentPlan, Gang, MachineType, Need, Plan
+from batchsim.core.grid import NEVER
+from batchsim.core.plan import NO_NEED, EnvironmentPlan, Gang, MachineType, Plan
 from batchsim.core.refusals import Refusals
+from batchsim.core.room import Room
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,7 +84,7 @@ class Scaler:
             limit: deque() for limit in sorted({self._delay_us(ran=False), self._delay_us(ran=True)})
         }
         self._held: list[tuple[int, Instance]] = []  # as in `_idle`: for long enough, but still needed
-        self._room: dict[tuple[int, int, int], int] = {}  # free amounts -> instances that boot with them
+        self._room = Room()
         self._usable_free = 0
         self.provisioned = self.retiring = 0
         self.desired = environment.desired_vcpus
@@ -210,11 +212,11 @@ class Scaler:
     def begin(self) -> None:
         """A scaling decision begins: all free and booting capacity is yet unclaimed."""
         self._usable_free = self._fleet.free_vcpus
-        self._room = {}
+        self._room = Room()
         self._gathered = {}
         for type_index in sorted(self.booting):
             if self.booting[type_index]:
-                self._add_room(self._types[type_index], self.booting[type_index])
+                self._room.add(self._types[type_index], self.booting[type_index])
 
     def absorb(self, need: int, jobs: int) -> int:
         """Claim free, then booting capacity for `jobs` jobs of `need`; gives how many remain."""
@@ -224,7 +226,7 @@ class Scaler:
             taken = self._fleet.slots(need, enough)
             self._usable_free -= taken * vcpus
             jobs -= taken
-        return self._fill_room(need, jobs) if jobs else 0
+        return self._room.fill(self._needs[need], jobs) if jobs else 0
 
     def grow(self, now: int, unmet: list[tuple[int, int]]) -> tuple[list[int], list[int]]:
         """Types to launch for `unmet` pairs (need, jobs), in order, and how many jobs of each pair remain.
@@ -235,16 +237,16 @@ class Scaler:
         launches: list[int] = []
         remaining: list[int] = []
         for need, wanted in unmet:
-            jobs = self._fill_room(need, wanted)
+            jobs = self._room.fill(self._needs[need], wanted)
             pending -= (wanted - jobs) * self._needs[need].vcpus
             while jobs and self.below_max() and self.suits(need):
-                type_index = self._choose(now, need, min(pending, self._plan.max_vcpus - self.provisioned))
+                type_index = self._choose(now, need, min(pending, self._left()))
                 if type_index < 0:
                     break
                 self._count_launch(type_index)
                 launches.append(type_index)
-                self._add_room(self._types[type_index], 1)
-                left = self._fill_room(need, jobs)
+                self._room.add(self._types[type_index], 1)
+                left = self._room.fill(self._needs[need], jobs)
                 pending -= (jobs - left) * self._needs[need].vcpus
                 jobs = left
             remaining.append(jobs)
@@ -299,6 +301,8 @@ class Scaler:
         instance.idle_since = now
         instance.has_run |= ran
         limit = self._delay_us(ran=ran)
+        if limit == NEVER:
+            return NEVER
         self._idle[limit].append((now, instance))
         return now + limit
 
@@ -356,9 +360,15 @@ class Scaler:
         """The vCPUs that are there to stay."""
         return self.provisioned - self.retiring
 
+    def _left(self) -> int:
+        """VCPUs that may still be launched, overshoot aside."""
+        return self._plan.max_vcpus - self.provisioned
+
     def _delay_us(self, *, ran: bool) -> int:
         """How long an idle instance is kept, depending on whether it has run a job [spec 3.8]."""
-        return (ran and self._plan.scale_down_delay_us) or self._policy.idle_scale_in_us
+        plan = self._plan
+        usual = self._policy.idle_scale_in_us if plan.idle_us < 0 else plan.idle_us
+        return (ran and plan.scale_down_delay_us) or usual
 
     def _nodes(self, need: int) -> int:
         gang = self._gangs[need]
@@ -376,9 +386,9 @@ class Scaler:
 
     def _claim(self, machine: MachineType, count: int) -> None:
         """Empty or booting instances are not there for other jobs."""
-        boots = min(self._room.get(_whole(machine), 0), count)
+        boots = min(self._room.unclaimed(machine), count)
         if boots:
-            self._add_room(machine, -boots)
+            self._room.add(machine, -boots)
         self._usable_free -= (count - boots) * machine.usable_vcpus
 
     def _count_launch(self, type_index: int) -> None:
@@ -388,11 +398,15 @@ class Scaler:
     def _tiers_for(self, need: int) -> list[list[int]]:
         tiers = self._tiers.get(need)
         if tiers is None:
-            tiers = tiers_of(self._types, self._plan, self._needs[need])
+            tiers = tiers_of(self._types, self._plan_for(need), self._needs[need])
             if not any(self._may_run(index, 1) for tier in tiers for index in tier):
                 tiers = []
             self._tiers[need] = tiers
         return tiers
+
+    def _plan_for(self, _need: int) -> EnvironmentPlan:
+        """The environment with the types that jobs of a need may have."""
+        return self._plan
 
     def _choose(self, now: int, need: int, room_vcpus: int) -> int:
         return self._pick(now, self._tiers_for(need), room_vcpus)
@@ -408,38 +422,3 @@ class Scaler:
             if usable:
                 return pick_size(self._types, usable, self._policy.size_tiebreak, room_vcpus)
         return -1
-
-    def _add_room(self, machine: MachineType, count: int) -> None:
-        free = _whole(machine)
-        self._room[free] = self._room.get(free, 0) + count
-
-    def _fill_room(self, need: int, jobs: int) -> int:
-        """Put jobs of `need` into the unclaimed capacity that boots; gives how many remain."""
-        if not self._room:
-            return jobs
-        vcpus, memory_mib, gpus = self._needs[need]
-        for free, count in list(self._room.items()):
-            each = _how_many(free, self._needs[need])
-            if not each or not count:
-                continue
-            filled, rest = divmod(jobs, each)
-            if filled >= count:
-                filled, rest = count, 0
-            del self._room[free]
-            for taken, instances in ((0, count - filled - (rest > 0)), (rest, rest > 0), (each, filled)):
-                if instances:
-                    left = (free[0] - taken * vcpus, free[1] - taken * memory_mib, free[2] - taken * gpus)
-                    self._room[left] = self._room.get(left, 0) + instances
-            jobs -= filled * each + rest
-            if not jobs:
-                break
-        return jobs
-
-
-def _whole(machine: MachineType) -> tuple[int, int, int]:
-    return machine.usable_vcpus, machine.memory_mib, machine.gpus
-
-
-def _how_many(free: tuple[int, int, int], need: Need) -> int:
-    """How many jobs of a need fit into one instance with that much free."""
-    return min(has // asks for has, asks in zip(free, need, strict=True) if asks)

@@ -17,6 +17,7 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
 from batchsim.core.commands import EVICT
+from batchsim.core.draining import Draining, retire
 from batchsim.core.fleet import BOOTING, READY, RETIRING
 from batchsim.core.grid import NEVER
 from batchsim.core.plan import NO_NEED, QueueUpdate
@@ -31,16 +32,16 @@ if TYPE_CHECKING:
     from batchsim.core.commands import Command
     from batchsim.core.fleet import Instance
     from batchsim.core.plan import EnvironmentPlan, EnvironmentUpdate, Plan
-    from batchsim.core.scaling import Scaler
 
 
 class Updates:
     """The updates of a run; to be told of each.
 
     replaced   the instances that have been made to retire, by index
+    draining   those that retire by themselves
     """
 
-    __slots__ = ("_deadlines", "_instances", "_parts", "_plan", "_unseen", "replaced")
+    __slots__ = ("_deadlines", "_instances", "_parts", "_plan", "_unseen", "draining", "replaced")
 
     def __init__(self, plan: Plan, parts: Parts, instances: Sequence[Instance]) -> None:
         """`plan` is `changeable`."""
@@ -49,6 +50,7 @@ class Updates:
         self._instances = instances
         self._deadlines: list[tuple[int, int, list[Instance]]] = []
         self.replaced: set[int] = set()
+        self.draining = Draining(plan, parts)
         self._unseen = {index for index, each in enumerate(plan.environments) if sets_aside(each)}
 
     def apply(self, now: int, number: int) -> None:
@@ -80,13 +82,17 @@ class Updates:
         return self._parts.capacity.want_growth(now)
 
     def ring(self, now: int, commands: list[Command]) -> None:
-        """Jobs on instances that are replaced have had their time."""
+        """Jobs on instances that are replaced have had their time; instances are old."""
+        self.draining.ring(now, commands)
         while self._deadlines and self._deadlines[0][0] <= now:
             _, _, instances = heappop(self._deadlines)
             commands += [(EVICT, each.index) for each in instances if each.state == RETIRING and each.jobs]
 
     def due_us(self) -> int:
-        """When the next jobs will have had their time; NEVER if there are none."""
+        """When `ring` has something to do next; NEVER if there is nothing."""
+        return min(self._deadline_us(), self.draining.due_us())
+
+    def _deadline_us(self) -> int:
         deadlines = self._deadlines
         while deadlines:
             due, _, instances = deadlines[0]
@@ -109,19 +115,15 @@ class Updates:
         if scaler is not None:
             scaler.replan(after)
             if update.replaces:
-                self._replace(now, number, update, scaler)
+                self._replace(now, number, update)
 
-    def _replace(self, now: int, number: int, update: EnvironmentUpdate, scaler: Scaler) -> None:
+    def _replace(self, now: int, number: int, update: EnvironmentUpdate) -> None:
         parts, index = self._parts, update.environment
         retiring = []
         for instance in self._instances:
             if instance.environment != index or instance.state not in {BOOTING, READY}:
                 continue
-            if instance.state == READY:
-                parts.fleets[index].remove(instance)
-            scaler.retire(now, instance)
-            if parts.claims is not None:
-                parts.claims.retired(instance)
+            retire(parts, now, instance)
             retiring.append(instance)
             self.replaced.add(instance.index)
         if retiring:

@@ -1,0 +1,224 @@
+"""ECS Managed Instances: jobs share instances, and jobs' vCPUs are counted against maxvCpus [spec 3.9].
+
+Instances of both architectures stand in one environment, and each job gets one of its own kind. The vCPUs of
+the instances may exceed maxvCpus, since what a job leaves free on its instance is not counted; the vCPUs of
+the jobs never do. There is no minvCpus.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from batchsim.core.fleet import Fleet, Instance
+from batchsim.core.plan import EnvironmentPlan, Plan
+from batchsim.core.room import Room
+from batchsim.core.scaling import Scaler
+
+if TYPE_CHECKING:
+    from batchsim.core.needs import Needs
+
+
+class SharedFleet(Fleet):
+    """The READY instances of one environment, a fleet for each kind of machine.
+
+    used_vcpus   of the jobs on the environment's instances, RETIRING ones included
+    """
+
+    __slots__ = ("_kind_of", "_limit", "_mask_of", "_of", "_vcpus_of", "kind_of_type", "used_vcpus")
+
+    def __init__(
+        self, needs: Needs, instances: list[Instance], plan: Plan, index: int, types: list[int]
+    ) -> None:
+        """`types` are all that instances of environment `index` can have."""
+        super().__init__(needs, instances, [])
+        self.kind_of_type = {each: plan.types[each].kind for each in types}
+        kinds = sorted({*self.kind_of_type.values(), *(plan.kinds or (0,))})
+        self._of = {
+            kind: Fleet(
+                needs, instances, [plan.types[each] for each in types if plan.types[each].kind == kind]
+            )
+            for kind in kinds
+        }
+        self._kind_of = [plan.kind_of(need) for need in range(len(plan.needs))]
+        self._mask_of = {
+            kind: sum(1 << need for need, mine in enumerate(self._kind_of) if mine == kind) for kind in kinds
+        }
+        self._vcpus_of = [need.vcpus for need in plan.needs]
+        self._limit = plan.environments[index].max_vcpus
+        self.used_vcpus = 0
+
+    def replan(self, environment: EnvironmentPlan) -> None:
+        """The environment was updated."""
+        self._limit = environment.max_vcpus
+
+    def admits(self, need: int) -> bool:
+        """Whether maxvCpus allows one more job."""
+        return self.used_vcpus + self._vcpus_of[need] <= self._limit
+
+    def allowed(self) -> int:
+        """VCPUs that more jobs may have."""
+        return max(self._limit - self.used_vcpus, 0)
+
+    def free_of(self, kind: int) -> int:
+        """The vCPUs that are free on machines of a kind."""
+        return self._of[kind].free_vcpus
+
+    def lost(self, held_vcpus: int) -> None:
+        """An instance is gone with the jobs on it."""
+        self.used_vcpus -= held_vcpus
+
+    def add(self, instance: Instance) -> None:
+        """A READY instance joins, empty."""
+        self._of[self.kind_of_type[instance.type]].add(instance)
+        self.free_vcpus += instance.free_vcpus
+
+    def remove(self, instance: Instance) -> None:
+        """The instance takes no more jobs."""
+        self._of[self.kind_of_type[instance.type]].remove(instance)
+        self.free_vcpus -= instance.free_vcpus
+
+    def reserve(self, instance: Instance, need: int) -> None:
+        """Hold `need` for a job, which is not among the instance's `jobs` yet."""
+        vcpus = self._vcpus_of[need]
+        self._of[self._kind_of[need]].reserve(instance, need)
+        self.free_vcpus -= vcpus
+        self.used_vcpus += vcpus
+        assert self.used_vcpus <= self._limit  # law L7
+
+    def release(self, instance: Instance, need: int) -> None:
+        """Give back what was held for a job, which is not among the instance's `jobs` any more."""
+        mine = self._of[self._kind_of[need]]
+        before = mine.free_vcpus
+        mine.release(instance, need)
+        self.free_vcpus += mine.free_vcpus - before  # nothing, of an instance that is not READY
+        self.used_vcpus -= self._vcpus_of[need]
+
+    def find(self, need: int) -> Instance | None:
+        """The best-fitting instance of the need's kind, or None."""
+        return self._of[self._kind_of[need]].find(need) if self.admits(need) else None
+
+    def open_needs(self) -> int:
+        """Mask of the needs that may fit somewhere now; every need that does fit is in it."""
+        mask = 0
+        for kind, mine in self._of.items():
+            mask |= mine.open_needs() & self._mask_of[kind]
+        for need in range(len(self._vcpus_of)):
+            if not self.admits(need):
+                mask &= ~(1 << need)
+        return mask
+
+    def slots(self, need: int, enough: int) -> int:
+        """As of a fleet, maxvCpus aside."""
+        return self._of[self._kind_of[need]].slots(need, enough)
+
+
+class SharedScaler(Scaler):
+    """Demand, launches and scale-in of such an environment.
+
+    In one decision, `_allowed` is how many vCPUs of more jobs there may be: what waits beyond that is no demand.
+    """
+
+    __slots__ = ("_allowed", "_frees", "_kind", "_plans", "_rooms", "_shared", "_whole_plan")
+
+    def __init__(self, plan: Plan, environment: EnvironmentPlan, fleet: SharedFleet) -> None:
+        super().__init__(plan, environment, fleet)
+        self._shared = fleet
+        self._whole_plan = plan
+        self._plans: dict[int, EnvironmentPlan] = {}
+        self._kind = 0
+        self._rooms: dict[int, Room] = {}
+        self._frees: dict[int, int] = {}
+        self._allowed = 0
+
+    def replan(self, environment: EnvironmentPlan) -> None:
+        """The user has updated the environment."""
+        super().replan(environment)
+        self._plans.clear()
+        self._shared.replan(environment)
+
+    def below_max(self) -> bool:
+        """Whether some more jobs may run."""
+        return self._plan.enabled and self._shared.allowed() > 0
+
+    def can_grow(self, now: int, need: int) -> bool:
+        """Whether a launch that serves `need` is allowed now."""
+        if not self._plan.enabled or not self._shared.admits(need) or not self.suits(need):
+            return False
+        return self._choose(now, need, self._left()) >= 0
+
+    def launching(self, need: int) -> bool:
+        """Whether an instance that could serve `need` is booting."""
+        asked, kind = self._needs[need], self._whole_plan.kind_of(need)
+        return self._shared.admits(need) and any(
+            count and self._shared.kind_of_type[each] == kind and self._types[each].holds(asked)
+            for each, count in self.booting.items()
+        )
+
+    def lost(self, instance: Instance) -> None:
+        super().lost(instance)
+        self._shared.lost(self._types[instance.type].usable_vcpus - instance.free_vcpus)
+
+    def begin(self) -> None:
+        """A scaling decision begins: all free and booting capacity is yet unclaimed."""
+        super().begin()
+        self._allowed = self._shared.allowed()
+        self._frees.clear()
+        self._rooms.clear()
+        for each in sorted(self.booting):
+            if self.booting[each]:
+                self._room_of(self._shared.kind_of_type[each]).add(self._types[each], self.booting[each])
+        self._kind = -1
+
+    def absorb(self, need: int, jobs: int) -> int:
+        """Claim free, then booting capacity for `jobs` jobs of `need`; gives how many remain."""
+        self._turn_to(self._whole_plan.kind_of(need))
+        within = self._within(need, jobs)
+        taken = within - super().absorb(need, within)
+        self._allowed -= taken * self._needs[need].vcpus
+        return jobs - taken
+
+    def grow(self, now: int, unmet: list[tuple[int, int]]) -> tuple[list[int], list[int]]:
+        """Types to launch for `unmet` pairs (need, jobs), in order, and how many jobs of each pair remain."""
+        launches: list[int] = []
+        remaining = [jobs for _, jobs in unmet]
+        of_kind: dict[int, list[tuple[int, int, int]]] = {}
+        for row, (need, jobs) in enumerate(unmet):
+            within = self._within(need, jobs)
+            self._allowed -= within * self._needs[need].vcpus
+            of_kind.setdefault(self._whole_plan.kind_of(need), []).append((row, need, within))
+        for kind, entries in of_kind.items():
+            self._turn_to(kind)
+            more, left = super().grow(now, [(need, within) for _, need, within in entries])
+            launches += more
+            for (row, need, within), lacking in zip(entries, left, strict=True):
+                remaining[row] -= within - lacking
+                self._allowed += lacking * self._needs[need].vcpus
+        return launches, remaining
+
+    def _left(self) -> int:
+        """Demand is cut to what may run before, so that it alone limits an instance's size."""
+        return 1 << 40
+
+    def _plan_for(self, need: int) -> EnvironmentPlan:
+        kind = self._whole_plan.kind_of(need)
+        found = self._plans.get(kind)
+        if found is None:
+            found = self._plans[kind] = self._whole_plan.for_need(self._plan, need)
+        return found
+
+    def _within(self, need: int, jobs: int) -> int:
+        """How many of so many jobs maxvCpus allows beside those that were allowed before."""
+        vcpus = self._needs[need].vcpus
+        return min(jobs, self._allowed // vcpus) if vcpus else jobs
+
+    def _turn_to(self, kind: int) -> None:
+        """Look at the free and booting capacity of machines of a kind."""
+        if kind != self._kind:
+            if self._kind >= 0:
+                self._frees[self._kind] = self._usable_free
+            self._kind = kind
+            self._usable_free = self._frees.get(kind, self._shared.free_of(kind))
+            self._room = self._room_of(kind)
+
+    def _room_of(self, kind: int) -> Room:
+        return self._rooms.setdefault(kind, Room())
