@@ -201,8 +201,13 @@ class _Driver:
             if thing != "evicted":
                 self.instance_lost(now, index)
             elif self.recorder.i_ended_us[index] < 0:
-                text = f"Host EC2 (instance i-{index:017x}) terminated."
-                self.end_instance(now, index, text, "replaced: infrastructure update")
+                text, why = (
+                    f"Host EC2 (instance i-{index:017x}) terminated.",
+                    "replaced: infrastructure update",
+                )
+                if index in core.updates.draining.drained:
+                    text, why = "Task stopped during instance draining", "drained: too old"
+                self.end_instance(now, index, text, why)
         elif kind == REQUEST:
             self.request(now, index)
         elif kind == STARTED:
@@ -380,10 +385,12 @@ class _Driver:
         else:
             assert kind == TERMINATE
             recorder.i_ended_us[arguments[0]] = now
-            replaced = arguments[0] in core.updates.replaced
-            recorder.i_end_reason[arguments[0]] = (
-                "replaced: infrastructure update" if replaced else "scaled in: idle"
-            )
+            why = "scaled in: idle"
+            if arguments[0] in core.updates.replaced:
+                why = "replaced: infrastructure update"
+            if arguments[0] in core.updates.draining.drained:
+                why = "drained: too old"
+            recorder.i_end_reason[arguments[0]] = why
             self.follow_registry()
 
     def there(self) -> list[int]:

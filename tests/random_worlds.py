@@ -9,6 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from batchsim.core.consumables import ConsumablePlan
+from batchsim.core.grid import NEVER
 from batchsim.core.plan import (
     NO_NEED,
     EnvironmentPlan,
@@ -47,7 +48,7 @@ TIMES = (
 SHARES = ("a", "ab", "b")
 TYPES = [
     machine(2, 8, usd=0.1),
-    machine(4, 12, usd=0.19),
+    replace(machine(4, 12, usd=0.19), kind=1),
     machine(8, 40, 2, usd=0.9),
     machine(4, 40, usd=0.25),
 ]
@@ -73,9 +74,25 @@ def slowed(builder: PlanBuilder, world: dict[str, object], k: int) -> dict[str, 
     }
 
 
+def _shared(draw: st.DrawFn, drain_us: int) -> EnvironmentPlan:
+    """ECS Managed Instances."""
+    return EnvironmentPlan(
+        "mi",
+        tuple(draw(st.lists(st.integers(0, 3), min_size=1, max_size=4, unique=True))),
+        managed=True,
+        enabled=draw(st.sampled_from([True, True, True, False])),
+        max_vcpus=draw(st.integers(0, 12)),
+        shared=True,
+        idle_us=draw(st.sampled_from([-1, 0, 3, NEVER])),
+        drain_us=drain_us,
+    )
+
+
 @st.composite
-def environments(draw: st.DrawFn, *, gangs: bool = False) -> EnvironmentPlan:
-    """With `gangs` most of them take jobs of several nodes."""
+def environments(draw: st.DrawFn, *, gangs: bool = False, drain_us: int | None = None) -> EnvironmentPlan:
+    """With `gangs` most take jobs of several nodes; with `drain_us` some are ECS Managed Instances."""
+    if drain_us is not None and draw(st.booleans()):
+        return _shared(draw, drain_us)
     types = tuple(draw(st.lists(st.integers(0, 3), min_size=1, max_size=3, unique=True)))
     if draw(st.sampled_from([False, False, False, True] if gangs else [False, True])):
         return EnvironmentPlan("own", types)
@@ -110,7 +127,7 @@ def _environment_update(draw: st.DrawFn, places: Sequence[EnvironmentPlan]) -> E
     place = replace(places[index], enabled=draw(st.sampled_from([True, True, False])))
     if not place.managed:
         return EnvironmentUpdate(index, place)
-    if place.per_job:
+    if place.per_job or place.shared:
         return EnvironmentUpdate(index, replace(place, max_vcpus=draw(st.integers(0, 9))))
     low = draw(st.sampled_from([0, 0, 2, 5]))
     high = draw(st.integers(low, 24))
@@ -236,11 +253,12 @@ def worlds(draw: st.DrawFn, *, everything: bool = False) -> tuple[PlanBuilder, d
         size_tiebreak=draw(st.sampled_from(["largest_not_exceeding_demand", "smallest_fitting"])),
         start_failures_count=draw(st.booleans()) if everything else True,
     )
-    kind = draw(st.sampled_from(["easy", "nodes", "nodes", ""])) if everything else ""
+    kind = draw(st.sampled_from(["easy", "nodes", "nodes", "shared", ""])) if everything else ""
     easy, nodes = kind == "easy", kind == "nodes"
     if easy:
         policy = replace(policy, backfill="easy")
-    places = draw(st.lists(environments(gangs=nodes), min_size=1, max_size=3))
+    drain_us = draw(st.sampled_from([0, 9])) if kind == "shared" else None
+    places = draw(st.lists(environments(gangs=nodes, drain_us=drain_us), min_size=1, max_size=3))
     queues = [
         QueuePlan(
             f"q{n}",
@@ -291,6 +309,8 @@ def _add_job(draw: st.DrawFn, builder: PlanBuilder, submit: int, *, everything: 
         more["types"] = draw(st.sampled_from([(), (), (), (1,)]))
         builder.nodes_job(submit, runtime, wanted, queue, **more)
     else:
+        if any(place.shared for place in builder.environments):
+            more["kind"] = draw(st.sampled_from([0, 0, 1]))
         builder.job(submit, runtime, draw(_needs), queue, **more)
 
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from batchsim.core.fleet import Fleet, Instance
-from batchsim.core.plan import EnvironmentPlan, Plan
 from batchsim.core.room import Room
 from batchsim.core.scaling import Scaler
 
 if TYPE_CHECKING:
     from batchsim.core.needs import Needs
+    from batchsim.core.plan import EnvironmentPlan, Plan
 
 
 class SharedFleet(Fleet):
@@ -115,7 +115,7 @@ class SharedFleet(Fleet):
 class SharedScaler(Scaler):
     """Demand, launches and scale-in of such an environment.
 
-    In one decision, `_allowed` is how many vCPUs of more jobs there may be: what waits beyond that is no demand.
+    In one decision, `_allowed` is how many vCPUs more jobs may have: what waits beyond that is no demand.
     """
 
     __slots__ = ("_allowed", "_frees", "_kind", "_plans", "_rooms", "_shared", "_whole_plan")

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 
 
 REPLACED: Final = "replaced: infrastructure update"
+DRAINED: Final = "drained: too old"
 
+TASK_DRAINED: Final = "Task stopped during instance draining"  # [spec 1.6]
 TASK_INTERRUPTED: Final = "Your Spot Task was interrupted."  # [spec 1.6, 4.2]
 
 
@@ -110,8 +112,7 @@ def task_lost_at(world: World, recorder: Recorder, instance: int) -> int:
 def give_back(core: Scheduler, recorder: Recorder, now: int, instance: int) -> None:
     """Obey TERMINATE."""
     recorder.i_ended_us[instance] = now
-    replaced = instance in core.updates.replaced
-    recorder.i_end_reason[instance] = REPLACED if replaced else "scaled in: idle"
+    recorder.i_end_reason[instance] = _why_retired(core, instance) or "scaled in: idle"
 
 
 def evict(core: Scheduler, recorder: Recorder, now: int, instance: int) -> list[tuple[int, bool]] | None:
@@ -122,7 +123,15 @@ def evict(core: Scheduler, recorder: Recorder, now: int, instance: int) -> list[
     """
     if core.instances[instance].state == GONE:
         return None
-    return lose_host(core, recorder, now, instance, (REPLACED, host_terminated(instance)))
+    why = _why_retired(core, instance)
+    text = TASK_DRAINED if why == DRAINED else host_terminated(instance)
+    return lose_host(core, recorder, now, instance, (why, text))
+
+
+def _why_retired(core: Scheduler, instance: int) -> str:
+    if instance in core.updates.draining.drained:
+        return DRAINED
+    return REPLACED if instance in core.updates.replaced else ""
 
 
 def end_attempt(core: Scheduler, recorder: Recorder, now: int, job: int, ending: Ending) -> bool:
