@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final, Self
 
 from batchsim.catalog.families import BUNDLES
@@ -163,6 +164,30 @@ class Catalog:
         entry's position, for an entry that is unknown, refused or not sold here.
         """
         return [instance_type for _, instance_type in self._expand(entries, path)]
+
+    def matching(self, patterns: Sequence[str], path: str) -> list[InstanceType]:
+        """The types that patterns such as `c6i.*` and `m6*.*` stand for, of any architecture, each once.
+
+        In the order of the patterns, and for each in that of the catalogue; without bare metal, but for what
+        is named in full. Raises CatalogError, with `path` and the pattern's position, where there is none.
+        """
+        found: dict[str, InstanceType] = {}
+        for index, pattern in enumerate(patterns):
+            if "*" not in pattern:
+                found |= {one.name: one for _, one in self._expand([pattern], path)}
+                continue
+            members = [
+                one
+                for name, one in self._types.items()
+                if fnmatchcase(name, pattern)
+                and one.launchable
+                and not one.bare_metal
+                and name in self._prices
+            ]
+            if not members:
+                raise CatalogError(f"no instance type is like {pattern}", path=f"{path}.{index}")
+            found |= {one.name: one for one in members}
+        return list(found.values())
 
     def _expand(self, entries: Sequence[str], path: str) -> list[tuple[int, InstanceType]]:
         if not entries:

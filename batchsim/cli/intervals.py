@@ -51,6 +51,7 @@ _MONEY: tuple[Spec, ...] = (
     ("of it unused commitment", "commitment_unused_usd", usd),
     ("of it EKS clusters", "cluster_usd", usd),
     ("of it volumes", "volume_usd", usd),
+    ("of it ECS's fee", "fee_usd", usd),
     ("taken off by commitments", "discount_usd", usd),
 )
 _PENDING: Spec = ("of mean PENDING", "pending_mean_s", _each(duration))

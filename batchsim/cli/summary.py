@@ -133,9 +133,11 @@ def _had(summary: Metrics) -> str:
 
 def _beside_prices(summary: Metrics) -> Iterator[tuple[str, str]]:
     """What makes the cost differ from instance time at list prices."""
-    volumes, saved = usd([summary["volume_usd"], summary["discount_usd"]])
+    volumes, fees, saved = usd([summary["volume_usd"], summary["fee_usd"], summary["discount_usd"]])
     if summary["volume_usd"]:
         yield "volumes", f"{volumes} USD of it for EBS volumes"
+    if summary["fee_usd"]:
+        yield "management", f"{fees} USD of it for ECS's management of instances"
     if summary["discount_usd"]:
         yield "commitments", f"{saved} USD taken off by Reserved Instances and the Savings Plan"
 

@@ -49,7 +49,9 @@ def never_starts(plan: Plan, queue: int, need: int) -> str | None:
     For a multi-node job, an environment must allow such jobs, and its maxvCpus must cover the instances of
     all nodes, as must the quotas [UG: mnp-ce].
     """
-    environments = [plan.for_need(plan.environments[e], need) for e in plan.queues[queue].environments]
+    environments = [
+        plan.of_kind(plan.environments[e], plan.kind_of(need)) for e in plan.queues[queue].environments
+    ]
     enabled = [environment for environment in environments if environment.enabled]
     if not enabled:
         return DISABLED

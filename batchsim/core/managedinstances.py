@@ -203,7 +203,7 @@ class SharedScaler(Scaler):
         kind = self._whole_plan.kind_of(need)
         found = self._plans.get(kind)
         if found is None:
-            found = self._plans[kind] = self._whole_plan.for_need(self._plan, need)
+            found = self._plans[kind] = self._whole_plan.of_kind(self._plan, kind)
         return found
 
     def _within(self, need: int, jobs: int) -> int:

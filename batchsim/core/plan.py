@@ -282,9 +282,8 @@ class Plan:
         """The kind of machine that jobs of a need get, where there are several."""
         return self.kinds[need] if self.kinds else 0
 
-    def for_need(self, environment: EnvironmentPlan, need: int) -> EnvironmentPlan:
-        """An environment without the types that are not of the kind that jobs of a need get."""
-        kind = self.kind_of(need)
+    def of_kind(self, environment: EnvironmentPlan, kind: int) -> EnvironmentPlan:
+        """An environment, if `shared` without the types that are not of the kind that some jobs get."""
         if not environment.shared or all(self.types[each].kind == kind for each in environment.types):
             return environment
         kept = [n for n, each in enumerate(environment.types) if self.types[each].kind == kind]

@@ -62,6 +62,17 @@ class MachineTypes:
         """For each of `rows` how it is billed."""
         return [billing for _, billing in self._rows]
 
+    def on_demand_uusd(self) -> list[int]:
+        """For each of `rows` its price On-Demand; 0 of tasks and users' own machines."""
+        return [
+            self.catalog.price_uusd(row.name)
+            if billing == "spot"
+            else row.uusd_per_hour
+            if billing == "ec2"
+            else 0
+            for row, billing in self._rows
+        ]
+
     def launched(self, *billings: str) -> list[int]:
         """The rows that are billed in one of these ways."""
         return [row for row, billing in enumerate(self.billings) if billing in billings]
@@ -111,6 +122,15 @@ class MachineTypes:
         if recorded:
             price = round(sum(recorded) / len(recorded))
         return self._known(replace(on_demand, uusd_per_hour=price), "spot")
+
+    def of_ecs(self, name: str, *, spot: bool) -> int:
+        """The type as an ECS Managed Instance, which only jobs of its own architecture get."""
+        row = self.of_spot(name) if spot else self.from_catalog(name)
+        kinds = [kind.architecture for kind in self._task_kinds]
+        architecture = self.catalog.get(name).architecture
+        # One that no job asks for has a number beyond all others.
+        kind = kinds.index(architecture) if architecture in kinds else len(kinds)
+        return self._known(replace(self.rows[row], kind=kind), "spot" if spot else "ec2")
 
     def of_fargate(self, *, spot: bool) -> list[int]:
         """All sizes of tasks, of each kind: those below a vCPU where vCPUs are in quarters.

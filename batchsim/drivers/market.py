@@ -168,7 +168,7 @@ def _bids(scenario: Scenario, types: MachineTypes) -> dict[int, list[tuple[int, 
 
 def _bid(environment: ComputeEnvironment, types: MachineTypes) -> dict[int, int]:
     resources = environment.computeResources
-    if resources is None or resources.type != "SPOT":
+    if resources is None or not resources.on_spot:
         return {}
     percent = resources.bidPercentage or _PERCENT
     return {

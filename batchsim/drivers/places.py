@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from batchsim.catalog.eks import DAEMON_SETS_MIB, DAEMON_SETS_MILLI
+from batchsim.core.grid import NEVER
 from batchsim.core.plan import (
     NO_NEED,
     EnvironmentPlan,
@@ -27,8 +28,11 @@ if TYPE_CHECKING:
     from batchsim.drivers.machines import MachineTypes
     from batchsim.scenario import ComputeEnvironment, Scenario
     from batchsim.scenario.environments import ComputeResources
+    from batchsim.scenario.managedinstances import ManagedInstancesProvider
 
 _US_PER_MINUTE: Final = 60 * US_PER_S
+_US_PER_DAY: Final = 24 * 60 * _US_PER_MINUTE
+_DRAINS_AFTER_DAYS: Final = 14  # [UG: ecs-managed-instances-instance-draining]
 
 
 def plan_environments(
@@ -70,6 +74,8 @@ def _managed(environment: ComputeEnvironment, types: MachineTypes, path: str) ->
             max_vcpus=types.vcpu_parts * resources.maxvCpus,
             per_job=True,
         )
+    if resources.managedInstancesProvider is not None:
+        return _managed_instances(environment, resources.managedInstancesProvider, types, path)
     spot = resources.type == "SPOT"
     found = types.catalog.resolve_each(resources.instanceTypes, f"{path}.instanceTypes")
     if spot:
@@ -92,6 +98,35 @@ def _managed(environment: ComputeEnvironment, types: MachineTypes, path: str) ->
         overshoots=spot or resources.allocationStrategy != "BEST_FIT",
         scale_down_delay_us=resources.scalingPolicy.minScaleDownDelayMinutes * _US_PER_MINUTE,
         aside=_for_daemon_sets(environment, types.vcpu_parts),
+    )
+
+
+def _managed_instances(
+    environment: ComputeEnvironment, provider: ManagedInstancesProvider, types: MachineTypes, path: str
+) -> EnvironmentPlan:
+    """ECS says only that it takes what costs least: here the strategies of AWS Batch that do so."""
+    resources = environment.computeResources
+    assert resources is not None
+    place = (
+        f"{path}.managedInstancesProvider.instanceLaunchTemplate.instanceRequirements.allowedInstanceTypes"
+    )
+    found = [(0, each) for each in types.catalog.matching(provider.allowed_types, place)]
+    spot = provider.on_spot
+    if spot:
+        found = _on_the_market(found, resources, types, path)
+    pools = [types.catalog.spot(each.name) for _, each in found] if spot else []
+    after = provider.infrastructureOptimization.scaleInAfter
+    return EnvironmentPlan(
+        environment.computeEnvironmentName,
+        tuple(types.of_ecs(each.name, spot=spot) for _, each in found),
+        managed=True,
+        enabled=environment.state == "ENABLED",
+        max_vcpus=types.vcpu_parts * resources.maxvCpus,
+        strategy="SPOT_PRICE_CAPACITY_OPTIMIZED" if spot else "BEST_FIT_PROGRESSIVE",
+        bands=tuple(-(types.unknown_band if pool is None else pool.interruption_band) for pool in pools),
+        shared=True,
+        idle_us=-1 if after is None else NEVER if after < 0 else after * US_PER_S,
+        drain_us=_DRAINS_AFTER_DAYS * _US_PER_DAY,
     )
 
 

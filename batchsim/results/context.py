@@ -108,6 +108,7 @@ class EnvironmentRow(NamedTuple):
     """A compute environment; `min_vcpus` and `max_vcpus` are 0 where `managed` is false.
 
     volume_uusd_per_hour   what the volume of each instance costs
+    fee_part               what the management of each costs, as a part of its On-Demand price
     """
 
     name: str
@@ -115,6 +116,7 @@ class EnvironmentRow(NamedTuple):
     min_vcpus: int = 0
     max_vcpus: int = 0
     volume_uusd_per_hour: int = 0
+    fee_part: float = 0.0
 
 
 class UpdateRow(NamedTuple):
@@ -141,7 +143,8 @@ IdleCost = Literal["proportional", "even", "instance", "separate"]
 class InstanceTypeRow(NamedTuple):
     """What an instance offers jobs and costs; two prices of one instance type are two rows.
 
-    vcpus   whole quarters
+    vcpus                   whole quarters
+    on_demand_uusd_per_hour   where fees depend on it; else 0
     """
 
     name: str
@@ -150,6 +153,7 @@ class InstanceTypeRow(NamedTuple):
     gpus: int
     uusd_per_hour: int
     billing: Billing = "ec2"
+    on_demand_uusd_per_hour: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

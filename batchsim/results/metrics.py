@@ -29,7 +29,8 @@ A key without a value (no job has started, say) is None. Keys, units as in the n
     instances, peak_vcpus             those that ran; most vCPUs running at one instant
     cost_usd                          exact sum over instances; of a queue: what its jobs bear, by the run's
                                       idle-cost rule
-    volume_usd, discount_usd          in cost_usd: of volumes; taken off by commitments
+    volume_usd, fee_usd               in cost_usd: of volumes; of ECS Managed Instances' management
+    discount_usd                      taken off from it by commitments
     commitment_unused_usd             in cost_usd of the whole only: paid for commitments that nobody used
     cost_unattributed_usd             what no job bears, but for unused commitments
     launches_failed                   by what ended them, such as EC2's error code, how many `instances`
@@ -212,6 +213,7 @@ def _instance_metrics(rows: Instances, of: Ints, parts: Ints) -> Summary:
         "gpu_hours_provisioned": gpus_provisioned / _HOUR_US,
         "cost_usd": exact_sum(rows.cost[of]) / UUSD_PER_USD,
         "volume_usd": exact_sum(rows.volume[of]) / UUSD_PER_USD,
+        "fee_usd": exact_sum(rows.fee[of]) / UUSD_PER_USD,
         "discount_usd": exact_sum(rows.discount[of]) / UUSD_PER_USD,
         "cost_parts_usd": _in_parts([exact_sum(part[of]) for part in parts]),
     }

@@ -55,8 +55,9 @@ class Instances:
     zone              -1 where there is only one
     until             its end, or the run's
     price             micro-USD per hour, without volume and discount
-    volume, discount  micro-USD: of the volume, and what commitments have taken off
-    cost              micro-USD: billed_s x price + volume - discount
+    volume, fee       micro-USD: of the volume, and of the instance's management by ECS
+    discount          micro-USD: what commitments have taken off
+    cost              micro-USD: billed_s x price + volume + fee - discount
     rate              micro-USD per hour at which the cost accrues
     ..._quarter_us    quarters of vCPUs times microseconds: provisioned is the whole of it, booting,
                       starting and busy are parts
@@ -76,6 +77,7 @@ class Instances:
     price: Ints
     billed_s: Ints
     volume: Ints
+    fee: Ints
     discount: Ints
     cost: Ints
     rate: Ints
@@ -240,9 +242,9 @@ def _instances(
 def _money(
     context: RunContext, what: tuple[Ints, Ints, Ints], when: tuple[Ints, Ints, Ints], ended_at: int
 ) -> tuple[dict[str, Ints], int]:
-    """Volume, discount, cost and rate of instances, and what was paid for unused commitments.
+    """Volume, fee, discount, cost and rate of instances, and what was paid for unused commitments.
 
-    A volume is paid for as long as its instance runs, also where that is free.
+    A volume and a fee are paid for as long as the instance runs, also where that is free.
 
     what   environment, type and price of each instance
     when   running, until and billed seconds
@@ -251,7 +253,10 @@ def _money(
     running, until, billed_s = when
     per_hour = np.array([row.volume_uusd_per_hour for row in context.environments], dtype=np.int64)
     volume_price = per_hour[environment] if len(per_hour) else np.zeros_like(price)
-    volume = cost_uusd(billed_seconds(running, until), volume_price)
+    lasted_s = billed_seconds(running, until)
+    volume = cost_uusd(lasted_s, volume_price)
+    fee_price = _fee_prices(context)[environment, type_]
+    fee = cost_uusd(lasted_s, fee_price)
     plain = cost_uusd(billed_s, price)
     discount, unused = np.zeros_like(plain), 0
     if context.commitments is not None:
@@ -260,8 +265,15 @@ def _money(
         mine = np.flatnonzero(managed[environment] & (kinds >= 0) & (running >= 0))
         usage = Usage(kinds[mine], running[mine], until[mine], plain[mine])
         discount[mine], unused = discounts(usage, context.commitments, ended_at)
-    cost = plain + volume - discount
-    rate = np.where(billed_s > 0, price, 0) + volume_price
+    cost = plain + volume + fee - discount
+    rate = np.where(billed_s > 0, price, 0) + volume_price + fee_price
     lasted = np.maximum(until - running, 1) / (S_PER_HOUR * US_PER_S)
     rate = np.where(discount > 0, np.floor(cost / lasted).astype(np.int64), rate)
-    return {"volume": volume, "discount": discount, "cost": cost, "rate": rate}, unused
+    return {"volume": volume, "fee": fee, "discount": discount, "cost": cost, "rate": rate}, unused
+
+
+def _fee_prices(context: RunContext) -> Ints:
+    """Micro-USD an hour, by environment and instance type."""
+    parts = np.array([row.fee_part for row in context.environments] or [0.0])
+    prices = np.array([row.on_demand_uusd_per_hour for row in context.instance_types] or [0], dtype=np.int64)
+    return np.rint(np.outer(parts, prices)).astype(np.int64)

@@ -25,7 +25,14 @@ from .distributions import (
     Uniform,
 )
 from .effective import effective_definition
-from .environments import ComputeEnvironment, ComputeResources, EksConfiguration, Machine, UpdatePolicy
+from .environments import (
+    ComputeEnvironment,
+    ComputeResources,
+    EksConfiguration,
+    Machine,
+    Platform,
+    UpdatePolicy,
+)
 from .jobs import (
     MAX_JOBS,
     MOST_DEPENDENCIES,
@@ -105,6 +112,7 @@ __all__ = [
     "NodeRange",
     "NodeRangeProperty",
     "OnSigterm",
+    "Platform",
     "PodResources",
     "Poisson",
     "QuotaShare",

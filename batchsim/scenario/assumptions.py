@@ -276,6 +276,13 @@ class Assumptions(Model):
         "[spec 8.1]",
         "Price of these volumes; 0.08 is gp3 in us-east-1. A month has 730 hours.",
     )
+    managedInstancesFee: Annotated[float, Field(ge=0, le=10)] = _assumed(
+        0.12,
+        0.12,
+        "fraction",
+        "[AWS samples: ECS Managed Instances pricing calculator]",
+        "What ECS takes for each of its Managed Instances, as a part of the On-Demand price.",
+    )
     eksClusterPrice: Annotated[float, Field(ge=0, le=100)] = _assumed(
         0.1,
         0.1,

@@ -25,6 +25,7 @@ def check_parts(scenario: "Scenario") -> Iterator[MismatchError]:
     yield from _names_given_twice(scenario)
     yield from _machines(scenario)
     yield from _environments_of_queue(scenario)
+    yield from _on_demand_first(scenario)
     yield from _policy_of_queue(scenario)
     yield from _quota_shares(scenario)
     yield from _capacity_units(scenario)
@@ -83,7 +84,7 @@ def _environments_of_queue(scenario: "Scenario") -> Iterator[MismatchError]:
     platforms = {each.computeEnvironmentName: each.platform for each in scenario.computeEnvironments}
     services = [each.serviceEnvironmentName for each in scenario.serviceEnvironments]
     for q, queue in enumerate(scenario.jobQueues):
-        wanted = None if queue.is_service else queue.jobQueueType
+        wanted: str | None = None if queue.is_service else queue.jobQueueType
         for i, item in enumerate(queue.computeEnvironmentOrder):
             place = ("jobQueues", q, "computeEnvironmentOrder", i, "computeEnvironment")
             platform = platforms.get(item.computeEnvironment)
@@ -104,6 +105,23 @@ def _environments_of_queue(scenario: "Scenario") -> Iterator[MismatchError]:
                     choices=services,
                     place=("jobQueues", q, "serviceEnvironmentOrder", i, "serviceEnvironment"),
                 )
+
+
+def _on_demand_first(scenario: "Scenario") -> Iterator[MismatchError]:
+    """[UG: ecs-managed-instances-job-queues]: Spot after On-Demand, where ECS chooses the instances."""
+    on_spot = {
+        each.computeEnvironmentName: each.computeResources.on_spot
+        for each in scenario.computeEnvironments
+        if each.computeResources and each.computeResources.is_managed_instances
+    }
+    for q, queue in enumerate(scenario.jobQueues):
+        kinds = [on_spot.get(name, False) for name in queue.environments()]
+        if kinds != sorted(kinds):
+            yield MismatchError(
+                "environments of ECS Managed Instances with ON_DEMAND before those with SPOT",
+                message=f"{queue.environments()[kinds.index(True)]} comes first",
+                place=("jobQueues", q, "computeEnvironmentOrder"),
+            )
 
 
 def _policy_of_queue(scenario: "Scenario") -> Iterator[MismatchError]:

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from .consumables import ConsumableResourceProperties
 from .containers import ContainerProperties, Resources
+from .environments import Platform
 from .metadata import CONTAINER_SETTINGS, Identity
 from .nodes import NodeProperties
 from .pods import EksProperties, PodResources
@@ -50,7 +51,9 @@ class JobDefinition(Model):
     schedulingPriority: Priority = Field(0, description="Counts inside one share of a fair-share queue.")
     parameters: Parameters = Field({}, description="Values of Ref::name in commands; a submission's win.")
     consumableResourceProperties: ConsumableResourceProperties = ConsumableResourceProperties()
-    platformCapabilities: Annotated[Many[Literal["EC2", "FARGATE"]], Field(max_length=1)] = ("EC2",)
+    platformCapabilities: Annotated[
+        Many[Literal["EC2", "FARGATE", "MANAGED_INSTANCES"]], Field(max_length=1)
+    ] = ("EC2",)
     containerOrchestrationType: Literal["ECS", "EKS"] | None = None
 
     jobDefinitionArn: Identity = None
@@ -94,6 +97,13 @@ class JobDefinition(Model):
                 hint="remove FARGATE",
                 place=("platformCapabilities",),
             )
+        if self.platform == "ECS_MANAGED_INSTANCES" and self.kind != "ecs":
+            given = next(part for part in _PARTS if getattr(self, part))
+            raise MismatchError(
+                message=f"ECS Managed Instances run no {given}",
+                hint="say it as ecsProperties",
+                place=("platformCapabilities",),
+            )
         if self.platform == "ECS_FARGATE":
             self._check_fargate()
         else:
@@ -129,6 +139,10 @@ class JobDefinition(Model):
         else:
             for index, container in enumerate(task.containers):
                 _check_fargate_container(container, (*place, "containers", index))
+        self._check_system()
+
+    def _check_system(self) -> None:
+        place, task = self._task()
         system = task.runtimePlatform
         if system is None:
             return
@@ -143,6 +157,8 @@ class JobDefinition(Model):
     def _check_not_fargate(self) -> None:
         """What nothing but Fargate has."""
         self.check_whole_vcpus()
+        if self.platform == "ECS_MANAGED_INSTANCES":
+            self._check_system()
         if self.kind not in {"container", "ecs"}:
             return
         place, task = self._task()
@@ -176,7 +192,7 @@ class JobDefinition(Model):
         return ("ecsProperties", "taskProperties", 0), self.ecsProperties.task
 
     def task_kind(self) -> tuple[str, int | None]:
-        """Of a Fargate task: `X86_64` or `ARM64`, and GiB of ephemeral storage, None if it says nothing."""
+        """Of a task: `X86_64` or `ARM64`, and GiB of ephemeral storage, None if it says nothing."""
         _, task = self._task()
         system, storage = task.runtimePlatform, task.ephemeralStorage
         architecture = (system and system.cpuArchitecture) or "X86_64"
@@ -188,8 +204,10 @@ class JobDefinition(Model):
         return next(kind for part, kind in _PARTS.items() if getattr(self, part) is not None)
 
     @property
-    def platform(self) -> Literal["ECS", "ECS_FARGATE", "EKS"]:
+    def platform(self) -> Platform:
         """Where jobs of the definition run."""
+        if "MANAGED_INSTANCES" in self.platformCapabilities:
+            return "ECS_MANAGED_INSTANCES"
         if "FARGATE" in self.platformCapabilities:
             return "ECS_FARGATE"
         in_pods = self.kind == "eks" or (self.nodeProperties and self.nodeProperties.platform == "EKS")

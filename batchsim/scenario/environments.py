@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from .managedinstances import ManagedInstancesProvider
 from .metadata import Access, Identity, MachineImage, Network
 from .unbuilt import is_empty
 from .values import (
@@ -55,6 +56,7 @@ class Machine(Model):
         return self
 
 
+Platform = Literal["ECS", "ECS_FARGATE", "ECS_MANAGED_INSTANCES", "EKS"]
 Strategy = Literal[
     "BEST_FIT",
     "BEST_FIT_PROGRESSIVE",
@@ -69,7 +71,8 @@ _ONLY_FOR = {
     "SPOT_CAPACITY_OPTIMIZED_PRIORITIZED": "SPOT",
     "SPOT_PRICE_CAPACITY_OPTIMIZED": "SPOT",
 }
-_NOT_OF_FARGATE = (
+# Of Fargate, and of ECS Managed Instances.
+_ONLY_OF_EC2 = (
     "minvCpus",
     "desiredvCpus",
     "instanceTypes",
@@ -128,7 +131,7 @@ class ScalingPolicy(Model):
 class ComputeResources(Model):
     """What AWS Batch may launch for a managed environment."""
 
-    type: Literal["EC2", "SPOT", "FARGATE", "FARGATE_SPOT"]
+    type: Literal["EC2", "SPOT", "FARGATE", "FARGATE_SPOT", "ECS_MANAGED_INSTANCES"]
     allocationStrategy: Strategy = Field(
         "BEST_FIT", description="Which instance types are launched; absent: BEST_FIT, as in AWS's API."
     )
@@ -138,6 +141,10 @@ class ComputeResources(Model):
         None, description="vCPUs there at the start, between minvCpus and maxvCpus; absent: minvCpus."
     )
     instanceTypes: InstanceTypes = ("optimal",)
+
+    managedInstancesProvider: ManagedInstancesProvider | None = Field(
+        None, description="Of ECS_MANAGED_INSTANCES, which has it in place of instance types and minvCpus."
+    )
 
     subnets: Network = None
     securityGroupIds: Network = None
@@ -169,14 +176,12 @@ class ComputeResources(Model):
 
     @model_validator(mode="after")
     def _as_its_type_allows(self) -> Self:
+        self._check_provider()
+        if self.is_managed_instances:
+            self._check_nothing_of_ec2("ECS Managed Instances")
+            return self
         if self.is_fargate:
-            foreign = [name for name in _NOT_OF_FARGATE if name in self.model_fields_set]
-            if foreign and not is_empty(getattr(self, foreign[0])):
-                raise MismatchError(
-                    message=f"{foreign[0]} does not belong to Fargate",
-                    hint="remove it, or use type EC2 or SPOT",
-                    place=(foreign[0],),
-                )
+            self._check_nothing_of_ec2("Fargate")
             for name, most in _MOST_OF_FARGATE.items():
                 given = getattr(self, name)
                 if isinstance(given, list) and len(given) > most:
@@ -199,10 +204,40 @@ class ComputeResources(Model):
             raise MismatchError("1 to 100", place=("bidPercentage",))
         return self
 
+    def _check_provider(self) -> None:
+        provider = self.managedInstancesProvider
+        if (provider is not None) != self.is_managed_instances:
+            raise MismatchError(
+                f"managedInstancesProvider in an environment of type {self.type}",
+                message="" if provider is None else f"it does not belong to type {self.type}",
+                place=("managedInstancesProvider",),
+                missing=provider is None,
+            )
+
+    def _check_nothing_of_ec2(self, what: str) -> None:
+        foreign = [name for name in _ONLY_OF_EC2 if name in self.model_fields_set]
+        if foreign and not is_empty(getattr(self, foreign[0])):
+            raise MismatchError(
+                message=f"{foreign[0]} does not belong to {what}",
+                hint="remove it, or use type EC2 or SPOT",
+                place=(foreign[0],),
+            )
+
     @property
     def is_fargate(self) -> bool:
         """Whether each job gets a task of its own, and there are no instances."""
         return self.type in {"FARGATE", "FARGATE_SPOT"}
+
+    @property
+    def is_managed_instances(self) -> bool:
+        """Whether ECS, not AWS Batch, chooses the instances."""
+        return self.type == "ECS_MANAGED_INSTANCES"
+
+    @property
+    def on_spot(self) -> bool:
+        """Whether its instances are Spot instances."""
+        provider = self.managedInstancesProvider
+        return self.type == "SPOT" if provider is None else provider.on_spot
 
 
 class EksConfiguration(Model):
@@ -273,7 +308,7 @@ class ComputeEnvironment(Model):
             )
         if self.platform != "EKS":
             return self
-        if self.computeResources and self.computeResources.is_fargate:
+        if self.computeResources and self.computeResources.type not in {"EC2", "SPOT"}:
             raise MismatchError(
                 message="an EKS environment is of type EC2 or SPOT", place=("computeResources", "type")
             )
@@ -296,8 +331,11 @@ class ComputeEnvironment(Model):
         return self
 
     @property
-    def platform(self) -> Literal["ECS", "ECS_FARGATE", "EKS"]:
-        """Where its jobs run, as a `jobQueueType` says it."""
-        if self.computeResources and self.computeResources.is_fargate and not self.eksConfiguration:
+    def platform(self) -> Platform:
+        """Where its jobs run, as a `jobQueueType` says it, which has no word for ECS Managed Instances."""
+        resources = self.computeResources
+        if resources and resources.is_managed_instances and not self.eksConfiguration:
+            return "ECS_MANAGED_INSTANCES"
+        if resources and resources.is_fargate and not self.eksConfiguration:
             return "ECS_FARGATE"
         return "EKS" if self.eksConfiguration or self.containerOrchestrationType == "EKS" else "ECS"

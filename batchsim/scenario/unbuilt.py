@@ -10,10 +10,7 @@ from collections.abc import Iterable
 UNBUILT: dict[str, str] = {}
 """By place, the feature; empty while everything that the models know is honoured."""
 
-FOREIGN_VALUES = {
-    "ECS_MANAGED_INSTANCES",
-    "MANAGED_INSTANCES",
-}
+FOREIGN_VALUES: set[str] = {"RESERVED"}
 """Values that AWS has and no model here knows."""
 
 

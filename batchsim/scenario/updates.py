@@ -18,6 +18,7 @@ from .changes import Timed
 from .environments import (
     BidPercentage,
     ComputeEnvironment,
+    ComputeResources,
     InstanceTypes,
     PlacementGroup,
     Strategy,
@@ -191,7 +192,7 @@ def _environment_of(update: Update, environments: dict[str, ComputeEnvironment])
 def _replaces(update: Update, before: ComputeEnvironment) -> bool:
     """Whether a setting changes for which instances are replaced."""
     resources = before.computeResources
-    if resources is None or resources.is_fargate:
+    if resources is None or resources.is_fargate or resources.is_managed_instances:
         return False
     changes = update.changes()
     return any(
@@ -199,6 +200,18 @@ def _replaces(update: Update, before: ComputeEnvironment) -> bool:
         for name in changes
         if name in _MODELLED or name in _NOT_MODELLED
     ) or (_LATEST_IMAGE in changes)
+
+
+def _check_of_its_type(resources: ComputeResources, changes: list[str]) -> None:
+    for name in changes:
+        if resources.is_managed_instances and name not in ("state", "maxvCpus"):
+            raise MismatchError(
+                message=f"{name} is not updated in ECS Managed Instances",
+                hint="state and maxvCpus are",
+                place=(name,),
+            )
+        if resources.is_fargate and name in ("type", _LATEST_IMAGE):
+            raise MismatchError(message=f"{name} does not belong to Fargate", hint="remove it", place=(name,))
 
 
 def _environment(update: Update, before: ComputeEnvironment) -> ComputeEnvironment:
@@ -212,12 +225,8 @@ def _environment(update: Update, before: ComputeEnvironment) -> ComputeEnvironme
                 hint="remove it",
                 place=(name,),
             )
-    if before.computeResources is not None and before.computeResources.is_fargate:
-        for name in ("type", _LATEST_IMAGE):
-            if name in changes:
-                raise MismatchError(
-                    message=f"{name} does not belong to Fargate", hint="remove it", place=(name,)
-                )
+    if before.computeResources is not None:
+        _check_of_its_type(before.computeResources, changes)
     given = before.model_dump(mode="json", by_alias=True, exclude_unset=True)
     said = update.model_dump(mode="json", by_alias=True, exclude_unset=True)
     given |= {name: said[name] for name in changes if name not in (*_OF_RESOURCES, _LATEST_IMAGE)}

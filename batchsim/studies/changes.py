@@ -40,15 +40,18 @@ class Asked(NamedTuple):
 
     need   of one instance; of a multi-node job each of its instances must hold it
     gang   the nodes of a multi-node job
+    kind   the kind of machine that the job gets, where there are several
     """
 
     queue: int
     need: Need
     gang: Gang | None = None
+    kind: int = 0
 
     def never_starts(self, plan: Plan) -> str | None:
         """As `feasibility.never_starts`, of needs that the plan need not have."""
-        alone = replace(plan, needs=[self.need], gangs=[self.gang] if self.gang else ())
+        kinds = [self.kind] if self.kind else ()
+        alone = replace(plan, needs=[self.need], gangs=[self.gang] if self.gang else (), kinds=kinds)
         return never_starts(alone, self.queue, 0)
 
     def fits(self, plan: Plan, environment: EnvironmentPlan) -> list[int]:
@@ -58,7 +61,7 @@ class Asked(NamedTuple):
         named = self.gang.types if self.gang is not None else ()
         return [
             index
-            for index in environment.types
+            for index in plan.of_kind(environment, self.kind).types
             if plan.types[index].holds(self.need.with_room(environment.aside))
             and (not named or index in named)
         ]

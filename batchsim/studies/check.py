@@ -321,7 +321,7 @@ class _Check:
     def _asked(self, kind: _Kind, members: list[int], phase: int = -1) -> Asked:
         rows, plan = self._rows(members), self._phases[phase].plan
         gang = plan.gangs[rows[0]] if plan.gangs else None
-        return Asked(kind.queue, self._needs(rows)[1], gang)
+        return Asked(kind.queue, self._needs(rows)[1], gang, plan.kind_of(rows[0]))
 
     def _finding(self, kind: _Kind, members: list[int]) -> Finding:
         rows = self._rows(members)
@@ -388,7 +388,8 @@ class _Check:
 
 
 def _hosts(plan: Plan, asked: Asked, least: Need) -> Iterator[Host]:
-    for environment in enabled(plan, asked.queue):
+    for each in enabled(plan, asked.queue):
+        environment = plan.of_kind(each, asked.kind)
         rows = [row for row in environment.types if not environment.managed or plan.may_run(row, asked.nodes)]
         kinds = [plan.types[row] for row in rows]
         if asked.gang is not None:

@@ -27,7 +27,9 @@ def volume_uusd_per_hour(scenario: Scenario, environment: ComputeEnvironment) ->
     if environment.computeResources is None or environment.computeResources.is_fargate:
         return 0
     assumed = scenario.assumptions
-    size = assumed.instanceVolume if environment.instanceVolume is None else environment.instanceVolume
+    size = environment.instanceVolume
+    if size is None:
+        size = _storage_mib(environment) or assumed.instanceVolume
     if size and scenario.region != PRICED_REGION and "volumePrice" not in assumed.model_fields_set:
         raise ScenarioError(
             f"no price of EBS volumes in {scenario.region} is known",
@@ -35,6 +37,19 @@ def volume_uusd_per_hour(scenario: Scenario, environment: ComputeEnvironment) ->
             hint=f"say it, in USD a GB-month; in {PRICED_REGION} gp3 costs {assumed.volumePrice:g}",
         )
     return usd_to_uusd(size / MIB_PER_GIB * assumed.volumePrice / HOURS_A_MONTH)
+
+
+def _storage_mib(environment: ComputeEnvironment) -> int:
+    """What ECS Managed Instances are said to have; else 0."""
+    provider = environment.computeResources and environment.computeResources.managedInstancesProvider
+    storage = provider and provider.instanceLaunchTemplate.storageConfiguration.storageSizeGiB
+    return (storage or 0) * MIB_PER_GIB
+
+
+def fee_part(scenario: Scenario, environment: ComputeEnvironment) -> float:
+    """What is paid for the management of each instance, as a part of its On-Demand price."""
+    of_ecs = environment.platform == "ECS_MANAGED_INSTANCES"
+    return scenario.assumptions.managedInstancesFee if of_ecs else 0.0
 
 
 def cluster_uusd_per_hour(scenario: Scenario) -> int:

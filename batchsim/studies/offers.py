@@ -31,7 +31,7 @@ from batchsim.units import UUSD_PER_USD, format_duration, parse_size
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from batchsim.scenario import Scenario
+    from batchsim.scenario import ComputeResources, Scenario
     from batchsim.studies.phases import Phase
 
 _MACHINE_FIELDS = ("vcpus", "memory", "gpus")
@@ -87,9 +87,7 @@ class Offers:
         self._catalog = self._types.catalog
         written = scenario.to_dict().get("computeEnvironments", [])
         listed = [
-            each.computeResources.instanceTypes
-            if each.computeResources
-            else written[index].get("instances", ())
+            _listed(each.computeResources) if each.computeResources else written[index].get("instances", ())
             for index, each in enumerate(phase.environments)
         ]
         self.start = Draft(plan, tuple(map(tuple, listed)), {})
@@ -150,10 +148,14 @@ class Offers:
         if not holding:
             if environment.per_job or (asked.gang is not None and asked.gang.types):
                 return None  # the sizes of tasks are what they are, and the nodes name their type
-            like = draft.plan.types[environment.types[0]].name
+            of_kind = draft.plan.of_kind(environment, asked.kind).types
+            if not of_kind:
+                return None  # not even the architecture of the job is there
+            like = draft.plan.types[of_kind[0]].name
             found = self._cheapest(index, like, asked.need.with_room(environment.aside))
             if found is None:
                 return None
+            found = replace(found, kind=asked.kind)
             offer, holding = self._with_type(offer, index, found), [found]
         least = asked.need.vcpus
         if asked.gang is not None or not environment.overshoots:
@@ -192,7 +194,7 @@ class Offers:
         price = f"{kind.uusd_per_hour / UUSD_PER_USD:.6g} USD/h{spot}"
         return offer.then(
             f"add {kind.name} ({price}) to {offer.environment.name}{self._when(index, 'instanceTypes')}",
-            {self._path(index, "computeResources", "instanceTypes"): f"[{', '.join(listed)}]"},
+            {self._path(index, *self._where_types(index)): f"[{', '.join(listed)}]"},
             listed=listed,
             added=kind,
         )
@@ -217,7 +219,7 @@ class Offers:
             if (machine := self._machine(kind.name, index)).holds(need)
         ]
         resources = self._environments[index].computeResources
-        if resources is not None and resources.type == "SPOT":
+        if resources is not None and resources.on_spot:
             bid = (resources.bidPercentage or 100) / 100
             fitting = [
                 each for each in fitting if each[0].spot and self._types.spot_factor(each[0].name) < bid
@@ -316,7 +318,15 @@ class Offers:
 
     def _is_spot(self, index: int) -> bool:
         resources = self._environments[index].computeResources
-        return resources is not None and resources.type == "SPOT"
+        return resources is not None and resources.on_spot
+
+    def _where_types(self, index: int) -> tuple[str, ...]:
+        """Where an environment says its instance types."""
+        resources = self._environments[index].computeResources
+        if resources is not None and resources.managedInstancesProvider is not None:
+            template = ("managedInstancesProvider", "instanceLaunchTemplate")
+            return ("computeResources", *template, "instanceRequirements", "allowedInstanceTypes")
+        return ("computeResources", "instanceTypes")
 
     def _when(self, environment: int, field: str) -> str:
         """In which update, if an update says it."""
@@ -333,3 +343,9 @@ class Offers:
 def _fields(need: Need) -> dict[str, Any]:
     """A machine that holds `need`, as a scenario describes it."""
     return {"vcpus": need.vcpus, "memory": f"{need.memory_mib}MiB", "gpus": need.gpus}
+
+
+def _listed(resources: ComputeResources) -> tuple[str, ...]:
+    """What an environment says of its instance types."""
+    provider = resources.managedInstancesProvider
+    return resources.instanceTypes if provider is None else provider.allowed_types

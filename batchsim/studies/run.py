@@ -17,7 +17,7 @@ from batchsim.results.context import EnvironmentRow, InstanceTypeRow, RunContext
 from batchsim.results.recording import Recorder
 from batchsim.scenario import applied_updates
 from batchsim.scenario.updates import UpdateEvent
-from batchsim.studies.money import cluster_uusd_per_hour, commitment_rows, volume_uusd_per_hour
+from batchsim.studies.money import cluster_uusd_per_hour, commitment_rows, fee_part, volume_uusd_per_hour
 from batchsim.studies.services import add_services, run_services
 from batchsim.workload import Workload, build_workload
 
@@ -95,14 +95,21 @@ def describe(scenario: Scenario, workload: Workload, setup: Setup, not_submitted
                 each.min_vcpus // parts,
                 each.max_vcpus // parts,
                 volume_uusd_per_hour(scenario, written),
+                fee_part(scenario, written),
             )
             for each, written in zip(plan.environments, scenario.computeEnvironments, strict=True)
         ],
         instance_types=[
             InstanceTypeRow(
-                each.name, each.vcpus / parts, each.memory_mib, each.gpus, each.uusd_per_hour, billing
+                each.name,
+                each.vcpus / parts,
+                each.memory_mib,
+                each.gpus,
+                each.uusd_per_hour,
+                billing,
+                on_demand,
             )
-            for each, billing in zip(plan.types, setup.billings, strict=True)
+            for each, billing, on_demand in zip(plan.types, setup.billings, setup.on_demand_uusd, strict=True)
         ],
         zones=scenario.assumptions.availabilityZones,
         version=__version__,

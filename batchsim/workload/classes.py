@@ -125,7 +125,7 @@ def _generated_class(scenario: Scenario, entry: GeneratedJobs, kind: _Kind) -> J
 
 
 def _task_kind(definition: JobDefinition) -> TaskKind:
-    if definition.platform != "ECS_FARGATE":
+    if definition.platform not in {"ECS_FARGATE", "ECS_MANAGED_INSTANCES"}:
         return USUAL_TASK
     architecture, storage_gib = definition.task_kind()
     kind = TaskKind(architecture.lower())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from batchsim.scenario import Platform
     from batchsim.workload.edges import Edges
     from batchsim.workload.events import Event
     from batchsim.workload.ragged import Ragged
@@ -31,7 +32,7 @@ class ExitRule(NamedTuple):
 
 
 class TaskKind(NamedTuple):
-    """What else a Fargate task is, beside its size [spec 4.2].
+    """What else a task is, beside its size: on Fargate, and on ECS Managed Instances [spec 3.9, 4.2].
 
     architecture   x86_64 or arm64
     storage_gib    ephemeral storage, 20 where nothing is said
@@ -108,7 +109,7 @@ class JobClass:
     failure_rate: float
     failure_exit_code: int
     vcpu_quarters: int = 0  # as many as `vcpus` say
-    platform: Literal["ECS", "ECS_FARGATE", "EKS"] = "ECS"
+    platform: Platform = "ECS"
     task: TaskKind = USUAL_TASK
     share: str | None = None
     priority: int = 0

@@ -47,6 +47,8 @@ def cost(facts: Facts) -> list[Violation]:
         [cost_uusd(seconds, uusd) for seconds, uusd in zip(billed, price.tolist(), strict=True)], np.int64
     )
     costs, more = _with_volume_and_discount(facts, lasted, costs)
+    fees, wrong = _fees(facts, lasted, price)
+    costs, more = costs + fees, more + wrong
     told = _whole(frame["cost_usd"], UUSD_PER_USD)
     return [
         *more,
@@ -69,7 +71,9 @@ def cost(facts: Facts) -> list[Violation]:
             "instances",
             "billing is not that of the environment's type",
         ),
-        *rows_where(told != costs, "L13", "instances", "cost_usd is not what was billed, with its volume"),
+        *rows_where(
+            told != costs, "L13", "instances", "cost_usd is not what was billed, with its volume and fee"
+        ),
         *_cost_sums(facts, costs),
         *_cost_so_far(facts, costs),
     ]
@@ -81,8 +85,9 @@ def _with_volume_and_discount(facts: Facts, lasted: list[int], costs: Ints) -> t
     scenario, assumed = facts.manifest["scenario"], facts.manifest["assumptions"]
     price = dict.fromkeys(frame["environment"].cat.categories, 0)
     for each in scenario.get("computeEnvironments", ()):
-        kind = (each.get("computeResources") or {}).get("type", "FARGATE")
-        size = each.get("instanceVolume", assumed.get("instanceVolume", 0))
+        resources = each.get("computeResources") or {}
+        kind = resources.get("type", "FARGATE")
+        size = each.get("instanceVolume", _storage(resources) or assumed.get("instanceVolume", 0))
         if not kind.startswith("FARGATE"):
             gib = parse_size(size) / MIB_PER_GIB
             price[each["computeEnvironmentName"]] = usd_to_uusd(gib * assumed["volumePrice"] / HOURS_A_MONTH)
@@ -102,11 +107,46 @@ def _with_volume_and_discount(facts: Facts, lasted: list[int], costs: Ints) -> t
     return costs + volumes - discount, wrong
 
 
+def _template(resources: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What ECS Managed Instances are launched with; empty for others."""
+    found: Mapping[str, Any] = (resources.get("managedInstancesProvider") or {}).get(
+        "instanceLaunchTemplate"
+    ) or {}
+    return found
+
+
+def _storage(resources: Mapping[str, Any]) -> str:
+    gib = (_template(resources).get("storageConfiguration") or {}).get("storageSizeGiB")
+    return f"{gib}GiB" if gib else ""
+
+
+def _fees(facts: Facts, lasted: list[int], price: Ints) -> tuple[Ints, list[Violation]]:
+    """What ECS takes for its Managed Instances, and where that is not its part of the On-Demand price.
+
+    Of Spot instances that price is not told here; it is no less than theirs.
+    """
+    scenario, part = facts.manifest["scenario"], facts.manifest["assumptions"].get("managedInstancesFee", 0)
+    mine = [
+        each["computeEnvironmentName"]
+        for each in scenario.get("computeEnvironments", ())
+        if (each.get("computeResources") or {}).get("type") == "ECS_MANAGED_INSTANCES"
+    ]
+    frame = facts.frames["instances"]
+    of_ecs = frame["environment"].astype("str").isin(mine).to_numpy(np.bool_) & (facts.instances.running >= 0)
+    spot = (frame["billing"] == "spot").to_numpy(np.bool_)
+    seconds = [billed_seconds(us) if runs else 0 for us, runs in zip(lasted, of_ecs.tolist(), strict=True)]
+    rates = [round(part * uusd) for uusd in price.tolist()]
+    least = np.array([cost_uusd(each, rate) for each, rate in zip(seconds, rates, strict=True)], np.int64)
+    told = _whole(frame["fee_usd"], UUSD_PER_USD)
+    wrong = np.where(spot & of_ecs, told < least, told != least)
+    return told, rows_where(wrong, "L13", "instances", "fee_usd is not that part of the On-Demand price")
+
+
 def _billing(facts: Facts) -> npt.NDArray[np.object_]:
     """How the instances of each row's environment are paid for, by what the scenario said at their launch."""
     scenario = facts.manifest["scenario"]
     types = {
-        each["computeEnvironmentName"]: [(-1, (each.get("computeResources") or {}).get("type"))]
+        each["computeEnvironmentName"]: [(-1, _kind(each.get("computeResources") or {}))]
         for each in scenario.get("computeEnvironments", ())
     }
     for at_us, update in sorted(_updates_of_types(scenario), key=lambda each: each[0]):
@@ -117,6 +157,11 @@ def _billing(facts: Facts) -> npt.NDArray[np.object_]:
         kinds = [kind for at_us, kind in types.get(name, ()) if at_us <= requested]
         found.append(_BILLINGS.get(str(kinds[-1] if kinds else None), "ec2"))
     return np.array(found, dtype=object)
+
+
+def _kind(resources: Mapping[str, Any]) -> Any:
+    on_spot = _template(resources).get("capacityOptionType") == "SPOT"
+    return "SPOT" if on_spot else resources.get("type")
 
 
 def _updates_of_types(scenario: dict[str, Any]) -> list[tuple[int, dict[str, Any]]]:
@@ -132,7 +177,7 @@ def _cost_sums(facts: Facts, costs: Ints) -> list[Violation]:
         found += unless(
             _uusd(part["cost_usd"]) == spent, "L13", f"{where}cost_usd is not the sum over its instances"
         )
-        for key in ("volume_usd", "discount_usd"):
+        for key in ("volume_usd", "fee_usd", "discount_usd"):
             spent = total(_whole(facts.frames["instances"][key], UUSD_PER_USD)[mine])
             found += unless(_uusd(part[key]) == spent, "L13", f"{where}{key} is not that of its instances")
     by_queue = sum(_uusd(queue["cost_usd"]) for queue in facts.summary["queues"].values())

@@ -99,6 +99,8 @@ def _all_launches(facts: Facts) -> _Launches:
 
 def _within(facts: Facts, launches: _Launches, name: str, resources: Mapping[str, Any]) -> list[Violation]:
     """One environment stays within maxvCpus, and keeps minvCpus where it gives instances back."""
+    if resources["type"] == "ECS_MANAGED_INSTANCES":
+        return _jobs_within(facts, name, resources)
     most = _limits(facts, name, "maxvCpus", resources, launches.requested)
     if resources["type"] in _TASKS:
         jobs = _Launches(launches.row, launches.requested, launches.ended, _held(facts)[launches.row])
@@ -118,6 +120,21 @@ def _within(facts: Facts, launches: _Launches, name: str, resources: Mapping[str
         *rows_where(exceeds, "L7", "instances", "launched above maxvCpus", launches.row),
         *rows_where(below, "L7", "instances", "given back below minvCpus", launches.row[scaled_in]),
     ]
+
+
+def _jobs_within(facts: Facts, name: str, resources: Mapping[str, Any]) -> list[Violation]:
+    """On ECS Managed Instances it is the jobs' vCPUs that stay within maxvCpus [spec 3.9]."""
+    holds = facts.holds
+    where = facts.frames["instances"]["environment"].astype("str").to_numpy()
+    known = np.flatnonzero((holds.instance >= 0) & (holds.placed >= 0))
+    mine = known[where[holds.instance[known]] == name]
+    mine = mine[np.argsort(holds.placed[mine], kind="stable")]
+    ended = np.where(holds.ended[mine] < 0, _FOR_EVER, holds.ended[mine])
+    jobs = _Launches(holds.row[mine], holds.placed[mine], ended, holds.amounts["vcpus"][mine])
+    most = _limits(facts, name, "maxvCpus", resources, jobs.requested)
+    return rows_where(
+        jobs.after_each() > most.max(axis=0), "L7", "attempts", "a job above maxvCpus", jobs.row
+    )
 
 
 def _limits(
