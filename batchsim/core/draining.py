@@ -37,7 +37,7 @@ class Draining:
     def ring(self, now: int, commands: list[Command]) -> None:
         """Some instances may have come of age."""
         capacity = self._parts.capacity
-        while capacity.aging and capacity.aging[0][0] <= now:
+        while self.due_us() <= now:
             _, instance = capacity.aging.popleft()
             if instance.state == READY:
                 retire(self._parts, now, instance)

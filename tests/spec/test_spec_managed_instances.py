@@ -1,0 +1,348 @@
+"""ECS Managed Instances: what counts against maxvCpus, architectures, draining, and the fee [spec 3.9]."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import batchsim
+from batchsim.core.feasibility import MAX_RESOURCE, RESOURCE_REQUIREMENT
+from batchsim.errors import CatalogError
+from batchsim.results.audit import audit_frames
+from batchsim.studies.check import check
+from tests.spec.scenarios import each_attempt, each_job, queue, scenario, submit
+from tests.spec.test_spec_spot import OFTEN, interrupted_at
+from tests.studies.test_check_features import as_overrides
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DRAINED = "Task stopped during instance draining"
+
+
+def ecs(
+    max_vcpus: int, *types: str, name: str = "mi", market: str = "ON_DEMAND", **more: Any
+) -> dict[str, Any]:
+    """An environment; `more` are parts of its managedInstancesProvider."""
+    template: dict[str, Any] = {"capacityOptionType": market}
+    if types:
+        template["instanceRequirements"] = {"allowedInstanceTypes": list(types)}
+    provider = {"instanceLaunchTemplate": template | more.pop("template", {}), **more}
+    resources = {
+        "type": "ECS_MANAGED_INSTANCES",
+        "maxvCpus": max_vcpus,
+        "managedInstancesProvider": provider,
+    }
+    return {"computeEnvironmentName": name, "type": "MANAGED", "computeResources": resources}
+
+
+def task(
+    name: str, vcpus: float, memory_mib: int = 100, gpus: int = 0, architecture: str | None = None
+) -> dict[str, Any]:
+    needs = [("VCPU", vcpus), ("MEMORY", memory_mib), *([("GPU", gpus)] if gpus else [])]
+    container = {
+        "image": "tool:1",
+        "resourceRequirements": [{"type": kind, "value": str(value)} for kind, value in needs],
+    }
+    system = {"runtimePlatform": {"cpuArchitecture": architecture}} if architecture else {}
+    return {
+        "jobDefinitionName": name,
+        "platformCapabilities": ["MANAGED_INSTANCES"],
+        "ecsProperties": {"taskProperties": [{"containers": [container], **system}]},
+    }
+
+
+def world(
+    *workload: dict[str, Any],
+    environments: Sequence[dict[str, Any]],
+    more: Sequence[Any] = (),
+    **sections: Any,
+) -> dict[str, Any]:
+    """Definition `one` asks for 1 vCPU; `x86` and `arm` say an architecture, and ask for one, too."""
+    definitions = [
+        task("one", 1),
+        task("x86", 1, architecture="X86_64"),
+        task("arm", 1, architecture="ARM64"),
+        *more,
+    ]
+    return scenario(*workload, environments=environments, **sections) | {"jobDefinitions": definitions}
+
+
+def load(data: dict[str, Any], *overrides: str) -> batchsim.Scenario:
+    return batchsim.parse_scenario(json.dumps(data), overrides=overrides)
+
+
+# --- what counts against maxvCpus ---------------------------------------------------------------
+
+
+def test_the_vcpus_of_jobs_are_counted_not_those_of_instances(run):
+    result = run(world(submit("job", "1h", count=6), environments=[ecs(4, "c6i.2xlarge")]))
+    assert list(each_job(result, "start_s").values()) == [0, 0, 0, 0, 3600, 3600]
+    assert result.instances["vcpus"].tolist() == [8], "twice maxvCpus, and half of it is never used"
+
+
+def test_instances_are_launched_for_no_more_jobs_than_may_run(run):
+    result = run(world(submit("job", "1h", count=9), environments=[ecs(4, "c6i.large")]))
+    assert len(result.instances) == 2
+    assert max(each_job(result, "end_s").values()) == 3 * 3600
+
+
+def test_what_maxvcpus_keeps_out_goes_to_the_next_environment(run):
+    places = [ecs(2, "c6i.large", name="first"), ecs(8, "c6i.large", name="second", market="SPOT")]
+    result = run(world(submit("job", "1h", count=5), environments=places))
+    assert [*each_job(result, "environment").values()].count("first") == 2
+    assert set(each_job(result, "start_s").values()) == {0}
+
+
+def test_a_job_beyond_maxvcpus_never_starts(run):
+    data = world(
+        submit("job", "1h", definition="wide"), environments=[ecs(4, "c6i.2xlarge")], more=[task("wide", 5)]
+    )
+    result = run(data)
+    assert result.manifest["outcome"] == "stalled"
+    assert each_job(result, "status_reason")["job-0"] == MAX_RESOURCE
+
+
+def test_lowering_maxvcpus_ends_nothing_and_holds_for_later_jobs(run):
+    lower = {"at": "10min", "update": {"computeEnvironment": "mi", "maxvCpus": 2}}
+    data = world(
+        submit("early", "1h", count=4),
+        lower,
+        submit("late", "1h", at="20min", count=2),
+        environments=[ecs(4, "c6i.xlarge")],
+    )
+    starts = each_job(run(data), "start_s")
+    assert [starts[f"early-{n}"] for n in range(4)] == [0] * 4
+    assert [starts[f"late-{n}"] for n in range(2)] == [3600, 3600]
+
+
+def test_jobs_may_ask_for_any_vcpus_and_memory_and_for_gpus(run):
+    data = world(
+        submit("small", "1h", definition="small", count=2),
+        submit("gpu", "1h", definition="gpu"),
+        environments=[ecs(8, "c6i.large", "g5.xlarge")],
+        more=[task("small", 0.5, 1500), task("gpu", 4, 15_000, gpus=1)],
+    )
+    kinds = each_job(run(data), "instance_type")
+    assert kinds == {"small-0": "c6i.large", "small-1": "c6i.large", "gpu-0": "g5.xlarge"}
+
+
+# --- architectures ------------------------------------------------------------------------------
+
+
+def test_each_job_gets_an_instance_of_its_own_architecture(run):
+    data = world(
+        submit("x", "1h", definition="x86", count=3),
+        submit("a", "1h", definition="arm", count=3),
+        environments=[ecs(16, "c6i.2xlarge", "c7g.2xlarge")],
+    )
+    result = run(data)
+    kinds = each_job(result, "instance_type")
+    assert {kinds[f"x-{n}"] for n in range(3)} == {"c6i.2xlarge"}
+    assert {kinds[f"a-{n}"] for n in range(3)} == {"c7g.2xlarge"}
+    assert len(result.instances) == 2
+    assert set(each_job(result, "start_s").values()) == {0}
+
+
+def test_a_job_of_an_architecture_that_is_not_allowed_never_starts(run):
+    data = world(submit("a", "1h", definition="arm"), environments=[ecs(16, "c6i.*")])
+    result = run(data)
+    assert each_job(result, "status_reason")["a-0"] == RESOURCE_REQUIREMENT
+    (finding,) = check(load(data)).findings
+    assert finding.reason == RESOURCE_REQUIREMENT
+
+
+def test_without_types_both_architectures_of_the_default_families_are_there(run):
+    data = world(
+        submit("x", "1h", definition="x86"), submit("a", "1h", definition="arm"), environments=[ecs(16)]
+    )
+    kinds = each_job(run(data), "instance_type")
+    assert kinds["x-0"].startswith("c6i.")
+    assert kinds["a-0"].startswith("c6g.")
+
+
+# --- instances ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("after", "ended"), [(0, 3600), (300, 3900), (None, 3720), (-1, None)])
+def test_idle_instances_go_when_scale_in_after_says_so(run, after, ended):
+    more = {} if after is None else {"infrastructureOptimization": {"scaleInAfter": after}}
+    data = world(
+        submit("job", "1h"),
+        submit("last", "1h", at="10h", definition="arm"),
+        environments=[ecs(4, "c6i.large", "c6g.large", **more)],
+        assumptions={"idleScaleIn": "2min"},
+    )
+    first = run(data).instances.iloc[0]
+    assert first["ended_s"] == ended or (ended is None and first["ended_s"] != first["ended_s"])
+
+
+def test_instances_drain_at_day_14_and_their_jobs_fail_and_may_be_retried(run):
+    day = 24 * 3600
+    data = world(
+        submit("job", "20h", at="13d 12h", retryStrategy={"attempts": 2}),
+        submit("first", "13d 12h"),
+        environments=[ecs(1, "c6i.large")],
+    )
+    result = run(data)
+    assert each_attempt(result, "ended_s", "job-0") == [14 * day, 14 * day + 20 * 3600]
+    assert each_attempt(result, "status_reason", "job-0")[0] == DRAINED
+    assert result.instances["end_reason"].tolist()[0] == "drained: too old"
+    assert result.instances["ended_s"].tolist()[0] == 14 * day
+
+
+def test_a_job_without_retries_fails_with_its_instance(run):
+    result = run(world(submit("job", "15d"), environments=[ecs(1, "c6i.large")]))
+    assert each_job(result, "status_reason")["job-0"] == DRAINED
+    assert result.summary["states"]["FAILED"] == 1
+
+
+def test_an_instance_that_waits_for_nobody_does_not_make_the_run_longer(run):
+    never = {"infrastructureOptimization": {"scaleInAfter": -1}}
+    result = run(world(submit("job", "1h"), environments=[ecs(1, "c6i.large", **never)]))
+    assert result.manifest["ended_at_s"] == 3600
+
+
+# --- money --------------------------------------------------------------------------------------
+
+
+def uusd(result: batchsim.Result, key: str) -> int:
+    return round(result.summary[key] * 1e6)
+
+
+def test_the_fee_is_a_part_of_the_on_demand_price(run):
+    result = run(world(submit("job", "1h"), environments=[ecs(1, "c6i.large")]))
+    assert (uusd(result, "fee_usd"), uusd(result, "cost_usd")) == (10_200, 85_000 + 10_200)
+    free = {"managedInstancesFee": 0}
+    result = run(world(submit("job", "1h"), environments=[ecs(1, "c6i.large")], assumptions=free))
+    assert uusd(result, "cost_usd") == 85_000
+
+
+def test_on_spot_the_fee_is_that_of_on_demand(run):
+    data = world(submit("job", "1h"), environments=[ecs(1, "c6i.large", market="SPOT")])
+    result = run(data)
+    price = round(result.instances["usd_per_hour"].iloc[0] * 1e6)
+    assert price < 85_000
+    assert result.instances["billing"].tolist() == ["spot"]
+    assert uusd(result, "cost_usd") == price + 10_200
+
+
+def test_the_management_of_a_free_spot_instance_is_not_free(run, monkeypatch):
+    interrupted_at(30, monkeypatch)
+    data = world(submit("job", "2h"), environments=[ecs(1, "c6i.large", market="SPOT")], assumptions=OFTEN)
+    result = run(data)
+    assert uusd(result, "cost_usd") == uusd(result, "fee_usd") == 5100
+
+
+def test_a_volume_has_the_size_that_the_launch_template_says(run):
+    storage = {"storageConfiguration": {"storageSizeGiB": 73}}
+    result = run(world(submit("job", "1h"), environments=[ecs(1, "c6i.large", template=storage)]))
+    assert uusd(result, "volume_usd") == 8000
+
+
+def test_a_savings_plan_does_not_take_anything_off_the_fee(run):
+    saving = {"savingsPlan": {"commitment": 1.0, "discount": 0.5}}
+    result = run(world(submit("job", "1h"), environments=[ecs(1, "c6i.large")], commitments=saving))
+    assert uusd(result, "fee_usd") == 10_200
+    assert uusd(result, "cost_usd") == 1_000_000 + 10_200
+
+
+# --- what is refused ----------------------------------------------------------------------------
+
+
+def test_what_does_not_belong_to_managed_instances_is_refused(problems_of):
+    place = ecs(4, "c6i.large")
+
+    def said(**more: Any) -> list[str]:
+        return problems_of(
+            world(
+                submit("job", "1h"),
+                environments=[place | {"computeResources": place["computeResources"] | more}],
+            )
+        )
+
+    assert "minvCpus does not belong to ECS Managed Instances" in said(minvCpus=1)[0]
+    assert "allocationStrategy does not belong to ECS Managed" in said(allocationStrategy="BEST_FIT")[0]
+    assert "managedInstancesProvider" in said(managedInstancesProvider=None)[0]
+    assert "it does not belong to type EC2" in said(type="EC2")[0]
+    (wrong,) = problems_of(
+        world(submit("job", "1h"), environments=[ecs(4, infrastructureOptimization={"scaleInAfter": 3601})])
+    )
+    assert "scaleInAfter" in wrong
+
+
+def test_definitions_are_of_ecs_properties_and_of_one_task(problems_of):
+    data = world(submit("job", "1h"), environments=[ecs(4, "c6i.large")])
+    container = {
+        "image": "i",
+        "resourceRequirements": [{"type": "VCPU", "value": "1"}, {"type": "MEMORY", "value": "9"}],
+    }
+    plain = {
+        "jobDefinitionName": "one",
+        "platformCapabilities": ["MANAGED_INSTANCES"],
+        "containerProperties": container,
+    }
+    (said,) = problems_of(data | {"jobDefinitions": [plain]})
+    assert "ECS Managed Instances run no containerProperties" in said
+    (said,) = problems_of(data | {"jobDefinitions": [task("one", 1) | {"platformCapabilities": ["EC2"]}]})
+    assert "q runs ECS_MANAGED_INSTANCES jobs" in said
+
+
+def test_queues_are_of_managed_instances_alone_and_spot_comes_last(problems_of):
+    spot, usual = ecs(4, name="spot", market="SPOT"), ecs(4, name="usual")
+    (said,) = problems_of(world(submit("job", "1h"), environments=[spot, usual]))
+    assert "ON_DEMAND before those with SPOT" in said
+    data = world(submit("job", "1h"), environments=[usual])
+    ec2 = {
+        "computeEnvironmentName": "ec2",
+        "type": "MANAGED",
+        "computeResources": {"type": "EC2", "maxvCpus": 4},
+    }
+    (said,) = problems_of(
+        data | {"computeEnvironments": [usual, ec2], "jobQueues": [queue("q", "usual", "ec2")]}
+    )
+    assert "all environments of a queue are of one platform" in said
+
+
+def test_updates_are_of_maxvcpus_and_state(problems_of):
+    update = {"at": "1h", "update": {"computeEnvironment": "mi", "instanceTypes": ["c6i.large"]}}
+    (said,) = problems_of(world(submit("job", "1h"), update, environments=[ecs(4, "c6i.large")]))
+    assert "instanceTypes is not updated in ECS Managed Instances" in said
+
+
+def test_a_pattern_that_is_like_no_type_is_refused_in_its_place(run):
+    with pytest.raises(CatalogError) as raised:
+        run(world(submit("job", "1h"), environments=[ecs(4, "c6i.*", "z99.*")]))
+    assert "allowedInstanceTypes.1" in str(raised.value)
+    assert "no instance type is like z99.*" in str(raised.value)
+
+
+# --- check and the audit ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("architecture", ["X86_64", "ARM64"])
+def test_check_says_which_type_to_allow_and_that_helps(architecture):
+    data = world(
+        submit("job", "1h", definition="large"),
+        environments=[ecs(4, "c6i.large", "c6g.large")],
+        more=[task("large", 4, 30_000, architecture=architecture)],
+    )
+    (finding,) = check(load(data)).findings
+    assert finding.reason == RESOURCE_REQUIREMENT
+    change = next(each for each in finding.changes if each.overrides and "add" in each.text)
+    assert any(path.endswith("allowedInstanceTypes") for path in change.overrides)
+    assert check(load(data, *as_overrides(change.overrides))).can_all_start
+
+
+def test_the_audit_catches_jobs_above_maxvcpus_and_other_fees(run):
+    result = run(world(submit("job", "1h", count=6), environments=[ecs(4, "c6i.2xlarge")]))
+    assert result.audit() == []
+    frames = {name: each.copy() for name, each in result.frames.items()}
+    frames["instances"].loc[0, "fee_usd"] += 0.001
+    assert "L13" in {each.law for each in audit_frames(frames, result.summary, result.manifest)}
+    manifest = json.loads(json.dumps(result.manifest))
+    manifest["scenario"]["computeEnvironments"][0]["computeResources"]["maxvCpus"] = 3
+    found = audit_frames(result.frames, result.summary, manifest)
+    assert ["a job above maxvCpus" in each.message for each in found if each.law == "L7"] == [True]
