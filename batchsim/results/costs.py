@@ -28,7 +28,7 @@ OF_NOBODY: Final = (COMMITMENT, CLUSTER)
 """What is paid in rows of its own, whatever instances there are."""
 OF_JOBS: Final = ("environment", "queue", "share", "group", "job_definition")
 OF_INSTANCES: Final = ("environment", "instance_type", "billing", "instance")
-LOST: Final = ("Host EC2", "Your Spot Task was interrupted.")
+LOST: Final = ("Host EC2", "Your Spot Task was interrupted.", "Task stopped during instance draining")
 """How the status reasons of attempts begin that ended with their host [spec 1.6]."""
 
 _TAG = "tag:"

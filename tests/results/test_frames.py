@@ -96,6 +96,7 @@ INSTANCES = {
     "usd_per_hour": [0.1, 3.6, 0.1],
     "billed_s": [90, 200, 0],
     "volume_usd": [0, 0, 0],
+    "fee_usd": [0, 0, 0],
     "discount_usd": [0, 0, 0],
     "busy_usd": [0.001389, 0.1665, 0],
     "pull_usd": [0.000222, 0.012019, 0],

@@ -82,6 +82,7 @@ def test_every_value_of_the_summary_is_what_was_computed_by_hand():
         "cluster_usd": 0,
         "cost_unattributed_usd": 0,
         "volume_usd": 0,
+        "fee_usd": 0,
         "discount_usd": 0,
     }
     assert set(queues) == {"gpu", "bulk", "own", "empty"}

@@ -52,11 +52,11 @@ BROKEN = [
     (f"{CLOUD}.type=FARGATE", "this one is for ECS, and bulk runs ECS_FARGATE jobs"),
     (
         f"{CLOUD}.type=ECS_MANAGED_INSTANCES",
-        "ECS_MANAGED_INSTANCES is not modelled by this version of batchsim",
+        "expected managedInstancesProvider in an environment of type ECS_MANAGED_INSTANCES",
     ),
     (
         f"{CLOUD}.type=ec2",
-        "expected 'EC2', 'SPOT', 'FARGATE' or 'FARGATE_SPOT', found 'ec2'; did you mean EC2?",
+        "expected 'EC2', 'SPOT', 'FARGATE', 'FARGATE_SPOT' or 'ECS_MANAGED_INSTANCES', found 'ec2'; did you mean EC2?",
     ),
     (
         f"{CLOUD}.allocationStrategy=BEST",

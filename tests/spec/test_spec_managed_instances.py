@@ -197,6 +197,7 @@ def test_a_job_without_retries_fails_with_its_instance(run):
     result = run(world(submit("job", "15d"), environments=[ecs(1, "c6i.large")]))
     assert each_job(result, "status_reason")["job-0"] == DRAINED
     assert result.summary["states"]["FAILED"] == 1
+    assert result.summary["cost_parts_usd"]["lost"] == pytest.approx(14 * 24 * (0.085 + 0.0102) / 2)
 
 
 def test_an_instance_that_waits_for_nobody_does_not_make_the_run_longer(run):
