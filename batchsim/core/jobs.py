@@ -50,6 +50,7 @@ class Jobs:
         "_dispatch",
         "_graph",
         "_queues",
+        "_released_us",
         "_shares",
         "_state",
         "_uncounted",
@@ -71,6 +72,9 @@ class Jobs:
         """`wants_pass(now)` calls for a pass, `asks(now)` for no more than a decision now."""
         self._classes, self._class_of = plan.classes, plan.class_of
         self._counts_start_failures = plan.policy.start_failures_count
+        self._released_us: dict[
+            int, int
+        ] = {}  # when jobs that are SUBMITTED yet had nobody to wait for any more
         self._uncounted: dict[int, int] = {}  # attempts that failed to start and do not count
         self._queues = plan.queues
         self._columns = columns
@@ -117,8 +121,8 @@ class Jobs:
             self.ended(now, job, succeeded=False)
         elif self._graph and self._dependencies.waiting(job):
             self._state[job] = PENDING
-        else:
-            self._make_runnable(now, job)
+        else:  # a pass evaluates who was due before it, and what it waited for may have ended since
+            self._make_runnable(max(now, self._released_us.pop(job, 0)), job)
 
     # --- the end ------------------------------------------------------------------------------
 
@@ -140,7 +144,8 @@ class Jobs:
         released, doomed = self._dependencies.job_ended(job, succeeded=succeeded)
         for each in released:
             if self._state[each] != PENDING:
-                continue  # it has not been evaluated yet
+                self._released_us[each] = now  # it has not been evaluated yet
+                continue
             if each in self._condemned:
                 self._fail(now, each, self._condemned.pop(each))
                 failed.append(each)

@@ -71,3 +71,16 @@ def test_what_is_submitted_after_the_failure_of_what_it_waits_for_fails_in_the_p
         )
     )
     assert each_job(result, "end_s")["late-0"] == 102
+
+
+@pytest.mark.parametrize(("lasts", "runnable"), [("29.2s", 31.1), ("30.05s", 31.1), ("30.5s", 31.5)])
+def test_a_job_is_runnable_once_it_was_evaluated_and_what_it_waits_for_has_succeeded(run, lasts, runnable):
+    result = run(
+        scenario(
+            submit("first", lasts),
+            submit("next", "60s", at="30.1s", dependsOn=[{"group": "first"}]),
+            assumptions={"submitEvaluation": "1s", "schedulingInterval": "1s"},
+        )
+    )
+    assert each_job(result, "runnable_s")["next-0"] == runnable
+    assert each_job(result, "start_s")["next-0"] == 32
