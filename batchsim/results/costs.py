@@ -28,6 +28,7 @@ OF_NOBODY: Final = (COMMITMENT, CLUSTER)
 """What is paid in rows of its own, whatever instances there are."""
 OF_JOBS: Final = ("environment", "queue", "share", "group", "job_definition")
 OF_INSTANCES: Final = ("environment", "instance_type", "billing", "instance")
+OF_BEARERS: Final = (*OF_JOBS, "job", "tag:NAME")
 LOST: Final = ("Host EC2", "Your Spot Task was interrupted.", "Task stopped during instance draining")
 """How the status reasons of attempts begin that ended with their host [spec 1.6]."""
 
@@ -192,9 +193,9 @@ def costs(
     own = [key for key in keys if key in OF_INSTANCES and key not in OF_JOBS]
     if own or keys == ["environment"]:
         _check(keys, OF_INSTANCES, f"{own[0]} is of instances" if own else "")
-        return _grouped(frames["instances"], keys, {key: frames["instances"][key] for key in keys})
-    known = [*OF_JOBS, "job", f"{_TAG}NAME"]
-    _check([key for key in keys if not key.startswith(_TAG)], known, "")
+        frame = _with_own_rows(frames["costs"], frames["instances"])
+        return _grouped(frame, keys, {key: frame[key] for key in keys})
+    _check([key for key in keys if not key.startswith(_TAG)], OF_BEARERS, "")
     frame = frames["costs"]
     if "job" in keys or rule != manifest["idle_cost"]:
         frame = costs_by_job(frames, manifest, rule)
@@ -211,9 +212,10 @@ def _rule(manifest: Mapping[str, Any], idle_cost: str | None) -> IdleCost:
 def _check(keys: Sequence[str], known: Sequence[str], why: str) -> None:
     unknown = [key for key in keys if key not in known]
     if unknown or len(set(keys)) < len(keys):
+        either = f"{', '.join(OF_BEARERS)}; or of {', '.join(OF_INSTANCES)}"
         raise UsageError(
             path="by",
-            expected=f"each once of {', '.join(known)}" + (f", since {why}" if why else ""),
+            expected="each once of " + (f"{', '.join(known)}, since {why}" if why else either),
             found=", ".join(keys),
         )
 
@@ -279,10 +281,15 @@ def costs_by_job(
     left = pd.DataFrame(
         {"environment": [environments[row] for row in nobody], **in_usd(parts.unallocated[:, nobody])}
     )
-    own = frames["costs"][(frames["costs"][list(OF_NOBODY)] > 0).any(axis=1)]
-    several = [each for each in (borne, left, own) if len(each)]
-    whole = pd.concat(several, ignore_index=True) if several else borne
-    return whole.reindex(columns=[*borne.columns, *OF_NOBODY]).fillna(dict.fromkeys(OF_NOBODY, 0.0))
+    return _with_own_rows(frames["costs"], borne, left)
+
+
+def _with_own_rows(costs: pd.DataFrame, first: pd.DataFrame, *more: pd.DataFrame) -> pd.DataFrame:
+    """Frames, and below them the rows of `costs` that `OF_NOBODY` names, in the columns of the first."""
+    own = costs[(costs[list(OF_NOBODY)] > 0).any(axis=1)]
+    several = [each for each in (first, *more, own) if len(each)]
+    whole = pd.concat(several, ignore_index=True) if several else first
+    return whole.reindex(columns=[*first.columns, *OF_NOBODY]).fillna(dict.fromkeys(OF_NOBODY, 0.0))
 
 
 def _fleet(instances: pd.DataFrame, ended_at: int) -> Fleet:

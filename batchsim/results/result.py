@@ -96,7 +96,8 @@ class Result:
 
         by         one or more of environment, queue, share, group, job_definition, job and tag:NAME (a tag of
                    the workload entry, else of its job definition): what jobs bear, overhead shared out;
-                   or of environment, instance_type, billing and instance: what instances cost
+                   or of environment, instance_type, billing and instance: what instances cost, beside
+                   unused commitments and EKS clusters, which are of none of them
         idle_cost  the rule that shares overhead out, instead of the run's: see `batchsim.results.bill`
 
         The columns are those of `by`, missing where nobody bears it, then `busy_usd` to `tail_usd` and

@@ -261,7 +261,11 @@ def test_the_bill_is_grouped_by_what_is_asked_for():
 @pytest.mark.parametrize(
     ("by", "rule", "words"),
     [
-        ("colour", None, "colour"),
+        (
+            "colour",
+            None,
+            "job_definition, job, tag:NAME; or of environment, instance_type, billing, instance",
+        ),
         (["queue", "instance_type"], None, "instance_type is of instances"),
         (["queue", "queue"], None, "each once"),
         ("queue", "fair", "proportional or even or instance or separate"),
