@@ -112,10 +112,23 @@ def test_a_cluster_is_paid_beside_its_nodes_in_a_row_of_its_own(run):
         ["q", 0, 0.085],
         [None, 0.1, 0.1],
     ]
-    for by in ("job", "queue", "tag:team"):
+    for by in ("job", "queue", "tag:team", "environment", "billing", "instance_type", "instance"):
         assert result.costs_by(by)["cost_usd"].sum() == pytest.approx(0.185, abs=1e-9)
     assert "EKS clusters" not in result.manifest["not_in_the_bill"]
     assert result.audit() == []
+
+
+def test_clusters_and_unused_commitments_are_two_rows_that_nobody_bears(run):
+    data = for_an_hour() | {"commitments": {"savingsPlan": {"commitment": 2, "discount": 0.3}}}
+    result = run(data)
+    assert result.audit() == []
+    assert result.costs["queue"].isna().sum() == 2
+    assert usd(result) == (0.1, 2.1)
+    for by in ("environment", ["instance_type", "billing"], "queue"):
+        told = result.costs_by(by)
+        assert told["cost_usd"].sum() == pytest.approx(2.1, abs=1e-9)
+        (nobody,) = told[told[[by] if isinstance(by, str) else by].isna().any(axis=1)]["cost_usd"]
+        assert nobody == pytest.approx(2.1 - 0.7 * 0.085, abs=1e-9)
 
 
 def test_a_cluster_is_paid_while_it_has_no_node(run):

@@ -276,7 +276,9 @@ def _rows_of_holds(facts: Facts, costs: pd.DataFrame) -> Ints:
         of_row = code[theirs.codes.to_numpy()]
         missing = (theirs.codes.to_numpy() >= 0) & (of_row < 0)
         wanted = wanted * width + np.where(missing, width - 1, of_row + 1)[row]
-    return np.asarray(pd.Index(known).get_indexer(pd.Index(wanted)))
+    borne = np.flatnonzero(costs["queue"].notna().to_numpy())  # the others are borne by no attempt
+    found = pd.Index(known[borne]).get_indexer(pd.Index(wanted))
+    return np.asarray(np.where(found < 0, -1, np.append(borne, -1)[found]))
 
 
 def _allocated(facts: Facts, spent: _Spent) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
