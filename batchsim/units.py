@@ -44,6 +44,7 @@ _SIZE_UNITS_BYTES = {
     "TiB": 2**40,
 }
 _NUMBER_UNIT = re.compile(r"\s*([0-9]{1,18}(?:\.[0-9]{0,9})?)\s*([A-Za-z]+)\s*")
+_BANDWIDTH = re.compile(r"\s*([0-9]{1,18}(?:\.[0-9]{0,9})?)\s*([A-Za-z]+)\s*/\s*s\s*")
 _RATE = re.compile(r"\s*(-?[0-9]{1,18}(?:\.[0-9]{0,40})?(?:[eE][-+]?[0-9]{1,3})?)\s*/\s*([a-z]+)\s*")
 
 
@@ -94,6 +95,35 @@ def parse_bytes(text: str | int) -> int:
     if size >= 2**53:
         raise ValueError(f"expected a size below 8192 TiB, found {text!r}")
     return size
+
+
+def parse_volume(text: str | float) -> int:
+    """MiB of the size of an EBS volume such as "30GiB", rounded up; 0 is none.
+
+    Raises ValueError with a usable sentence for less than a GiB, the smallest volume there is, and for a
+    number without a unit: AWS's fields of memory are MiB, those of volumes GiB.
+    """
+    if isinstance(text, int | float) and not isinstance(text, bool):
+        if text == 0:
+            return 0
+        raise ValueError(f"expected a size with a unit such as '30GiB', found {text}")
+    mib = parse_size(text)
+    if 0 < mib < MIB_PER_GIB:
+        raise ValueError(f"expected a size of at least 1GiB, or 0, found {text!r}")
+    return mib
+
+
+def parse_bandwidth(text: str | float) -> float:
+    """MB (10^6 bytes) a second of a text such as "100 MB/s", or of a number of MB/s.
+
+    Raises ValueError with a usable sentence.
+    """
+    if isinstance(text, int | float) and not isinstance(text, bool):
+        return float(text)
+    match = _BANDWIDTH.fullmatch(text) if isinstance(text, str) else None
+    if match is None or match[2] not in _SIZE_UNITS_BYTES:
+        raise ValueError(f"expected bytes a second such as '100MB/s', or a number of MB/s, found {text!r}")
+    return float(match[1]) * _SIZE_UNITS_BYTES[match[2]] / _SIZE_UNITS_BYTES["MB"]
 
 
 def parse_rate(text: str | float) -> float:

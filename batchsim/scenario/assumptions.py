@@ -13,6 +13,7 @@ from .distributions import Distribution
 from .market import AccountQuotas, Availabilities, Prices, Shortages, Zones
 from .unbuilt import is_unbuilt
 from .values import (
+    Bandwidth,
     Duration,
     ImageSize,
     InstanceTypeName,
@@ -21,6 +22,7 @@ from .values import (
     Rate,
     SafeName,
     Size,
+    VolumeSize,
     integral,
     sized,
 )
@@ -119,7 +121,7 @@ class Assumptions(Model):
         "Time from the instance running to its container agent being registered.",
         measured={"lognormal": {"median": "46s", "p95": "111s"}},
     )
-    imagePullRate: Annotated[float, Field(ge=0, le=1e9)] = _assumed(
+    imagePullRate: Bandwidth = _assumed(
         100,
         0,
         "MB/s",
@@ -238,7 +240,7 @@ class Assumptions(Model):
         "Time from a task's launch to its image being pulled, when billing starts.",
         measured={"lognormal": {"median": "25s", "p95": "45s"}},
     )
-    fargatePullRate: Annotated[float, Field(ge=0, le=1e9)] = _assumed(
+    fargatePullRate: Bandwidth = _assumed(
         60,
         0,
         "MB/s",
@@ -262,7 +264,7 @@ class Assumptions(Model):
     fargateSpotFactor: Annotated[float, Field(gt=0, le=1)] = _assumed(
         0.3, 0.3, "fraction", "[spec 4.4]", "Price of a Fargate Spot task as a part of the usual price."
     )
-    instanceVolume: Annotated[Size, sized(0, 100_000_000)] = _assumed(
+    instanceVolume: VolumeSize = _assumed(
         0,
         0,
         "MiB",

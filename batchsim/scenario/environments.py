@@ -17,6 +17,7 @@ from .values import (
     Size,
     State,
     Text,
+    VolumeSize,
     integral,
     matching,
     sized,
@@ -261,7 +262,7 @@ class ComputeEnvironment(Model):
     unmanagedvCpus: VCpus | None = Field(
         None, description="What an UNMANAGED environment adds to a fair-share queue's total."
     )
-    instanceVolume: Annotated[Size, sized(0, 100_000_000)] | None = Field(
+    instanceVolume: VolumeSize | None = Field(
         None, description="EBS volume of each instance; absent: assumptions.instanceVolume. Ours, as above."
     )
     containerOrchestrationType: Literal["ECS", "EKS"] | None = None

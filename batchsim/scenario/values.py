@@ -3,6 +3,8 @@
     Duration    text "90s", "12m", "1h30m" or a number of seconds    stored as int microseconds
     Size        text "7.5GiB", "900MiB" or a number of MiB           stored as int MiB, rounded up
     ImageSize   text "500MB", "900MiB" or a number of MiB            stored as int bytes
+    VolumeSize  text "30GiB"; 0 needs no unit                        stored as int MiB, rounded up
+    Bandwidth   text "100MB/s" or a number of MB/s                   stored as float MB a second
     Rate        text "120/h", "2/s"; 0 needs no unit                 stored as float per second
     an integer  1e3 is one, "12" and true are not (`integral`)       stored as int
     SafeName    a name that can also be a label and a file name      stored as str
@@ -23,6 +25,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     FailFast,
+    Field,
     GetJsonSchemaHandler,
     PlainSerializer,
     StringConstraints,
@@ -38,10 +41,12 @@ from batchsim.units import (
     BYTES_PER_MIB,
     US_PER_S,
     format_size,
+    parse_bandwidth,
     parse_bytes,
     parse_duration,
     parse_rate,
     parse_size,
+    parse_volume,
 )
 
 from .unbuilt import is_unbuilt, says_nothing
@@ -258,7 +263,9 @@ def _quantity(parse: Callable[[Any], Any], expected: str, units: Iterable[str]) 
         if isinstance(value, bool) or not _BARE_NUMBER.fullmatch(str(value)):
             return None
         *some, last = (f"{value}{unit}" for unit in units)
-        return f"add a unit: {', '.join(some)} or {last}"
+        return (
+            f"add a unit: {', '.join(some)} or {last}" if some else f"if that is what you mean, write {last}"
+        )
 
     return BeforeValidator(check)
 
@@ -327,6 +334,29 @@ ImageSize = Annotated[
         "Compressed size of a container image, for example 500MB or 900MiB, or a whole number of MiB.",
         rf"^{_AMOUNT}(B|[kKMGT]B|[KMGT]iB)\s*$",
         {"type": "integer", "minimum": 0},
+    ),
+]
+VolumeSize = Annotated[
+    int,
+    sized(0, 100_000_000),
+    _quantity(parse_volume, "a size with a unit such as '30GiB'", ("GiB",)),
+    PlainSerializer(lambda mib: f"{mib}MiB", when_used="json"),
+    _schema(
+        "Volume size",
+        "Size of an EBS volume as text with a unit, for example 30GiB, at least 1GiB; or 0 for none.",
+        rf"^{_AMOUNT}(B|[kKMGT]B|[KMGT]iB)\s*$",
+        {"const": 0},
+    ),
+]
+Bandwidth = Annotated[
+    float,
+    Field(ge=0, le=1e9),
+    _quantity(parse_bandwidth, "bytes a second such as '100MB/s', or a number of MB/s", ("MB/s",)),
+    _schema(
+        "Bandwidth",
+        "Bytes a second, such as 100MB/s or 95MiB/s, or a number of MB/s.",
+        rf"^{_AMOUNT}(B|[kKMGT]B|[KMGT]iB)\s*/\s*s\s*$",
+        {"type": "number", "minimum": 0, "maximum": 1e9},
     ),
 ]
 Rate = Annotated[

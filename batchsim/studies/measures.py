@@ -150,4 +150,8 @@ def _limit(written: str, unit: Unit, place: str) -> float:
     if match is None or (percent and unit != "share") or (match[2] == "USD" and unit != "USD"):
         example = {"USD": "100 or 99.50 USD", "share": "80% or 0.8", "jobs": "1000"}[unit]
         raise UsageError(file=place, expected=f"a number such as {example}", found=repr(written))
-    return float(match[1]) / (100 if percent else 1)
+    limit = float(match[1]) / (100 if percent else 1)
+    if unit == "share" and limit > 1:
+        hint = None if percent or limit > 100 else f"for {match[1]} % write {match[1]}%"
+        raise UsageError(file=place, expected="a share of at most 100% or 1", found=repr(written), hint=hint)
+    return limit

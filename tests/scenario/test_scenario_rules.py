@@ -222,6 +222,15 @@ BROKEN = [
     (f"{SAMPLES}.arrivals.poisson.rate='0.5'", "found '0.5'; add a unit: 0.5/h, 0.5/m or 0.5/s"),
     (f"{SAMPLES}.runtime='90'", "found '90'; add a unit: 90s, 90m or 90h"),
     (f"{SAMPLES}.imageSize=7.5", "found 7.5; add a unit: 7.5MB or 7.5GB"),
+    (
+        "assumptions.instanceVolume=30",
+        "expected a size with a unit such as '30GiB', found 30; if that is what you mean, write 30GiB",
+    ),
+    (f"{ENV}.cloud.instanceVolume=30MiB", "expected a size of at least 1GiB, or 0, found '30MiB'"),
+    (
+        "assumptions.imagePullRate=100 m/s",
+        "expected bytes a second such as '100MB/s', or a number of MB/s, found '100 m/s'",
+    ),
     (f"{SAMPLES}.arrivals={{every: {{interval: 0}}}}", "interval: expected a value above 0, found 0"),
     (
         f"{SAMPLES}.arrivals={{hourly: {{rates: [{', '.join(['0'] * 24)}]}}}}",
