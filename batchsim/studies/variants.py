@@ -6,6 +6,7 @@ import itertools
 import json
 from collections.abc import Mapping
 from contextlib import contextmanager
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from batchsim.errors import InputError, UsageError
@@ -90,17 +91,17 @@ def refuse_both(axes: Sequence[Axis], overrides: Iterable[str]) -> None:
 
 
 def _checked(axis: Axis, place: str) -> Axis:
-    labels = [label(value) for value in axis.values]
-    if len(labels) < 2:
+    whole = [_in_full(value) for value in axis.values]
+    if len(whole) < 2:
         raise UsageError(
             file=place,
             expected="at least two values",
-            found=str(len(labels)),
+            found=str(len(whole)),
             hint="lists stand in brackets of their own: '[c6i],[m6i]'; --set gives a single value",
         )
-    for each in labels:
-        if labels.count(each) > 1:
-            raise UsageError(f"the value {each} stands twice", file=place)
+    for each, value in zip(whole, axis.values, strict=True):
+        if whole.count(each) > 1:
+            raise UsageError(f"the value {label(value)} stands twice", file=place)
     return axis
 
 
@@ -120,16 +121,18 @@ def variants(scenario: Scenario, axes: Sequence[Axis]) -> list[Variant]:
         number *= len(axis.values)
     if number > MOST_VARIANTS:
         raise UsageError(expected=f"at most {MOST_VARIANTS:,} variants", found=f"{number:,}")
-    return [_variant(scenario, axes, values) for values in itertools.product(*(a.values for a in axes))]
+    named = [[*zip(labels(axis.values), axis.values, strict=True)] for axis in axes]
+    return [_variant(scenario, axes, values) for values in itertools.product(*named)]
 
 
-def _variant(scenario: Scenario, axes: Sequence[Axis], values: Sequence[Any]) -> Variant:
+def _variant(scenario: Scenario, axes: Sequence[Axis], values: Sequence[tuple[str, Any]]) -> Variant:
+    """`values` with their labels."""
     overrides = tuple(
         f"{axis.path}={json.dumps(value, ensure_ascii=False)}"
-        for axis, value in zip(axes, values, strict=True)
+        for axis, (_, value) in zip(axes, values, strict=True)
     )
     with blaming(axes):
-        return Variant(tuple(map(label, values)), overrides, with_overrides(scenario, overrides))
+        return Variant(tuple(each for each, _ in values), overrides, with_overrides(scenario, overrides))
 
 
 @contextmanager
@@ -145,14 +148,40 @@ def blaming(axes: Sequence[Axis]) -> Iterator[None]:
         raise error from None
 
 
+def labels(values: Sequence[Any]) -> list[str]:
+    """A label for each of different values, all different: from where they differ, if they begin alike."""
+    found = [label(value) for value in values]
+    alike = {each for each in found if found.count(each) > 1}
+    for each in alike:
+        rows = [row for row, text in enumerate(found) if text == each]
+        texts = [_in_full(values[row]) for row in rows]
+        columns = zip(*texts, strict=False)
+        begin, comma, _ = texts[0][: sum(1 for _ in takewhile(_is_one, columns))].rpartition(", ")
+        for row, text in zip(rows, texts, strict=True):
+            found[row] = _shortened("…" + text.removeprefix(begin + comma))
+    return [
+        each if found.count(each) == 1 else f"{number}: {each}" for number, each in enumerate(found, start=1)
+    ]
+
+
+def _is_one(letters: Sequence[str]) -> bool:
+    return len(set(letters)) == 1
+
+
 def label(value: Any) -> str:
     """A value in a few words: the items of a list without its brackets."""
+    return _shortened(_in_full(value))
+
+
+def _in_full(value: Any) -> str:
     if isinstance(value, list | tuple) and value and all(isinstance(each, str) for each in value):
-        text = ", ".join(value)
-    elif isinstance(value, str):
-        text = value
-    else:
-        text = json.dumps(value, ensure_ascii=False).replace('"', "")
+        return ", ".join(value)
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False).replace('"', "")
+
+
+def _shortened(text: str) -> str:
     return text if len(text) <= _LONGEST_LABEL else text[: _LONGEST_LABEL - 1] + "…"
 
 

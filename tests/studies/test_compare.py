@@ -18,7 +18,7 @@ from batchsim.studies.measures import MEASURES, parse_target
 from batchsim.studies.parallel import do_all
 from batchsim.studies.replications import interval
 from batchsim.studies.speeds import speed_factors
-from batchsim.studies.variants import axes_of, label, names, parse_axis
+from batchsim.studies.variants import axes_of, label, labels, names, parse_axis
 from batchsim.units import format_duration
 from tests.studies.scenarios import definition, jobs, managed, world
 
@@ -257,6 +257,8 @@ def test_under_one_horizon_the_cheapest_of_those_that_do_as_much_is_told():
         ("cost<99.5 USD", 99.5, "cost_usd"),
         ("utilization>=80%", 0.8, "utilization"),
         ("waste<0.2", 0.2, "waste_share"),
+        ("waste<=1", 1, "waste_share"),
+        ("waste<20%", 0.2, "waste_share"),
         ("succeeded>=30", 30, "jobs_succeeded"),
         ("q.1.max_wait<=1h30m", 5400, "q.1.waiting_max_s"),
     ],
@@ -276,6 +278,8 @@ def test_targets_are_read(text, limit, column):
         ("cost<=10%", "expected a number such as 100"),
         ("cost<=-1", "expected a number"),
         ("waste<20 USD", "80% or 0.8"),
+        ("waste<20", "expected a share of at most 100% or 1, found '20'; for 20 % write 20%"),
+        ("utilization>=101%", "expected a share of at most 100% or 1, found '101%'"),
         ("nobody.p95_wait<1h", "expected a job queue"),
         ("q0.utilization<1", "expected a measure"),
         ("<=3", "expected MEASURE<=VALUE"),
@@ -393,6 +397,16 @@ def test_values_in_words():
         "{a: [b]}",
     ]
     assert len(label("x" * 100)) == 60
+
+
+def test_values_that_begin_alike_are_called_by_what_differs():
+    most = [{"type": "SPOT", "allocationStrategy": "SPOT_PRICE_CAPACITY_OPTIMIZED", "max": n} for n in (9, 8)]
+    axis = parse_axis(f"a={json.dumps(most[0])},{json.dumps(most[1])},12h")
+    assert labels(axis.values) == ["…max: 9}", "…max: 8}", "12h"]
+    long = ["x" * 100 + each for each in "ab"]
+    assert [each[:4] for each in labels(long)] == ["1: …", "2: …"]
+    with pytest.raises(UsageError, match=r"the value \{type: SPOT, .*… stands twice"):
+        axes_of({"a": [most[0], most[0]]})
 
 
 def test_a_scenario_that_was_made_in_python_can_be_varied(found):
