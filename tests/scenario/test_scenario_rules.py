@@ -56,8 +56,7 @@ BROKEN = [
     ),
     (
         f"{CLOUD}.type=ec2",
-        "expected 'EC2', 'SPOT', 'FARGATE', 'FARGATE_SPOT' or 'ECS_MANAGED_INSTANCES',"
-        " found 'ec2'; did you mean EC2?",
+        "'FARGATE', 'FARGATE_SPOT' or 'ECS_MANAGED_INSTANCES', found 'ec2'; did you mean EC2?",
     ),
     (
         f"{CLOUD}.allocationStrategy=BEST",
