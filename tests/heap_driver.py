@@ -693,6 +693,7 @@ class _Driver:
                 *self.world.submit_us,
                 *core.runnable_us,
                 *recorder.ended_us,
+                *recorder.e_ended_us,
                 *recorder.i_ready_us,
                 *recorder.i_ended_us,
             ]
