@@ -146,15 +146,27 @@ def _verdict(report: CheckReport) -> tuple[str, str]:
     number = sum(each.jobs for each in report.findings) + sum(each.jobs for each in report.services)
     lost = sum(each.jobs for each in report.never) + sum(each.jobs for each in report.services_never)
     late = sum(each.turns[-1].jobs for each in report.no_longer)
+    until = _until(report)
     if report.can_all_start:
         but = f", but perhaps {late:,} that come after an update" if late else ""
-        return f"Each of the {jobs(number)} can start{but}.", "yellow" if late else "green"
+        return f"Each of the {jobs(number)} can start{but}{until}.", "yellow" if late or until else "green"
     lost += sum(each.shut_out for each in report.findings)
     lost += sum(report.stranded.values())
     left_over = max((each.left_over for each in report.supplies), default=0)
+    least = "At least " if left_over else ""
+    return f"{least}{lost + left_over:,} of the {jobs(number)} can never start{until}.", "bold red"
+
+
+def _until(report: CheckReport) -> str:
+    """Of jobs that have to start before an update: only a run can tell how many do."""
+    bound = [each for each in report.no_longer if each.in_time_only]
+    if not bound:
+        return ""
+    when = " or ".join(dict.fromkeys(duration(each.turns[-1].at_s) for each in bound))
+    number = sum(each.in_time_only for each in bound)
+    perhaps = "" if any(each.turns[-1].shuts_out for each in bound) else " perhaps"
     return (
-        f"{'At least ' if left_over else ''}{lost + left_over:,} of the {jobs(number)} can never start.",
-        "bold red",
+        f"; {number:,} only until {when}: who waits then{perhaps} never starts (batchsim run tells how many)"
     )
 
 
@@ -246,7 +258,7 @@ def _print_turns(finding: Finding) -> None:
     for turn in finding.turns:
         print_text(
             f"from {duration(turn.at_s)} on they {_can(turn)} (update of {turn.update});"
-            f" {turn.jobs:,} of {jobs(finding.jobs)} are submitted then",
+            f" {turn.jobs:,} of {jobs(finding.jobs)} are submitted while that is so",
             "yellow",
             indent=3,
         )

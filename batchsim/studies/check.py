@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from batchsim.core.allocation import gang_types
-from batchsim.core.feasibility import DISABLED, lacks_resource, never_starts
+from batchsim.core.feasibility import DISABLED, RESOURCE_REQUIREMENT, lacks_resource, never_starts
 from batchsim.core.plan import Need
 from batchsim.drivers.planning import prepare
 from batchsim.scenario import TraceJobs
 from batchsim.studies.beyond_aws import ManyDependencies, many_dependencies
+from batchsim.studies.bids import Bids
 from batchsim.studies.changes import (
     Amounts,
     Asked,
@@ -73,8 +74,11 @@ class Turn(NamedTuple):
 
     @property
     def shuts_out(self) -> bool:
-        """Whether no environment takes them any more, not even on instances that are there."""
-        return self.reason == DISABLED
+        """Whether no environment takes them any more, not even on instances that are there.
+
+        Those with other types than before are replaced, and take no more jobs.
+        """
+        return self.reason in {DISABLED, RESOURCE_REQUIREMENT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +120,12 @@ class Finding:
         """How many come after an update that leaves them no environment; others may find an instance yet."""
         last = self.turns[-1] if self.turns and self.reason is None else None
         return last.jobs if last is not None and last.shuts_out else 0
+
+    @property
+    def in_time_only(self) -> int:
+        """How many come before an update from which on they can start no longer: these must start in time."""
+        last = self.turns[-1] if self.turns and self.reason is None else None
+        return self.jobs - last.jobs if last is not None and last.reason is not None else 0
 
     @property
     def title(self) -> str:
@@ -210,6 +220,7 @@ class _Check:
         self._entries = {entry.name: index for index, entry in scenario.entries()}
         self._jobs = np.bincount(workload.job_class, minlength=len(workload.classes)).tolist()
         self._totals = largest_totals(plan, workload)
+        self._bids = Bids(scenario, plan.vcpu_parts)
         self._courses = self._reasons_by_phase()
         self._no_room = [
             None if any(reason is None for reason in course[begin:]) else course[-1]
@@ -229,15 +240,20 @@ class _Check:
         kinds: dict[_Kind, list[int]] = {}
         for index in range(len(self._reasons)):
             kinds.setdefault(self._kind(index), []).append(index)
-        draft = self._offers.start
+        draft, bids = self._offers.start, dict[str, str]()
         for kind, members in kinds.items():
-            if self._no_room[members[0]] is not None:
-                _, draft = self._offers.offer_more(draft, self._asked(kind, members))
+            if self._no_room[members[0]] is None:
+                continue
+            asked = self._asked(kind, members)
+            if self._bids_too_low(asked):
+                bids |= self._bids.raised(self._phases[-1], asked).overrides
+            else:
+                _, draft = self._offers.offer_more(draft, asked)
         never = np.array([reason is not None for reason in self._reasons])[self._workload.job_class]
         return CheckReport(
             findings=tuple(self._finding(kind, members) for kind, members in kinds.items()),
             held_up=held_up(self._plan, self._workload, self._reasons),
-            mend_all=draft.overrides,
+            mend_all={**draft.overrides, **bids},
             region=self._scenario.region,
             price_date=self._offers.price_date,
             beyond_aws=many_dependencies(self._workload),
@@ -253,9 +269,15 @@ class _Check:
         for each in self._plan.classes:
             if (each.queue, each.need) not in known:
                 known[each.queue, each.need] = tuple(
-                    never_starts(phase.plan, each.queue, each.need) for phase in self._phases
+                    never_starts(phase.plan, each.queue, each.need)
+                    or self._bids.never_starts(phase, each.queue, each.need)
+                    for phase in self._phases
                 )
         return [known[each.queue, each.need] for each in self._plan.classes]
+
+    def _bids_too_low(self, asked: Asked) -> bool:
+        """Of jobs that cannot start at the end of the run: whether they could, but for the bids."""
+        return asked.never_starts(self._plan) is None
 
     def _phase_of_jobs(self) -> NDArray[np.int64]:
         """In which phase each job is submitted; one at its very beginning is in it."""
@@ -361,6 +383,9 @@ class _Check:
         if kind.lacking >= 0:
             yield more_of(self._scenario, self._plan.consumables[kind.lacking].name, self._quantity(kind))
             return
+        if self._bids_too_low(asked):
+            yield self._bids.raised(self._phases[-1], asked)
+            return
         less = None
         if kind.need >= 0 and kind.definition is not None:
             less = ask_for_less(self._scenario, self._plan, self._entries[kind.group], kind.definition, asked)
@@ -381,6 +406,8 @@ class _Check:
         )
 
     def _shortfall(self, kind: _Kind, least: Need, asked: Asked) -> str:
+        if kind.lacking < 0 and kind.course[-1] is not None and self._bids_too_low(asked):
+            return self._bids.in_words(self._phases[-1], asked)
         if kind.lacking < 0:
             return in_words(self._plan, kind.course[-1], kind.missing, least, asked)
         name, most = self._plan.consumables[kind.lacking].name, self._totals[kind.lacking]

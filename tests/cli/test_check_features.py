@@ -89,3 +89,15 @@ def test_a_run_that_used_a_resource_up_says_what_to_do(invoke, laboratory):
     assert done.exit_code == 3
     lines = rows_of(done.stdout)
     assert ["licence", "raise", "totalQuantity", "of", "licence", "from", "5", "to", "6"] in lines
+
+
+def test_jobs_that_must_start_before_an_update_are_told_in_the_verdict(invoke, write):
+    off = {"at": "1h", "update": {"computeEnvironment": "cloud", "state": "DISABLED"}}
+    data = world(
+        [managed("cloud", 64, "c6i.large")], [jobs("j", "q0", "one", 3), off], definition("one", 1, 9)
+    )
+    done = invoke("check", write(data))
+    assert done.exit_code == 0
+    assert done.stdout.splitlines()[-1].startswith(
+        "Each of the 3 jobs can start; 3 only until 1h 00m: who waits then never starts"
+    )

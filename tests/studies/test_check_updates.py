@@ -67,9 +67,18 @@ def test_who_comes_after_the_last_environment_is_disabled_never_starts(load):
     data = world([managed("m", 64, "c6i.large")], workload, definition("pair", 2, 100))
     report = check(load(data))
     (finding,) = report.findings
-    assert finding.shut_out == 4
+    assert (finding.shut_out, finding.in_time_only) == (4, 2)
     assert not report.can_all_start
     assert [change.text for change in finding.changes] == ["enable m in the update at 1h 30m"]
+    left = run(load(data)).jobs["state"].tolist()
+    assert left == ["SUCCEEDED"] * 2 + ["RUNNABLE"] * 4
+
+
+def test_types_that_replace_those_that_hold_the_jobs_shut_out_who_comes_then(load):
+    workload = [pairs_every_hour(6), update("90min", computeEnvironment="m", instanceTypes=["c6i.large"])]
+    data = world([managed("m", 64, "c6i.xlarge")], workload, definition("pair", 4, 100))
+    (finding,) = check(load(data)).findings
+    assert (finding.shut_out, finding.in_time_only) == (4, 2)
     left = run(load(data)).jobs["state"].tolist()
     assert left == ["SUCCEEDED"] * 2 + ["RUNNABLE"] * 4
 
