@@ -167,15 +167,17 @@ def _print(found: Comparison, *, audited: bool, wide: bool) -> None:
 
 
 def _facts(found: Comparison, *, audited: bool) -> list[tuple[str, str]]:
-    from batchsim.cli.summary import foundations, prices
+    from batchsim.cli.prices import prices
+    from batchsim.cli.summary import foundations
     from batchsim.results.audit import LAWS
 
     manifest = {**found.manifest, "workload": {}}
+    ran = [each.variant.scenario.to_dict() for each in found.outcomes if each.measured]
     told = [("varied", axis.path) for axis in found.axes.values()]
     told += [("target", target.text) for target in found.targets]
     return [
         *told,
-        ("prices", prices(manifest)),
+        ("prices", prices(manifest, ran) if ran else "none: no variant was run"),
         *foundations(manifest, manifest),
         ("audit", f"{len(LAWS)} laws hold" if audited else "not made (--no-audit)"),
     ]

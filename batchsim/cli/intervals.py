@@ -16,7 +16,8 @@ from batchsim.cli.output import (
     print_table,
     print_text,
 )
-from batchsim.cli.summary import MOST_ROWS, PARTS, SPARE, Metrics, flat, foundations, prices, scopes
+from batchsim.cli.prices import prices
+from batchsim.cli.summary import MOST_ROWS, PARTS, SPARE, Metrics, flat, foundations, scopes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

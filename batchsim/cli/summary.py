@@ -17,6 +17,7 @@ from batchsim.cli.output import (
     print_table,
     print_text,
 )
+from batchsim.cli.prices import prices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -43,7 +44,6 @@ _RULES = {
     "even": "each job the same",
     "instance": "each instance's by the jobs on it, in proportion to what they cost directly",
 }
-_PRICES = {"EC2": "On-Demand", "SPOT": "Spot", "FARGATE": "Fargate", "FARGATE_SPOT": "Fargate Spot"}
 _OUTCOMES = {"finished": "bold green", "horizon": "bold yellow", "stalled": "bold red"}
 
 
@@ -148,22 +148,6 @@ def _never_started(summary: Metrics) -> str:
         return ""
     longest = duration(summary["not_started_max_s"])
     return f"waiting is of jobs that started; {jobs(number)} never did, waiting for {longest} at most"
-
-
-def prices(manifest: Metrics) -> str:
-    """Currency and region, which prices were paid, and their date."""
-    dated = manifest["price_date"]
-    given = (
-        each.get("computeResources") or {} for each in manifest["scenario"].get("computeEnvironments", ())
-    )
-    kinds = {each["type"] for each in given if each}
-    recorded = "recorded " if manifest["scenario"].get("assumptions", {}).get("spotPrices") else ""
-    paid = [
-        f"{recorded if kind == 'SPOT' else ''}{words}" for kind, words in _PRICES.items() if kind in kinds
-    ] or ["On-Demand"]
-    several = f"{', '.join(paid[:-1])} and " if paid[1:] else ""
-    origin = f"{several}{paid[-1]} prices of {dated}" if dated else "the scenario's own prices"
-    return f"{manifest['currency']} ({manifest['region']}, {origin})"
 
 
 def _bill(summary: Metrics, manifest: Metrics) -> Table:

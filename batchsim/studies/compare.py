@@ -117,7 +117,6 @@ def compare(
     for (row, _), each in zip(places, do_all(_run, tasks, workers=workers, done=told), strict=True):
         runs[row].append(each)
     _raise_broken(tried, runs)
-    first = next((each for of_variant in runs for each in of_variant), None)
     return Comparison(
         scenario=scenario,
         axes=dict(zip(names(axes), axes, strict=True)),
@@ -129,7 +128,7 @@ def compare(
         replications=replications,
         seed=seed,
         version=__version__,
-        price_date="" if first is None else first.price_date,
+        price_date=next((each.price_date for row in runs for each in row if each.price_date), ""),
         not_modelled=tuple(_not_modelled(runs, faster, tried)),
     )
 

@@ -8,6 +8,8 @@ import json
 
 import pytest
 
+from batchsim.cli.prices import prices
+
 MOST = "computeEnvironments.cloud.computeResources.maxvCpus"
 TYPES = "computeEnvironments.cloud.computeResources.instanceTypes"
 
@@ -110,3 +112,48 @@ def test_a_part_of_what_is_varied_cannot_be_set(invoke, good):
     done = invoke("compare", good, "--vary", f"{whole}={values}", "--set", f"{MOST}=12", "-n", "1")
     assert done.exit_code == 2
     assert done.stderr == f"error: --set {MOST}=12: {whole} is varied, too; leave one of them out\n"
+
+
+@pytest.mark.parametrize(
+    ("scenarios", "date", "said"),
+    [
+        ([{"computeEnvironments": [{"computeResources": {"type": "EC2"}}]}], "D", "On-Demand prices of D"),
+        (
+            [
+                {
+                    "computeEnvironments": [{"computeResources": {"type": "EC2"}}],
+                    "workload": [{"name": "w"}, {"at": "1h", "update": {"type": "SPOT"}}],
+                }
+            ],
+            "D",
+            "On-Demand and Spot prices of D",
+        ),
+        (
+            [
+                {"computeEnvironments": [{"computeResources": {"type": kind}}]}
+                for kind in ("SPOT", "EC2", "FARGATE")
+            ],
+            "D",
+            "On-Demand, Spot and Fargate prices of D",
+        ),
+        (
+            [
+                {
+                    "computeEnvironments": [{"computeResources": {"type": "SPOT"}}],
+                    "assumptions": {"spotPrices": [{}]},
+                }
+            ],
+            "D",
+            "Spot prices of D; Spot as recorded where spotPrices has the type",
+        ),
+        ([{"computeEnvironments": [{"instances": [{}]}]}], "", "the scenario's own prices"),
+    ],
+)
+def test_prices_are_told_of_all_that_was_run_and_of_what_updates_make_of_it(scenarios, date, said):
+    manifest = {"scenario": scenarios[0], "price_date": date, "currency": "USD", "region": "r"}
+    assert prices(manifest, scenarios if scenarios[1:] else ()) == f"USD (r, {said})"
+
+
+def test_where_nothing_was_run_there_are_no_prices(invoke, stuck):
+    done = invoke("compare", stuck, "--vary", f"{MOST}=8,16", "-n", "1")
+    assert "prices       none: no variant was run" in done.stdout

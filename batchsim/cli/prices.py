@@ -1,0 +1,38 @@
+"""Which prices a cost rests on, in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    Metrics = dict[str, Any]
+
+_PRICES = {"EC2": "On-Demand", "SPOT": "Spot", "FARGATE": "Fargate", "FARGATE_SPOT": "Fargate Spot"}
+
+
+def prices(manifest: Metrics, scenarios: Sequence[Metrics] = ()) -> str:
+    """Currency and region, which prices were paid, and their date.
+
+    scenarios   those that were run, if several: variants
+    """
+    several = scenarios or [manifest["scenario"]]
+    kinds = {kind for each in several for kind in _kinds(each)}
+    paid = [words for kind, words in _PRICES.items() if kind in kinds] or ["On-Demand"]
+    listed = " and ".join(filter(None, (", ".join(paid[:-1]), paid[-1])))
+    dated = manifest["price_date"]
+    origin = f"{listed} prices of {dated}" if dated else "the scenario's own prices"
+    if "SPOT" in kinds and any(each.get("assumptions", {}).get("spotPrices") for each in several):
+        origin += "; Spot as recorded where spotPrices has the type"
+    return f"{manifest['currency']} ({manifest['region']}, {origin})"
+
+
+def _kinds(scenario: Metrics) -> Iterator[str]:
+    """The types of the environments with which AWS Batch launches anything, at first and after updates."""
+    for each in scenario.get("computeEnvironments", ()):
+        if resources := each.get("computeResources"):
+            yield resources["type"]
+    for each in scenario.get("workload", ()):
+        if kind := each.get("update", {}).get("type"):
+            yield kind
