@@ -143,7 +143,8 @@ class _Story:
         yield from self._before_runnable(submit, runnable if runnable >= 0 else last)
         attempts = self._frames["attempts"]
         mine = attempts[(attempts["job"] == self._job["job"]).to_numpy() & attempts["is_main"].to_numpy()]
-        waits = QueueWaits.of(self._jobs, attempts, self._queue) if runnable >= 0 else None
+        served = self._served(attempts)
+        waits = QueueWaits.of(self._jobs, served, self._queue) if runnable >= 0 else None
         since = runnable
         for _, attempt in mine.iterrows():
             assert waits is not None
@@ -151,7 +152,10 @@ class _Story:
             ended = _or(attempt["ended_s"], last)
             starting = min(_or(attempt["starting_s"], ended), ended)
             running = min(_or(attempt["started_s"], ended), ended)
-            yield from self._queued(waits, since, placed)
+            launched = _one(served["placed_s"].loc[attempt.name])
+            yield from self._queued(waits, since, launched)
+            if launched < placed:
+                yield Interval(launched, placed, "RUNNABLE", f"its task {attempt['instance']} is provisioned")
             yield Interval(placed, starting, "RUNNABLE", f"it was told to start on {attempt['instance']}")
             yield from self._starting(starting, _one(attempt["pulled_s"]), running)
             yield Interval(
@@ -160,6 +164,16 @@ class _Story:
             since = ended
         if waits is not None and since < last:
             yield from self._queued(waits, since, last)
+
+    def _served(self, attempts: pd.DataFrame) -> pd.DataFrame:
+        """The attempts as if placed when their queue served them: on Fargate as their task is launched."""
+        instances = self._frames["instances"]
+        tasks = instances[(instances["billing"] == "fargate").to_numpy(np.bool_)]
+        if not len(tasks):
+            return attempts
+        launched = tasks.set_index(tasks["instance"].astype(str))["requested_s"]
+        found = attempts["instance"].astype(str).map(launched)
+        return attempts.assign(placed_s=found.fillna(attempts["placed_s"]))
 
     def _starting(self, since: int, pulled: int, until: int) -> Iterator[Interval]:
         if pulled < 0:

@@ -478,3 +478,15 @@ def test_the_jobs_of_a_trace_get_the_smallest_task_that_holds_them(run, tmp_path
     sizes = sorted(result.instances["instance_type"].astype(str))
     assert sizes == ["fargate.1x2048", "fargate.4x8192"]
     assert result.manifest["workload"]["log"]["jobs_rounded_up_to_fargate_sizes"] == 2
+
+
+def test_explain_tells_provisioning_apart_from_waiting_for_the_scheduler(run):
+    slow = {"fargateProvisioning": "20s", "schedulingInterval": "1s"}
+    result = run(on_fargate(job("1min", count=2), assumptions=slow))
+    for number in (0, 1):
+        life = result.explain(f"job-{number}")
+        waits = life[life["state"] == "RUNNABLE"]
+        instance = result.instances["instance"][number]
+        assert waits["reason"].tolist()[-1] == f"its task {instance} is provisioned"
+        assert (waits["to_s"] - waits["from_s"]).tolist()[-1] == 20
+        assert waits["head"].isna().all()
