@@ -349,6 +349,8 @@ class Comparison:
                 wait=titles[wait],
                 cost=f"cost, USD ({self.scenario.region}{self.price_date and f', {self.price_date}'})",
                 best="the cheapest that meets all targets" if self.targets else "the cheapest",
+                waits=[each.limit for each in self.targets if each.measure.column == wait],
+                costs=[each.limit for each in self.targets if each.measure.column == "cost_usd"],
             ),
         )
         return figure

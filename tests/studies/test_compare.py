@@ -12,6 +12,7 @@ from scipy import stats
 
 import batchsim
 from batchsim.errors import InputError, ResultError, ScenarioError, UsageError
+from batchsim.report.tradeoff import Point, Titles, _box_of_name, draw_tradeoff, pareto_front
 from batchsim.studies.cells import cell, differences, ranking, sentences
 from batchsim.studies.comparison import Comparison, Outcome
 from batchsim.studies.measures import MEASURES, parse_target
@@ -583,6 +584,43 @@ def test_the_plot_names_each_variant_that_was_run(found):
     assert axes.get_xlim()[0] > -60
     with pytest.raises(UsageError):
         found.plot("cost_usd")
+
+
+def drawn(points, **limits):
+    return draw_tradeoff(points, Titles("", "", "wait", "cost", "the cheapest", **limits)).axes[0]
+
+
+def test_names_stand_beside_their_own_marks_and_cover_nothing():
+    waits = (5500, 13_500, 30_000)
+    points = [
+        Point(f"g{kind}.xlarge / {wait}", (wait, wait, wait), (cost, cost - 9, cost + 9))
+        for kind, cost in enumerate((44, 89, 99))
+        for wait in waits
+    ]
+    axes = drawn([*points, Point("twin", *points[0][1:3])])
+    inside = axes.get_window_extent()
+    boxes = [_box_of_name(text) for text in axes.texts]
+    assert len(boxes) == 10
+    for row, box in enumerate(boxes):
+        assert inside.x0 <= box.x0 < box.x1 <= inside.x1
+        assert not any(box.overlaps(other) for other in boxes[:row])
+
+
+def test_of_equal_waits_only_the_cheapest_is_on_the_front_and_equals_are_both():
+    one, twin, dear = (
+        Point(name, (60, 60, 60), (cost,) * 3) for name, cost in (("a", 1), ("b", 1), ("c", 2))
+    )
+    assert pareto_front([dear, twin, one]) == [twin, one]
+    assert [line.get_linestyle() for line in drawn([one, dear]).lines].count("--") == 0
+
+
+def test_targets_are_drawn_where_they_are_in_the_picture():
+    points = [Point("a", (600, 600, 600), (1, 1, 1)), Point("b", (6000, 6000, 6000), (2, 2, 2))]
+    dotted = [
+        line for line in drawn(points, waits=[1200, 10**9], costs=[1.5]).lines if line.get_linestyle() == ":"
+    ]
+    assert [line.get_xdata()[0] for line in dotted] == [20, 0]
+    assert dotted[1].get_ydata()[0] == 1.5
 
 
 def test_an_outcome_without_values_has_no_interval(found):
