@@ -32,7 +32,7 @@ PARTS = {
     "busy": "jobs RUNNING",
     "pull": "jobs before RUNNING: dispatch, image pull, container start",
     "boot": "instances that are not ready for jobs yet",
-    "idle": "free, and nobody waits",
+    "idle": "free, and nobody waits for it",
     "fragmentation": "free, but what waits does not fit, or may not pass its queue's head",
     "tail": "free after the last job of an instance",
     "lost": "jobs whose host was lost: work done in vain",

@@ -7,10 +7,10 @@ An instance's cost is shared out over the time for which it ran, and that over i
     busy            held by attempts in RUNNING
     lost            instead of both, of attempts that ended because their host was lost
     tail            free, after the last attempt on this instance
-    fragmentation   free before that, while jobs were RUNNABLE in a queue of its environment: too little is
-                    left of some resource, or the queue's order does not let them pass. Of a Fargate task:
-                    what its size has more than its job asked for
-    idle            free before that, with nobody waiting
+    fragmentation   free before that, while jobs were RUNNABLE in a queue of its environment and this was
+                    ENABLED: too little is left of some resource, or the queue's order does not let them
+                    pass. Of a Fargate task: what its size has more than its job asked for
+    idle            free before that, with nobody waiting who might have used it
 
 Capacity is vCPUs; of an instance with GPUs nine tenths are its GPUs and a tenth its vCPUs, since it is the
 GPUs that are paid for (GPU_WEIGHT, our choice). Seconds rounded up, and the minimum of a minute, are spread
@@ -97,6 +97,13 @@ class Waits(NamedTuple):
     until: Ints
 
 
+class Users(NamedTuple):
+    """Who may use an environment: the rows of its queues, but not from when until when it is DISABLED."""
+
+    queues: tuple[int, ...]
+    closed: tuple[tuple[int, int], ...] = ()
+
+
 class Bill(NamedTuple):
     """Micro-USD by part, in the order of PARTS: a row a part, a column an instance, a hold, an environment.
 
@@ -114,10 +121,10 @@ def bill(
     fleet: Fleet,
     holds: Holds,
     waits: Waits,
-    queues_of: Sequence[tuple[int, ...]],
+    users: Sequence[Users],
     idle_cost: IdleCost,
 ) -> Bill:
-    """The bill by what was spent on, shared out by a rule; `queues_of` gives each environment its queues.
+    """The bill by what was spent on, shared out by a rule; `users` are those of each environment.
 
     Sums of each instance are its cost, and `of_holds` with `unallocated` the same total as `of_instances`.
     """
@@ -131,13 +138,17 @@ def bill(
         placed=holds.placed >> coarse, began=holds.began >> coarse, until=holds.until >> coarse
     )
     waits = waits._replace(since=waits.since >> coarse, until=waits.until >> coarse)
-    clocks = _clocks(waits, queues_of)
+    users = [
+        each._replace(closed=tuple((since >> coarse, until >> coarse) for since, until in each.closed))
+        for each in users
+    ]
+    clocks = _clocks(waits, users)
     of_instances, direct = _by_instance(fleet, holds, clocks)
     of_holds = np.zeros((len(PARTS), len(holds.job)), dtype=np.int64)
     of_holds[: len(DIRECT)] = direct
-    unallocated = np.zeros((len(PARTS), len(queues_of)), dtype=np.int64)
+    unallocated = np.zeros((len(PARTS), len(users)), dtype=np.int64)
     for part in range(len(DIRECT), len(PARTS)):
-        unallocated[part] = totals_by(fleet.environment, of_instances[part], len(queues_of))
+        unallocated[part] = totals_by(fleet.environment, of_instances[part], len(users))
     if idle_cost != "separate" and len(holds.job):
         _allocate(fleet, holds, Bill(of_instances, of_holds, unallocated), idle_cost)
     return Bill(of_instances, of_holds, unallocated)
@@ -189,13 +200,13 @@ class _Clock(NamedTuple):
         return shown
 
 
-def _clocks(waits: Waits, queues_of: Sequence[tuple[int, ...]]) -> list[_Clock]:
+def _clocks(waits: Waits, users: Sequence[Users]) -> list[_Clock]:
     """For each environment the clock of its queues."""
-    known = {queues: _clock(waits, queues) for queues in set(queues_of)}
-    return [known[queues] for queues in queues_of]
+    known = {each: _clock(waits, *each) for each in set(users)}
+    return [known[each] for each in users]
 
 
-def _clock(waits: Waits, queues: tuple[int, ...]) -> _Clock:
+def _clock(waits: Waits, queues: tuple[int, ...], closed: Sequence[tuple[int, int]]) -> _Clock:
     mine = np.isin(waits.queue, queues) & (waits.until > waits.since)
     since, until = waits.since[mine], waits.until[mine]
     order = np.argsort(since, kind="stable")
@@ -203,6 +214,13 @@ def _clock(waits: Waits, queues: tuple[int, ...]) -> _Clock:
     begins = np.append(True, since[1:] > until[:-1])[: len(since)]
     ends = np.append(begins[1:], True)[: len(since)]
     since, until = since[begins], until[ends]
+    for stop, go_on in closed:
+        since, until = (
+            np.concatenate((since, np.maximum(since, go_on))),
+            np.concatenate((np.minimum(until, stop), until)),
+        )
+        kept = since < until
+        since, until = np.sort(since[kept]), np.sort(until[kept])
     lasted = until - since
     return _Clock(since, until, np.cumsum(lasted) - lasted)
 

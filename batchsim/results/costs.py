@@ -9,13 +9,13 @@ import pandas as pd
 
 from batchsim.errors import UsageError
 from batchsim.results.arrays import assemble, category
-from batchsim.results.bill import IDLE_COSTS, PARTS, Bill, Fleet, Holds, Waits, bill
-from batchsim.results.queue_waits import microseconds
+from batchsim.results.bill import IDLE_COSTS, PARTS, Bill, Fleet, Holds, Users, Waits, bill
+from batchsim.results.queue_waits import FOR_EVER, microseconds
 from batchsim.results.recorded import QUARTERS
-from batchsim.units import UUSD_PER_USD
+from batchsim.units import UUSD_PER_USD, parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from batchsim.results.context import IdleCost, RunContext
     from batchsim.results.exact import Ints
@@ -69,7 +69,7 @@ def bill_of(tables: Tables, context: RunContext) -> Bill:
     waits = waits_of(
         jobs.queue, jobs.runnable, jobs.end, (attempts.job, attempts.placed, attempts.ended), tables.ended_at
     )
-    queues = queues_of(context.scenario, [row.name for row in context.environments], context.queues)
+    queues = users_of(context.scenario, [row.name for row in context.environments], context.queues)
     return bill(fleet, held, waits, queues, context.idle_cost)
 
 
@@ -107,17 +107,43 @@ def waits_of(
     )
 
 
-def queues_of(
-    scenario: Mapping[str, Any], environments: Sequence[str], queues: Sequence[str]
-) -> list[tuple[int, ...]]:
-    """For each environment the rows of the queues whose `computeEnvironmentOrder` names it."""
+def users_of(scenario: Mapping[str, Any], environments: Sequence[str], queues: Sequence[str]) -> list[Users]:
+    """For each environment the queues whose `computeEnvironmentOrder` names it, and when it is DISABLED."""
     users: dict[str, list[int]] = {name: [] for name in environments}
     for each in scenario.get("jobQueues", ()):
         if each["jobQueueName"] in queues:
             for order in each.get("computeEnvironmentOrder", ()):
                 name = order["computeEnvironment"].rpartition("/")[-1]
                 users.get(name, []).append(queues.index(each["jobQueueName"]))
-    return [tuple(users[name]) for name in environments]
+    return [Users(tuple(users[name]), tuple(_closed(scenario, name))) for name in environments]
+
+
+def _closed(scenario: Mapping[str, Any], environment: str) -> Iterator[tuple[int, int]]:
+    """From when until when an environment is DISABLED."""
+    states = [
+        (-1, each.get("state", "ENABLED"))
+        for each in scenario.get("computeEnvironments", ())
+        if each["computeEnvironmentName"] == environment
+    ]
+    updates = [
+        (parse_duration(each["at"]), each["update"])
+        for each in scenario.get("workload", ())
+        if "update" in each
+    ]
+    states += [
+        (at_us, update["state"])
+        for at_us, update in sorted(updates, key=lambda each: each[0])
+        if update.get("computeEnvironment") == environment and "state" in update
+    ]
+    since = None
+    for at_us, state in states:
+        if state == "DISABLED" and since is None:
+            since = at_us
+        elif state == "ENABLED" and since is not None:
+            yield since, at_us
+            since = None
+    if since is not None:
+        yield since, FOR_EVER
 
 
 def costs_frame(tables: Tables, context: RunContext, parts: Bill) -> pd.DataFrame:
@@ -272,7 +298,7 @@ def costs_by_job(
         main,
         ended_at,
     )
-    users = queues_of(manifest["scenario"], environments, queues)
+    users = users_of(manifest["scenario"], environments, queues)
     parts = bill(_fleet(instances, ended_at), held, waits, users, rule)
     of_jobs = {name: jobs[name].astype(object).to_numpy()[held.job] for name in (*OF_JOBS[1:], "job")}
     here = attempts["environment"].astype(object).to_numpy()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from batchsim.errors import UsageError
 from batchsim.results import EnvironmentRow, InstanceTypeRow, Recorder, Result, build_result
-from batchsim.results.bill import DIRECT, IDLE_COSTS, OVERHEAD, PARTS, Fleet, Holds, Waits, bill
+from batchsim.results.bill import DIRECT, IDLE_COSTS, OVERHEAD, PARTS, Fleet, Holds, Users, Waits, bill
 from batchsim.results.costs import COLUMNS, costs_by_job
 from batchsim.results.exact import apportioned, proportion
 from tests.results.strategies import worlds
@@ -241,7 +241,7 @@ def test_who_wastes_a_whole_instance_bears_it_only_by_the_rule_of_instances(rule
     fleet = Fleet(ints([100, 100]), none, none, ints([100, 100]), none, ints([4, 4]), none, none)
     holds = Holds(ints([0, 1]), ints([0, 1]), none, none, ints([50, 10]), ints([4, 4]), none, none)
     nobody = Waits(*(np.zeros(0, dtype=np.int64) for _ in range(3)))
-    parts = bill(fleet, holds, nobody, [()], rule)
+    parts = bill(fleet, holds, nobody, [Users(())], rule)
     assert parts.of_holds[0].tolist() == [50, 10]
     difference = parts.of_holds[len(DIRECT) :].sum(axis=0) - borne
     assert abs(difference).max() <= 1

@@ -101,3 +101,19 @@ def test_tags_group_the_bill_by_the_entry_and_else_by_its_job_definition(run):
     by = result.costs_by("tag:team")
     assert by["tag:team"].astype(object).where(by["tag:team"].notna(), None).tolist() == ["blue", "red", None]
     assert by["busy_usd"].tolist() == pytest.approx([0.0425, 0.0425, 0.085], abs=2e-6)
+
+
+def test_a_disabled_environment_is_idle_though_jobs_wait(run):
+    place = cloud(2, "c6i.large", minvCpus=2)
+    data = scenario(
+        submit("job", "1h", count=2, definition="pair"),
+        environments=[place],
+        definitions=[definition("pair", 2, 100)],
+    )
+    for at, state in (("30min", "DISABLED"), ("3h", "ENABLED")):
+        data["workload"].append({"at": at, "update": {"computeEnvironment": "cloud", "state": state}})
+    result = run(data)
+    spent = {part: result.instances[f"{part}_usd"].sum() for part in ("busy", "idle", "fragmentation")}
+    assert spent == {"busy": 0.17, "idle": 0.17, "fragmentation": 0}
+    assert result.costs_by("job", "even")["idle_usd"].sum() == pytest.approx(0.17)
+    assert result.audit() == []

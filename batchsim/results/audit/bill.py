@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 
 from batchsim.results.audit.violation import Violation, rows_where, unless
-from batchsim.units import US_PER_S, UUSD_PER_USD, cost_uusd, usd_to_uusd
+from batchsim.units import US_PER_S, UUSD_PER_USD, cost_uusd, parse_duration, usd_to_uusd
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -140,7 +140,10 @@ def _clocks(facts: Facts) -> Any:
         for order in each.get("computeEnvironmentOrder", ()):
             name = order["computeEnvironment"].rpartition("/")[-1]
             users.setdefault(name, set()).add(code_of.get(each["jobQueueName"], -2))
-    curves = {name: _curve(queue, since, until, codes) for name, codes in users.items()}
+    switches = _switches(facts.manifest["scenario"])
+    curves = {
+        name: _curve(queue, since, until, codes, switches.get(name, ())) for name, codes in users.items()
+    }
 
     def at(environments: npt.NDArray[np.object_], instants: Ints) -> npt.NDArray[np.float64]:
         shown = np.zeros(len(instants))
@@ -152,13 +155,38 @@ def _clocks(facts: Facts) -> Any:
     return at
 
 
-def _curve(queue: Ints, since: Ints, until: Ints, codes: set[int]) -> tuple[Ints, Ints]:
-    """Instants and, at each, for how long somebody had waited in these queues."""
+def _switches(scenario: Mapping[str, Any]) -> dict[str, list[tuple[int, int]]]:
+    """By environment the instants at which it becomes DISABLED (1) or ENABLED (-1)."""
+    said = [
+        (0, each["computeEnvironmentName"], each.get("state"))
+        for each in scenario.get("computeEnvironments", ())
+    ]
+    said += [
+        (parse_duration(each["at"]), each["update"].get("computeEnvironment"), each["update"].get("state"))
+        for each in scenario.get("workload", ())
+        if "update" in each
+    ]
+    is_off: dict[str, int] = {}
+    found: dict[str, list[tuple[int, int]]] = {}
+    for at_us, name, state in sorted(said, key=lambda each: each[0]):
+        if state is not None and (off := int(state == "DISABLED")) != is_off.get(name, 0):
+            found.setdefault(name, []).append((at_us, 1 if off else -1))
+            is_off[name] = off
+    return found
+
+
+def _curve(
+    queue: Ints, since: Ints, until: Ints, codes: set[int], switches: Sequence[tuple[int, int]]
+) -> tuple[Ints, Ints]:
+    """Instants and, at each, for how long somebody had waited in these queues while it was ENABLED."""
     mine = np.isin(queue, sorted(codes)) & (until > since)
-    times = np.concatenate(([0], since[mine], until[mine]))
-    steps = np.concatenate(([0], np.ones(mine.sum()), -np.ones(mine.sum())))
+    turned = np.array([at_us for at_us, _ in switches], dtype=np.int64)
+    times = np.concatenate(([0], since[mine], until[mine], turned))
+    steps = np.concatenate(([0], np.ones(mine.sum()), -np.ones(mine.sum()), np.zeros(len(turned))))
+    off = np.concatenate((np.zeros(1 + 2 * mine.sum()), [step for _, step in switches]))
     order = np.argsort(times, kind="stable")
-    times, somebody = times[order], np.cumsum(steps[order]) > 0
+    somebody = (np.cumsum(steps[order]) > 0) & (np.cumsum(off[order]) == 0)
+    times = times[order]
     return times, np.append(0, np.cumsum(np.diff(times) * somebody[:-1]))
 
 
