@@ -18,6 +18,7 @@ from batchsim.cli.output import (
     print_text,
 )
 from batchsim.cli.prices import prices
+from batchsim.units import US_PER_S, parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -122,8 +123,28 @@ def _headline(summary: Metrics, manifest: Metrics) -> Iterator[tuple[str, str]]:
         yield "of GPUs", f"{percent(summary['gpu_utilization'])}: {used} GPU-hours used of {paid} {had}"
     yield "cost", f"{usd([summary['cost_usd']])[0]} {prices(manifest)}"
     yield from _beside_prices(summary)
+    if (horizon := _unreached_horizon(summary, manifest["scenario"])) is not None:
+        ended = duration(summary["ended_at_s"])
+        yield (
+            "horizon",
+            f"not reached: the bill ends with the last job, {ended}, and not at {duration(horizon)}",
+        )
     if not summary["cost_usd"]:
         yield "the bill", "nothing was paid"
+
+
+def _unreached_horizon(summary: Metrics, scenario: Metrics) -> float | None:
+    """The horizon in seconds, where something would be paid until then whether used or not."""
+    if summary["outcome"] != "finished" or "horizon" not in scenario:
+        return None
+    horizon = parse_duration(scenario["horizon"]) / US_PER_S
+    environments = scenario.get("computeEnvironments", ())
+    always = (
+        "commitments" in scenario
+        or summary["cluster_usd"]
+        or any((each.get("computeResources") or {}).get("minvCpus") for each in environments)
+    )
+    return horizon if always and horizon > summary["ended_at_s"] else None
 
 
 def _had(summary: Metrics) -> str:

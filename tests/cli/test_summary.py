@@ -143,3 +143,12 @@ def test_nodes_of_one_job_are_not_taken_for_attempts_of_another_that_never_ran()
     assert result.audit() == []
     assert "RUNNING" in set(result.explain("mn-0")["state"])
     assert "RUNNING" not in set(result.explain("dep-0")["state"])
+
+
+@pytest.mark.parametrize(("least", "horizon", "told"), [(2, "9h", True), (0, "9h", False), (2, None, False)])
+def test_a_horizon_to_which_nothing_is_billed_is_told(invoke, write, least, horizon, told):
+    place = managed("cloud", 8, "c6i.large")
+    place["computeResources"]["minvCpus"] = least
+    data = world([place], [jobs("j", "q0", "one", 1)], definition("one", 1, 9))
+    text = invoke("run", write(data | ({"horizon": horizon} if horizon else {}))).stdout
+    assert ("horizon      not reached: the bill ends with the last job, " in text) == told
