@@ -158,7 +158,7 @@ class Assumptions(Model):
         " burst, which AWS grants from its launch on for 5 to 60 minutes, or its baseline; machines that the"
         " scenario describes have none.",
     )
-    registryBandwidth: Annotated[float, Field(ge=0, le=1e9)] = _assumed(
+    registryBandwidth: Bandwidth = _assumed(
         0,
         0,
         "MB/s",
