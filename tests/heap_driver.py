@@ -378,8 +378,9 @@ class _Driver:
             if told is not None:
                 self.at(told + self.world.spot_notice_us, LOST, index)
             recorder.i_running_us[index] = now + running
-            recorder.i_ready_us[index] = now + running + ready
-            self.at(now + running + ready, READY, index)
+            if environment not in self.world.never_registers:
+                recorder.i_ready_us[index] = now + running + ready
+                self.at(now + running + ready, READY, index)
         elif kind == EVICT:
             self.at(now, LOST, arguments[0], "evicted")
         else:
@@ -390,6 +391,8 @@ class _Driver:
                 why = "replaced: infrastructure update"
             if arguments[0] in core.updates.draining.drained:
                 why = "drained: too old"
+            if arguments[0] in core.updates.registration.failed:
+                why = "given up: never registered"
             recorder.i_end_reason[arguments[0]] = why
             self.follow_registry()
 

@@ -108,6 +108,7 @@ def environments(draw: st.DrawFn, *, gangs: bool = False, drain_us: int | None =
         desired_vcpus=draw(st.integers(low, high)),
         gangs=gangs and draw(st.sampled_from([True, True, False])),
         aside=draw(st.sampled_from([NO_NEED, NO_NEED, Need(1, 1, 0)])),
+        invalid_after_us=draw(st.sampled_from([-1, -1, -1, 1, 7])),
     )
 
 
@@ -331,6 +332,8 @@ def _world(draw: st.DrawFn, builder: PlanBuilder, *, everything: bool) -> dict[s
     }
     if everything:
         nodes = [len(each.nodes) if each else 0 for each in builder.gang_of_class()]
+        watched = [n for n, place in enumerate(builder.environments) if place.invalid_after_us > 0]
+        world["never_registers"] = frozenset(watched[draw(st.integers(0, 1)) :])
         world["bandwidth"] = draw(_bandwidths)
         world["pull_spread"] = draw(st.sampled_from([(), [0.5] * classes]))
         world["container_start_us"] = draw(st.sampled_from([0, 2, Uniform.model_construct(low=0, high=5)]))

@@ -38,7 +38,7 @@ class Alarms:
 
     def __init__(self, plan: Plan, attempts: Attempts, jobs: Jobs, waits: Waits, updates: Updates) -> None:
         self._attempts = attempts
-        self._updates = updates if plan.updates or updates.draining.any else None
+        self._updates = updates if updates.any else None
         self._jobs = jobs
         self._waits = waits
         self._delay_us = plan.policy.submit_evaluation_us

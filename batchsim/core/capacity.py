@@ -20,6 +20,7 @@ from batchsim.core.easy import EasyQueue
 from batchsim.core.fairshare import FairShareQueue
 from batchsim.core.feasibility import (
     DISABLED,
+    INVALID,
     MAX_RESOURCE,
     RESOURCE_REQUIREMENT,
     never_starts,
@@ -34,6 +35,7 @@ from batchsim.core.scaling import Scaler
 from batchsim.core.tasks import TaskFleet
 from batchsim.core.waits import (
     ALL_DISABLED,
+    ALL_INVALID,
     AT_MAX,
     BUSY,
     DECISION,
@@ -55,13 +57,20 @@ if TYPE_CHECKING:
     from batchsim.core.waits import Reason
 
 # Any other reason is that the quotas are too low.
-_HOPELESS = {None: NOTHING, RESOURCE_REQUIREMENT: TOO_LARGE, MAX_RESOURCE: OVER_MAX, DISABLED: ALL_DISABLED}
+_HOPELESS = {
+    None: NOTHING,
+    RESOURCE_REQUIREMENT: TOO_LARGE,
+    MAX_RESOURCE: OVER_MAX,
+    DISABLED: ALL_DISABLED,
+    INVALID: ALL_INVALID,
+}
 
 
 class Capacity:
     """The scalers of all managed environments; `scalers[e]` is None for an unmanaged one.
 
-    aging   instances that will drain, and when: the next first
+    aging     instances that will drain, and when: the next first
+    joining   those of environments in `unseen`, none of which has been READY, and when they are given up
     """
 
     __slots__ = (
@@ -80,7 +89,9 @@ class Capacity:
         "_reasons",
         "_reservable",
         "aging",
+        "joining",
         "scalers",
+        "unseen",
     )
 
     def __init__(
@@ -105,6 +116,8 @@ class Capacity:
             _scaler(plan, environment, fleets[index]) for index, environment in enumerate(plan.environments)
         ]
         self.aging: deque[tuple[int, Instance]] = deque()
+        self.joining: deque[tuple[int, Instance]] = deque()
+        self.unseen: set[int] = set()
         self._managed = [(index, scaler) for index, scaler in enumerate(self.scalers) if scaler is not None]
         # minvCpus and desiredvCpus are there from the beginning.
         self._grow_due = 0 if self._managed else NEVER
@@ -394,8 +407,10 @@ class Capacity:
         for type_index in launches:
             instance = self._new_instance(index, type_index)
             commands.append((LAUNCH, instance.index, index, type_index))
-            if lasts_us:  # the same in all environments that have it
+            if lasts_us:  # the same in all environments that have it, as below
                 self.aging.append((now + lasts_us, instance))
+            if index in self.unseen:
+                self.joining.append((now + self._plan.environments[index].invalid_after_us, instance))
 
 
 def _scaler(plan: Plan, environment: EnvironmentPlan, fleet: AnyFleet) -> Scaler | None:

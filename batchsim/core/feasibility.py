@@ -22,6 +22,7 @@ RESOURCE_REQUIREMENT: Final = (
 )
 NO_CAPACITY_FOR: Final = "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY"
 DISABLED: Final = "Every compute environment of the job queue is DISABLED."
+INVALID: Final = "ACTION_REQUIRED - CE(s) associated with the job queue are invalid."  # [spec 1.17]
 
 
 def no_capacity(instance_type: str) -> str:
@@ -54,7 +55,7 @@ def never_starts(plan: Plan, queue: int, need: int) -> str | None:
     ]
     enabled = [environment for environment in environments if environment.enabled]
     if not enabled:
-        return DISABLED
+        return INVALID if any(environment.invalid for environment in environments) else DISABLED
     asked = plan.needs[need]
     gang = plan.gangs[need] if plan.gangs else None
     holding = [environment for environment in enabled if _types(plan, environment, asked, gang)]

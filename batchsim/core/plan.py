@@ -130,6 +130,9 @@ class EnvironmentPlan:
                  ECS_MANAGED_INSTANCES [spec 3.2, 3.9]; then there is no minvCpus
     idle_us      how long an idle instance is kept; -1: as the policy says; NEVER: for ever
     drain_us     the age at which an instance drains, and jobs on it fail; 0: none does [spec 3.9]
+    invalid      whether it is INVALID, and not `enabled` for that reason; then nothing is launched [spec 3.5]
+    invalid_after_us   how long after a launch it becomes so if none of its instances has ever been READY,
+                 at least 1; -1: it never does
     """
 
     name: str
@@ -151,6 +154,8 @@ class EnvironmentPlan:
     shared: bool = False
     idle_us: int = -1
     drain_us: int = 0
+    invalid: bool = False
+    invalid_after_us: int = -1
 
     def offers(self, machine: MachineType) -> Need:
         """The largest job for which an instance of the type is launched, or that fits on a user's machine."""

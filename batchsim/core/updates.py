@@ -22,6 +22,7 @@ from batchsim.core.fleet import BOOTING, READY, RETIRING
 from batchsim.core.grid import NEVER
 from batchsim.core.plan import NO_NEED, QueueUpdate
 from batchsim.core.queues import places_of
+from batchsim.core.registration import Registration
 from batchsim.core.tasks import TaskFleet
 from batchsim.errors import ContractError
 
@@ -39,9 +40,19 @@ class Updates:
 
     replaced   the instances that have been made to retire, by index
     draining   those that retire by themselves
+    registration   those that never come
     """
 
-    __slots__ = ("_deadlines", "_instances", "_parts", "_plan", "_unseen", "draining", "replaced")
+    __slots__ = (
+        "_deadlines",
+        "_instances",
+        "_parts",
+        "_plan",
+        "_unseen",
+        "draining",
+        "registration",
+        "replaced",
+    )
 
     def __init__(self, plan: Plan, parts: Parts, instances: Sequence[Instance]) -> None:
         """`plan` is `changeable`."""
@@ -51,7 +62,13 @@ class Updates:
         self._deadlines: list[tuple[int, int, list[Instance]]] = []
         self.replaced: set[int] = set()
         self.draining = Draining(plan, parts)
+        self.registration = Registration(plan, parts, instances, self.replaced)
         self._unseen = {index for index, each in enumerate(plan.environments) if sets_aside(each)}
+
+    @property
+    def any(self) -> bool:
+        """Whether `ring` may ever have something to do."""
+        return bool(self._plan.updates) or self.draining.any or self.registration.any
 
     def apply(self, now: int, number: int) -> None:
         """Raises ContractError if there is no `plan.updates[number]`."""
@@ -72,6 +89,7 @@ class Updates:
 
     def node_ready(self, now: int, index: int) -> int:
         """An environment's instance is READY; gives when to scale for what that allows, or NEVER."""
+        self.registration.ready(index)
         if index not in self._unseen:
             return NEVER
         self._unseen.remove(index)
@@ -84,13 +102,14 @@ class Updates:
     def ring(self, now: int, commands: list[Command]) -> None:
         """Jobs on instances that are replaced have had their time; instances are old."""
         self.draining.ring(now, commands)
+        self.registration.ring(now)
         while self._deadlines and self._deadlines[0][0] <= now:
             _, _, instances = heappop(self._deadlines)
             commands += [(EVICT, each.index) for each in instances if each.state == RETIRING and each.jobs]
 
     def due_us(self) -> int:
         """When `ring` has something to do next; NEVER if there is nothing."""
-        return min(self._deadline_us(), self.draining.due_us())
+        return min(self._deadline_us(), self.draining.due_us(), self.registration.due_us())
 
     def _deadline_us(self) -> int:
         deadlines = self._deadlines
@@ -137,6 +156,7 @@ def sets_aside(environment: EnvironmentPlan) -> bool:
 
 def changeable(plan: Plan) -> Plan:
     """The plan for a scheduler of its own, whose environments and queues will not stay what they are."""
-    if not plan.updates and not any(map(sets_aside, plan.environments)):
+    changes = any(sets_aside(each) or each.invalid_after_us > 0 for each in plan.environments)
+    if not plan.updates and not changes:
         return plan
     return replace(plan, environments=list(plan.environments), queues=list(plan.queues))

@@ -34,6 +34,7 @@ CONSUMABLE: Final = 9  # a consumable resource; its index
 NO_CAPACITY: Final = 10  # capacity: every suitable instance type could not be launched lately
 GATHERING: Final = 11  # enough empty instances of one type for all its nodes
 TASK_QUOTA: Final = 12  # a quota of the account allows no machine for it now, where each job gets one
+ALL_INVALID: Final = 13  # no environment is left, and some are INVALID
 
 REASON_NAMES: Final = (
     "nothing is in its way",
@@ -49,6 +50,7 @@ REASON_NAMES: Final = (
     "instances could not be launched",
     "too few instances of one type are empty for all its nodes",
     "the account's quota of Fargate vCPUs does not allow it",
+    "the compute environments are INVALID",
 )
 
 CANCELLED_BY_LIMIT: Final = "Canceled by JobStateTimeLimit action due to reason: "  # [spec 1.6]

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 REPLACED: Final = "replaced: infrastructure update"
 DRAINED: Final = "drained: too old"
+NOT_REGISTERED: Final = "given up: never registered"
 
 TASK_DRAINED: Final = "Task stopped during instance draining"  # [spec 1.6]
 TASK_INTERRUPTED: Final = "Your Spot Task was interrupted."  # [spec 1.6, 4.2]
@@ -131,6 +132,8 @@ def evict(core: Scheduler, recorder: Recorder, now: int, instance: int) -> list[
 def _why_retired(core: Scheduler, instance: int) -> str:
     if instance in core.updates.draining.drained:
         return DRAINED
+    if instance in core.updates.registration.failed:
+        return NOT_REGISTERED
     return REPLACED if instance in core.updates.replaced else ""
 
 

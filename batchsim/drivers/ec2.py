@@ -152,7 +152,7 @@ def _rests(steps: Steps, since_us: int) -> bool:
 
 class Launch(NamedTuple):
     """What comes of a launch: at `until_us` the instance is ready, or the launch has `failed`; then at
-    `lost_us` it is taken back, if it is still there.
+    `lost_us` it is taken back, if it is still there. It may be NEVER ready.
     """
 
     until_us: int
@@ -195,7 +195,9 @@ class Ec2:
             return Launch(requested, failed=True)
         to_running, to_ready = world.boot.draw(*draw)
         recorder.i_running_us[index] = running = now + to_running
-        recorder.i_ready_us[index] = ready = running + to_ready
+        ready = NEVER
+        if environment not in world.never_registers:
+            recorder.i_ready_us[index] = ready = running + to_ready
         lost = NEVER
         if world.interruptions is not None:
             lost = world.interruptions.lost_at(*draw, type_index, running)

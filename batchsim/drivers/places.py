@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from batchsim.catalog.eks import DAEMON_SETS_MIB, DAEMON_SETS_MILLI
@@ -15,6 +16,7 @@ from batchsim.core.plan import (
     QueueUpdate,
     TimeLimit,
 )
+from batchsim.core.registration import invalid
 from batchsim.core.shares import UNIT_WEIGHT, FairSharePolicy
 from batchsim.drivers.world import Machines
 from batchsim.errors import ScenarioError, at_path
@@ -44,18 +46,30 @@ def plan_environments(
     for index, environment in enumerate(scenario.computeEnvironments):
         if environment.computeResources is not None:
             place = f"{scenario.path_of(environment)}.computeResources"
-            plans.append(_managed(environment, types, place))
+            plans.append(_with_validity(scenario, environment, _managed(environment, types, place)))
             continue
         rows = []
         for position, machine in enumerate(environment.instances):
             with at_path(f"{scenario.path_of(environment)}.instances.{position}.instanceType"):
                 rows.append(types.of_machine(machine))
-        plans.append(_unmanaged(environment, types, list(dict.fromkeys(rows))))
+        plan = _unmanaged(environment, types, list(dict.fromkeys(rows)))
+        plans.append(_with_validity(scenario, environment, plan))
         machines += [
             Machines(index, row, machine.count, machine.name or "")
             for row, machine in zip(rows, environment.instances, strict=True)
         ]
     return plans, machines
+
+
+def _with_validity(
+    scenario: Scenario, environment: ComputeEnvironment, plan: EnvironmentPlan
+) -> EnvironmentPlan:
+    """The environment as it is if it is INVALID, or with when it becomes so."""
+    if environment.status == "INVALID":
+        return invalid(plan)
+    if plan.name in scenario.assumptions.neverRegisters:
+        return replace(plan, invalid_after_us=scenario.assumptions.invalidAfter)
+    return plan
 
 
 def _managed(environment: ComputeEnvironment, types: MachineTypes, path: str) -> EnvironmentPlan:
@@ -207,6 +221,7 @@ def plan_updates(
             plan = _managed(after, types, f"workload.{each.item}.update")
         policy = after.updatePolicy
         minutes = 0 if policy.terminateJobsOnUpdate else policy.jobExecutionTimeoutMinutes
+        plan = _with_validity(scenario, after, plan)
         updates.append(EnvironmentUpdate(row, plan, each.replaces, minutes * _US_PER_MINUTE))
     return updates
 

@@ -219,6 +219,7 @@ class World:
     boot: Boot
     interruptions: Interruptions | None = None
     tasks: Tasks | None = None
+    never_registers: frozenset[int] = frozenset()
     capacity: Capacity = field(default_factory=Capacity)
     spot_notice_us: int = 0
     machines: Sequence[Machines] = ()

@@ -82,6 +82,7 @@ def build_world(
         capacity=build_capacity(scenario, types),
         spot_notice_us=assumptions.spotNotice,
         tasks=_tasks(scenario),
+        never_registers=_never_registers(scenario),
         speeds=speeds(assumptions, types),
         machines=machines,
         seed=draw[0],
@@ -123,6 +124,15 @@ def _interruptions(assumptions: Assumptions, types: MachineTypes) -> Interruptio
         assumptions.spotCorrelation,
         assumptions.spotNotice,
         frozenset(types.spot_tasks),
+    )
+
+
+def _never_registers(scenario: Scenario) -> frozenset[int]:
+    names = scenario.assumptions.neverRegisters
+    return frozenset(
+        index
+        for index, each in enumerate(scenario.computeEnvironments)
+        if each.computeEnvironmentName in names
     )
 
 

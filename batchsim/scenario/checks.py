@@ -26,6 +26,7 @@ def check_parts(scenario: "Scenario") -> Iterator[MismatchError]:
     yield from _machines(scenario)
     yield from _environments_of_queue(scenario)
     yield from _on_demand_first(scenario)
+    yield from _never_registering(scenario)
     yield from _policy_of_queue(scenario)
     yield from _quota_shares(scenario)
     yield from _capacity_units(scenario)
@@ -105,6 +106,21 @@ def _environments_of_queue(scenario: "Scenario") -> Iterator[MismatchError]:
                     choices=services,
                     place=("jobQueues", q, "serviceEnvironmentOrder", i, "serviceEnvironment"),
                 )
+
+
+def _never_registering(scenario: "Scenario") -> Iterator[MismatchError]:
+    launching = [
+        each.computeEnvironmentName
+        for each in scenario.computeEnvironments
+        if each.computeResources and not each.computeResources.is_fargate
+    ]
+    for index, name in enumerate(scenario.assumptions.neverRegisters):
+        if name not in launching:
+            yield MismatchError(
+                "the name of a compute environment that launches instances",
+                choices=launching,
+                place=("assumptions", "neverRegisters", index),
+            )
 
 
 def _on_demand_first(scenario: "Scenario") -> Iterator[MismatchError]:

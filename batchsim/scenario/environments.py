@@ -270,7 +270,10 @@ class ComputeEnvironment(Model):
 
     computeEnvironmentArn: Identity = None
     ecsClusterArn: Identity = None
-    status: Text | None = None
+    status: Text | None = Field(
+        None,
+        description="INVALID: no jobs are placed in it and nothing is launched, until an update.",
+    )
     statusReason: Identity = None
     uuid: Identity = None
     tags: Identity = None
@@ -286,12 +289,6 @@ class ComputeEnvironment(Model):
             )
         if self.computeResources and self.computeResources.is_fargate and self.instanceVolume:
             raise MismatchError(message="Fargate tasks have no instance volume", place=("instanceVolume",))
-        if self.status == "INVALID":
-            raise MismatchError(
-                message="AWS Batch places no jobs in an INVALID environment",
-                hint="remove status, to simulate it once it is mended",
-                place=("status",),
-            )
         for name in _FOREIGN_PARTS[self.type]:
             if name in self.model_fields_set and getattr(self, name) is not None:
                 raise MismatchError(

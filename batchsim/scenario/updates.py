@@ -228,6 +228,7 @@ def _environment(update: Update, before: ComputeEnvironment) -> ComputeEnvironme
     if before.computeResources is not None:
         _check_of_its_type(before.computeResources, changes)
     given = before.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    given.pop("status", None)  # AWS Batch looks anew at whether it is VALID
     said = update.model_dump(mode="json", by_alias=True, exclude_unset=True)
     given |= {name: said[name] for name in changes if name not in (*_OF_RESOURCES, _LATEST_IMAGE)}
     if managed:

@@ -17,7 +17,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from batchsim.core.allocation import gang_types
-from batchsim.core.feasibility import DISABLED, RESOURCE_REQUIREMENT, lacks_resource, never_starts
+from batchsim.core.feasibility import (
+    DISABLED,
+    INVALID,
+    RESOURCE_REQUIREMENT,
+    lacks_resource,
+    never_starts,
+)
 from batchsim.core.plan import Need
 from batchsim.drivers.planning import prepare
 from batchsim.scenario import TraceJobs
@@ -78,7 +84,7 @@ class Turn(NamedTuple):
 
         Those with other types than before are replaced, and take no more jobs.
         """
-        return self.reason in {DISABLED, RESOURCE_REQUIREMENT}
+        return self.reason in {DISABLED, INVALID, RESOURCE_REQUIREMENT}
 
 
 @dataclass(frozen=True, slots=True)

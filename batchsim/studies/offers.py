@@ -136,7 +136,13 @@ class Offers:
         if asked.gang is not None and not environment.gangs:
             return None
         offer = _Offer(environment, draft.listed[index])
-        if not environment.enabled:
+        if environment.invalid:
+            offer = offer.then(
+                f"mend {environment.name}, which is INVALID{self._when(index, 'status')}",
+                self._mended(index),
+                environment=replace(environment, enabled=True, invalid=False, invalid_after_us=-1),
+            )
+        elif not environment.enabled:
             offer = offer.then(
                 f"enable {environment.name}{self._when(index, 'state')}",
                 {self._path(index, "state"): "ENABLED"},
@@ -319,6 +325,15 @@ class Offers:
     def _is_spot(self, index: int) -> bool:
         resources = self._environments[index].computeResources
         return resources is not None and resources.on_spot
+
+    def _mended(self, index: int) -> dict[str, str]:
+        """The environment without what makes it INVALID."""
+        environment = self._environments[index]
+        if environment.status == "INVALID":
+            return {self._path(index, "status"): "VALID"}
+        name = environment.computeEnvironmentName
+        left = [each for each in self._scenario.assumptions.neverRegisters if each != name]
+        return {"assumptions.neverRegisters": f"[{', '.join(left)}]"}
 
     def _where_types(self, index: int) -> tuple[str, ...]:
         """Where an environment says its instance types."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from batchsim.core.plan import QueueUpdate
+from batchsim.core.registration import invalid
 from batchsim.scenario import ComputeEnvironment, JobQueue, applied_updates
 from batchsim.scenario.updates import UpdateEvent
 from batchsim.studies.quotas import beside_minimum
@@ -16,7 +17,7 @@ from batchsim.studies.quotas import beside_minimum
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from batchsim.core.plan import Plan
+    from batchsim.core.plan import EnvironmentPlan, Plan
     from batchsim.scenario import Scenario
 
 Said = tuple[int, int]
@@ -44,8 +45,9 @@ class Phase:
 def phases(scenario: Scenario, plan: Plan) -> list[Phase]:
     """In order of time; updates of one instant begin one phase together."""
     environments, said = list(scenario.computeEnvironments), dict[tuple[int, str], Said]()
-    plans, queues = list(plan.environments), list(plan.queues)
-    found = [Phase(0, "", beside_minimum(plan, scenario), tuple(environments), {})]
+    plans, queues = [_in_the_end(each) for each in plan.environments], list(plan.queues)
+    first = beside_minimum(replace(plan, environments=tuple(plans)), scenario)
+    found = [Phase(0, "", first, tuple(environments), {})]
     for applied, planned in zip(applied_updates(scenario), plan.updates, strict=True):
         event = scenario.workload[applied.item]
         assert isinstance(event, UpdateEvent)
@@ -53,7 +55,7 @@ def phases(scenario: Scenario, plan: Plan) -> list[Phase]:
             queues[planned.queue] = planned.after
         else:
             assert not isinstance(applied.after, JobQueue)
-            plans[planned.environment] = planned.after
+            plans[planned.environment] = _in_the_end(planned.after)
             environments[planned.environment] = applied.after
             said |= {(planned.environment, name): (applied.item, event.at) for name in event.update.changes()}
         then = replace(plan, environments=tuple(plans), queues=tuple(queues))
@@ -62,3 +64,8 @@ def phases(scenario: Scenario, plan: Plan) -> list[Phase]:
             words = f"{found.pop().updates}; {words}"
         found.append(Phase(event.at, words, beside_minimum(then, scenario), tuple(environments), dict(said)))
     return found
+
+
+def _in_the_end(environment: EnvironmentPlan) -> EnvironmentPlan:
+    """Jobs never start in an environment whose instances never register."""
+    return invalid(environment) if environment.invalid_after_us > 0 else environment

@@ -27,6 +27,8 @@ AWS = {
     "launchCooloff": 180 * SECOND,
     "insufficientCapacity": 0.0,
     "availabilityZones": (),
+    "neverRegisters": (),
+    "invalidAfter": 3600 * SECOND,
     "capacityShortages": (),
     "placementGroupShortage": 0,
     "accountQuotas": {"onDemand": {}, "spot": {}},
@@ -71,6 +73,7 @@ KEPT_IN_IDEAL = {
     "imagePullSharing": "none",
     "imagePullNetwork": "burst",
     "availabilityZones": (),
+    "neverRegisters": (),
     "capacityShortages": (),
     "placementGroupShortage": 0,
     "accountQuotas": {"onDemand": {}, "spot": {}},
@@ -193,6 +196,7 @@ def test_the_table_has_every_assumption_with_unit_source_and_sentence():
             "factor",
             "vCPU",
             "zones",
+            "environments",
             "traces",
         }
         assert re.fullmatch(r"\[spec \d+\.\d+(, \d+\.\d+)*\]|\[measured\]|\[AWS .+: .+\]", row.source)
