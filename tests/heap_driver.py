@@ -205,8 +205,6 @@ class _Driver:
                     f"Host EC2 (instance i-{index:017x}) terminated.",
                     "replaced: infrastructure update",
                 )
-                if index in core.updates.draining.drained:
-                    text, why = "Task stopped during instance draining", "drained: too old"
                 self.end_instance(now, index, text, why)
         elif kind == REQUEST:
             self.request(now, index)
@@ -389,8 +387,6 @@ class _Driver:
             why = "scaled in: idle"
             if arguments[0] in core.updates.replaced:
                 why = "replaced: infrastructure update"
-            if arguments[0] in core.updates.draining.drained:
-                why = "drained: too old"
             if arguments[0] in core.updates.registration.failed:
                 why = "given up: never registered"
             recorder.i_end_reason[arguments[0]] = why

@@ -74,7 +74,7 @@ def slowed(builder: PlanBuilder, world: dict[str, object], k: int) -> dict[str, 
     }
 
 
-def _shared(draw: st.DrawFn, drain_us: int) -> EnvironmentPlan:
+def _shared(draw: st.DrawFn) -> EnvironmentPlan:
     """ECS Managed Instances."""
     return EnvironmentPlan(
         "mi",
@@ -84,15 +84,14 @@ def _shared(draw: st.DrawFn, drain_us: int) -> EnvironmentPlan:
         max_vcpus=draw(st.integers(0, 12)),
         shared=True,
         idle_us=draw(st.sampled_from([-1, 0, 3, NEVER])),
-        drain_us=drain_us,
     )
 
 
 @st.composite
-def environments(draw: st.DrawFn, *, gangs: bool = False, drain_us: int | None = None) -> EnvironmentPlan:
-    """With `gangs` most take jobs of several nodes; with `drain_us` some are ECS Managed Instances."""
-    if drain_us is not None and draw(st.booleans()):
-        return _shared(draw, drain_us)
+def environments(draw: st.DrawFn, *, gangs: bool = False, shared: bool = False) -> EnvironmentPlan:
+    """With `gangs` most take jobs of several nodes; with `shared` some are ECS Managed Instances."""
+    if shared and draw(st.booleans()):
+        return _shared(draw)
     types = tuple(draw(st.lists(st.integers(0, 3), min_size=1, max_size=3, unique=True)))
     if draw(st.sampled_from([False, False, False, True] if gangs else [False, True])):
         return EnvironmentPlan("own", types)
@@ -258,10 +257,7 @@ def worlds(draw: st.DrawFn, *, everything: bool = False) -> tuple[PlanBuilder, d
     easy, nodes = kind == "easy", kind == "nodes"
     if easy:
         policy = replace(policy, backfill="easy")
-    if kind == "shared":  # else a job that does not start before its instance drains is tried for ever
-        policy = replace(policy, start_failures_count=True)
-    drain_us = draw(st.sampled_from([0, 9])) if kind == "shared" else None
-    places = draw(st.lists(environments(gangs=nodes, drain_us=drain_us), min_size=1, max_size=3))
+    places = draw(st.lists(environments(gangs=nodes, shared=kind == "shared"), min_size=1, max_size=3))
     queues = [
         QueuePlan(
             f"q{n}",

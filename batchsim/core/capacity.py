@@ -69,8 +69,7 @@ _HOPELESS = {
 class Capacity:
     """The scalers of all managed environments; `scalers[e]` is None for an unmanaged one.
 
-    aging     instances that will drain, and when: the next first
-    joining   those of environments in `unseen`, none of which has been READY, and when they are given up
+    joining   instances of environments in `unseen`, none of which has been READY, and when they are given up
     """
 
     __slots__ = (
@@ -88,7 +87,6 @@ class Capacity:
         "_quoted_tasks",
         "_reasons",
         "_reservable",
-        "aging",
         "joining",
         "scalers",
         "unseen",
@@ -115,7 +113,6 @@ class Capacity:
         self.scalers = [
             _scaler(plan, environment, fleets[index]) for index, environment in enumerate(plan.environments)
         ]
-        self.aging: deque[tuple[int, Instance]] = deque()
         self.joining: deque[tuple[int, Instance]] = deque()
         self.unseen: set[int] = set()
         self._managed = [(index, scaler) for index, scaler in enumerate(self.scalers) if scaler is not None]
@@ -365,6 +362,11 @@ class Capacity:
         scaler = self.scalers[index]
         if scaler is None:
             return
+        if isinstance(scaler, SharedScaler):
+            served = [entry for entry in wanted if scaler.serves(entry[1], None)]
+            self._launch(now, index, scaler.meet(now, served), commands)
+            self._try_again(now, scaler)
+            return
         unmet: list[list[int]] = []
         for entry in wanted:
             _, need, jobs = entry
@@ -403,13 +405,10 @@ class Capacity:
             self._grow_due = min(self._grow_due, next_multiple(max(instant, now), self._interval))
 
     def _launch(self, now: int, index: int, launches: Sequence[int], commands: list[Command]) -> None:
-        lasts_us = self._plan.environments[index].drain_us if launches else 0
         for type_index in launches:
             instance = self._new_instance(index, type_index)
             commands.append((LAUNCH, instance.index, index, type_index))
-            if lasts_us:  # the same in all environments that have it, as below
-                self.aging.append((now + lasts_us, instance))
-            if index in self.unseen:
+            if index in self.unseen:  # in all of them it takes as long
                 self.joining.append((now + self._plan.environments[index].invalid_after_us, instance))
 
 

@@ -115,20 +115,22 @@ class SharedFleet(Fleet):
 class SharedScaler(Scaler):
     """Demand, launches and scale-in of such an environment.
 
-    In one decision, `_allowed` is how many vCPUs more jobs may have: what waits beyond that is no demand.
+    In one decision, `_allowed` is how many vCPUs more jobs may have: those who come first in the demand take
+    from it first, whether they go to what is there, to what boots or to what is launched for them.
+    `_promised` is what jobs took of it that wait for instances which boot.
     """
 
-    __slots__ = ("_allowed", "_frees", "_kind", "_plans", "_rooms", "_shared", "_whole_plan")
+    __slots__ = ("_allowed", "_frees", "_kind", "_plans", "_promised", "_rooms", "_shared", "_whole_plan")
 
     def __init__(self, plan: Plan, environment: EnvironmentPlan, fleet: SharedFleet) -> None:
         super().__init__(plan, environment, fleet)
         self._shared = fleet
         self._whole_plan = plan
         self._plans: dict[int, EnvironmentPlan] = {}
-        self._kind = 0
+        self._kind = -1
         self._rooms: dict[int, Room] = {}
         self._frees: dict[int, int] = {}
-        self._allowed = 0
+        self._allowed = self._promised = 0
 
     def replan(self, environment: EnvironmentPlan) -> None:
         """The user has updated the environment."""
@@ -141,10 +143,12 @@ class SharedScaler(Scaler):
         return self._plan.enabled and self._shared.allowed() > 0
 
     def can_grow(self, now: int, need: int) -> bool:
-        """Whether a launch that serves `need` is allowed now."""
-        if not self._plan.enabled or not self._shared.admits(need) or not self.suits(need):
+        """Whether a launch that serves `need` is allowed now, beside what others wait for that boots."""
+        boots = sum(count * self._types[each].usable_vcpus for each, count in self.booting.items())
+        left = self._shared.allowed() - min(self._promised, boots)
+        if not self._plan.enabled or self._needs[need].vcpus > left or not self.suits(need):
             return False
-        return self._choose(now, need, self._left()) >= 0
+        return self._choose(now, need, left) >= 0
 
     def launching(self, need: int) -> bool:
         """Whether an instance that could serve `need` is booting."""
@@ -161,7 +165,7 @@ class SharedScaler(Scaler):
     def begin(self) -> None:
         """A scaling decision begins: all free and booting capacity is yet unclaimed."""
         super().begin()
-        self._allowed = self._shared.allowed()
+        self._allowed, self._promised = self._shared.allowed(), 0
         self._frees.clear()
         self._rooms.clear()
         for each in sorted(self.booting):
@@ -169,35 +173,47 @@ class SharedScaler(Scaler):
                 self._room_of(self._shared.kind_of_type[each]).add(self._types[each], self.booting[each])
         self._kind = -1
 
+    def meet(self, now: int, demand: list[list[int]]) -> list[int]:
+        """Types to launch for entries [queue, need, jobs], in order; what cannot be met remains in them."""
+        launches: list[int] = []
+        pending: dict[int, int] = {}
+        for _, need, jobs in demand:
+            kind = self._whole_plan.kind_of(need)
+            pending[kind] = pending.get(kind, 0) + jobs * self._needs[need].vcpus
+        for entry in demand:
+            _, need, wanted = entry
+            kind, vcpus = self._whole_plan.kind_of(need), self._needs[need].vcpus
+            entry[2] = self.absorb(need, wanted)
+            pending[kind] -= (wanted - entry[2]) * vcpus
+            while self._within(need, entry[2]) and self.suits(need):
+                type_index = self._choose(now, need, min(pending[kind], self._allowed))
+                if type_index < 0:
+                    break
+                self._count_launch(type_index)
+                launches.append(type_index)
+                self._room.add(self._types[type_index], 1)
+                within = self._within(need, entry[2])
+                filled = within - self._room.fill(self._needs[need], within)
+                self._take(filled * vcpus, boots=True)
+                entry[2] -= filled
+                pending[kind] -= filled * vcpus
+            pending[kind] -= entry[2] * vcpus  # nobody waits here for what others are launched for
+        return launches
+
     def absorb(self, need: int, jobs: int) -> int:
         """Claim free, then booting capacity for `jobs` jobs of `need`; gives how many remain."""
         self._turn_to(self._whole_plan.kind_of(need))
-        within = self._within(need, jobs)
-        taken = within - super().absorb(need, within)
-        self._allowed -= taken * self._needs[need].vcpus
-        return jobs - taken
+        within, free = self._within(need, jobs), self._usable_free
+        taken = (within - super().absorb(need, within)) * self._needs[need].vcpus
+        there = free - self._usable_free
+        self._take(there, boots=False)
+        self._take(taken - there, boots=True)
+        return jobs - (taken // self._needs[need].vcpus if taken else 0)
 
-    def grow(self, now: int, unmet: list[tuple[int, int]]) -> tuple[list[int], list[int]]:
-        """Types to launch for `unmet` pairs (need, jobs), in order, and how many jobs of each pair remain."""
-        launches: list[int] = []
-        remaining = [jobs for _, jobs in unmet]
-        of_kind: dict[int, list[tuple[int, int, int]]] = {}
-        for row, (need, jobs) in enumerate(unmet):
-            within = self._within(need, jobs)
-            self._allowed -= within * self._needs[need].vcpus
-            of_kind.setdefault(self._whole_plan.kind_of(need), []).append((row, need, within))
-        for kind, entries in of_kind.items():
-            self._turn_to(kind)
-            more, left = super().grow(now, [(need, within) for _, need, within in entries])
-            launches += more
-            for (row, need, within), lacking in zip(entries, left, strict=True):
-                remaining[row] -= within - lacking
-                self._allowed += lacking * self._needs[need].vcpus
-        return launches, remaining
-
-    def _left(self) -> int:
-        """Demand is cut to what may run before, so that it alone limits an instance's size."""
-        return 1 << 40
+    def _take(self, vcpus: int, *, boots: bool) -> None:
+        self._allowed -= vcpus
+        if boots:
+            self._promised += vcpus
 
     def _plan_for(self, need: int) -> EnvironmentPlan:
         kind = self._whole_plan.kind_of(need)
@@ -208,8 +224,7 @@ class SharedScaler(Scaler):
 
     def _within(self, need: int, jobs: int) -> int:
         """How many of so many jobs maxvCpus allows beside those that were allowed before."""
-        vcpus = self._needs[need].vcpus
-        return min(jobs, self._allowed // vcpus) if vcpus else jobs
+        return min(jobs, self._allowed // self._needs[need].vcpus)
 
     def _turn_to(self, kind: int) -> None:
         """Look at the free and booting capacity of machines of a kind."""

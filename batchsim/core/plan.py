@@ -129,7 +129,6 @@ class EnvironmentPlan:
     shared       whether jobs' vCPUs are counted against maxvCpus though they share instances, of all kinds:
                  ECS_MANAGED_INSTANCES [spec 3.2, 3.9]; then there is no minvCpus
     idle_us      how long an idle instance is kept; -1: as the policy says; NEVER: for ever
-    drain_us     the age at which an instance drains, and jobs on it fail; 0: none does [spec 3.9]
     invalid      whether it is INVALID, and not `enabled` for that reason; then nothing is launched [spec 3.5]
     invalid_after_us   how long after a launch it becomes so if none of its instances has ever been READY,
                  at least 1; -1: it never does
@@ -153,7 +152,6 @@ class EnvironmentPlan:
     aside: Need = NO_NEED
     shared: bool = False
     idle_us: int = -1
-    drain_us: int = 0
     invalid: bool = False
     invalid_after_us: int = -1
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from batchsim.core.draining import retire
-from batchsim.core.fleet import BOOTING
+from batchsim.core.fleet import BOOTING, READY
 from batchsim.core.grid import NEVER
 from batchsim.core.queues import places_of
 
@@ -78,6 +77,17 @@ class Registration:
         parts.capacity.replan(now)
         parts.dispatch.replan(places_of(plan, parts.fleets, parts.capacity.scalers))
         parts.capacity.want_growth(now)
+
+
+def retire(parts: Parts, now: int, instance: Instance) -> None:
+    """An instance that was launched, BOOTING or READY, takes no more jobs, and goes when it has none."""
+    if instance.state == READY:
+        parts.fleets[instance.environment].remove(instance)
+    scaler = parts.capacity.scalers[instance.environment]
+    assert scaler is not None  # only managed environments launch
+    scaler.retire(now, instance)
+    if parts.claims is not None:
+        parts.claims.retired(instance)
 
 
 def invalid(environment: EnvironmentPlan) -> EnvironmentPlan:

@@ -240,7 +240,7 @@ class Scaler:
             jobs = self._room.fill(self._needs[need], wanted)
             pending -= (wanted - jobs) * self._needs[need].vcpus
             while jobs and self.below_max() and self.suits(need):
-                type_index = self._choose(now, need, min(pending, self._left()))
+                type_index = self._choose(now, need, min(pending, self._plan.max_vcpus - self.provisioned))
                 if type_index < 0:
                     break
                 self._count_launch(type_index)
@@ -359,10 +359,6 @@ class Scaler:
     def _lasting(self) -> int:
         """The vCPUs that are there to stay."""
         return self.provisioned - self.retiring
-
-    def _left(self) -> int:
-        """VCPUs that may still be launched, overshoot aside."""
-        return self._plan.max_vcpus - self.provisioned
 
     def _delay_us(self, *, ran: bool) -> int:
         """How long an idle instance is kept, depending on whether it has run a job [spec 3.8]."""

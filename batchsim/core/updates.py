@@ -17,12 +17,11 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
 from batchsim.core.commands import EVICT
-from batchsim.core.draining import Draining, retire
 from batchsim.core.fleet import BOOTING, READY, RETIRING
 from batchsim.core.grid import NEVER
 from batchsim.core.plan import NO_NEED, QueueUpdate
 from batchsim.core.queues import places_of
-from batchsim.core.registration import Registration
+from batchsim.core.registration import Registration, retire
 from batchsim.core.tasks import TaskFleet
 from batchsim.errors import ContractError
 
@@ -39,7 +38,6 @@ class Updates:
     """The updates of a run; to be told of each.
 
     replaced   the instances that have been made to retire, by index
-    draining   those that retire by themselves
     registration   those that never come
     """
 
@@ -49,7 +47,6 @@ class Updates:
         "_parts",
         "_plan",
         "_unseen",
-        "draining",
         "registration",
         "replaced",
     )
@@ -61,14 +58,13 @@ class Updates:
         self._instances = instances
         self._deadlines: list[tuple[int, int, list[Instance]]] = []
         self.replaced: set[int] = set()
-        self.draining = Draining(plan, parts)
         self.registration = Registration(plan, parts, instances, self.replaced)
         self._unseen = {index for index, each in enumerate(plan.environments) if sets_aside(each)}
 
     @property
     def any(self) -> bool:
         """Whether `ring` may ever have something to do."""
-        return bool(self._plan.updates) or self.draining.any or self.registration.any
+        return bool(self._plan.updates) or self.registration.any
 
     def apply(self, now: int, number: int) -> None:
         """Raises ContractError if there is no `plan.updates[number]`."""
@@ -100,8 +96,7 @@ class Updates:
         return self._parts.capacity.want_growth(now)
 
     def ring(self, now: int, commands: list[Command]) -> None:
-        """Jobs on instances that are replaced have had their time; instances are old."""
-        self.draining.ring(now, commands)
+        """Jobs on instances that are replaced have had their time; instances have not come in time."""
         self.registration.ring(now)
         while self._deadlines and self._deadlines[0][0] <= now:
             _, _, instances = heappop(self._deadlines)
@@ -109,7 +104,7 @@ class Updates:
 
     def due_us(self) -> int:
         """When `ring` has something to do next; NEVER if there is nothing."""
-        return min(self._deadline_us(), self.draining.due_us(), self.registration.due_us())
+        return min(self._deadline_us(), self.registration.due_us())
 
     def _deadline_us(self) -> int:
         deadlines = self._deadlines

@@ -66,9 +66,17 @@ def lose(
     """
     if core.instances[instance].state == GONE or not goes_on(core, world, now):
         return None
+    if _drains(recorder, world, now, instance):
+        return lose_host(core, recorder, now, instance, (DRAINED, TASK_DRAINED))
     if world.interruptions is not None and core.instances[instance].type in world.interruptions.tasks:
         return lose_host(core, recorder, now, instance, ("interrupted: Fargate Spot", TASK_INTERRUPTED))
     return lose_host(core, recorder, now, instance, (INTERRUPTED, host_terminated(instance)))
+
+
+def _drains(recorder: Recorder, world: World, now: int, instance: int) -> bool:
+    """Whether an ECS Managed Instance is too old, whose tasks fail then [spec 3.9]."""
+    after = world.drains_after_us.get(recorder.i_environment[instance], -1)
+    return after >= 0 and now == recorder.i_running_us[instance] + after
 
 
 def host_terminated(instance: int) -> str:
@@ -124,14 +132,10 @@ def evict(core: Scheduler, recorder: Recorder, now: int, instance: int) -> list[
     """
     if core.instances[instance].state == GONE:
         return None
-    why = _why_retired(core, instance)
-    text = TASK_DRAINED if why == DRAINED else host_terminated(instance)
-    return lose_host(core, recorder, now, instance, (why, text))
+    return lose_host(core, recorder, now, instance, (REPLACED, host_terminated(instance)))
 
 
 def _why_retired(core: Scheduler, instance: int) -> str:
-    if instance in core.updates.draining.drained:
-        return DRAINED
     if instance in core.updates.registration.failed:
         return NOT_REGISTERED
     return REPLACED if instance in core.updates.replaced else ""

@@ -203,6 +203,8 @@ class Ec2:
             lost = world.interruptions.lost_at(*draw, type_index, running)
         if told != NEVER:
             lost = min(lost, told + world.spot_notice_us)
+        if environment in world.drains_after_us:
+            lost = min(lost, running + world.drains_after_us[environment])
         return Launch(ready, lost_us=lost)
 
     def gone(self, instance: int) -> None:

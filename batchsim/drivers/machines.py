@@ -14,7 +14,7 @@ from batchsim.core.plan import MachineType
 from batchsim.errors import CatalogError, ScenarioError, at_path
 from batchsim.units import UUSD_PER_USD, format_size, usd_to_uusd
 from batchsim.workload.steps import read_prices
-from batchsim.workload.table import QUARTERS, USUAL_TASK
+from batchsim.workload.table import QUARTERS, USUAL_TASK, TaskKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from batchsim.results.context import Billing
     from batchsim.scenario import Machine, Scenario
     from batchsim.workload.steps import Steps
-    from batchsim.workload.table import TaskKind
 
 _BYTES_PER_GBIT: Final = 125_000_000
 
@@ -126,10 +125,10 @@ class MachineTypes:
     def of_ecs(self, name: str, *, spot: bool) -> int:
         """The type as an ECS Managed Instance, which only jobs of its own architecture get."""
         row = self.of_spot(name) if spot else self.from_catalog(name)
-        kinds = [kind.architecture for kind in self._task_kinds]
-        architecture = self.catalog.get(name).architecture
+        wanted = TaskKind(self.catalog.get(name).architecture)
         # One that no job asks for has a number beyond all others.
-        kind = kinds.index(architecture) if architecture in kinds else len(kinds)
+        kinds = [*self._task_kinds]
+        kind = kinds.index(wanted) if wanted in kinds else len(kinds)
         return self._known(replace(self.rows[row], kind=kind), "spot" if spot else "ec2")
 
     def of_fargate(self, *, spot: bool) -> list[int]:

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from batchsim.scenario.managedinstances import ManagedInstancesProvider
 
 _US_PER_MINUTE: Final = 60 * US_PER_S
-_US_PER_DAY: Final = 24 * 60 * _US_PER_MINUTE
-_DRAINS_AFTER_DAYS: Final = 14  # [UG: ecs-managed-instances-instance-draining]
 
 
 def plan_environments(
@@ -140,7 +138,6 @@ def _managed_instances(
         bands=tuple(-(types.unknown_band if pool is None else pool.interruption_band) for pool in pools),
         shared=True,
         idle_us=-1 if after is None else NEVER if after < 0 else after * US_PER_S,
-        drain_us=_DRAINS_AFTER_DAYS * _US_PER_DAY,
     )
 
 

@@ -129,7 +129,12 @@ def _check_easy(scenario: Scenario, workload: Workload, queues: Sequence[QueuePl
     """A reservation is of one place at one expected instant; some jobs wait for more than that."""
     if scenario.assumptions.backfill != "easy":
         return
-    culprits = [f"job queue {queue.name} has a fair-share policy" for queue in queues if queue.fair_share]
+    culprits = [
+        f"compute environment {each.computeEnvironmentName} is of ECS Managed Instances"
+        for each in scenario.computeEnvironments
+        if each.platform == "ECS_MANAGED_INSTANCES"
+    ]
+    culprits += [f"job queue {queue.name} has a fair-share policy" for queue in queues if queue.fair_share]
     for each in workload.classes:
         if each.nodes is not None:
             culprits.append(f"workload entry {each.group} has multi-node jobs")

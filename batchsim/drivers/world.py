@@ -220,6 +220,7 @@ class World:
     interruptions: Interruptions | None = None
     tasks: Tasks | None = None
     never_registers: frozenset[int] = frozenset()
+    drains_after_us: Mapping[int, int] = field(default_factory=dict)
     capacity: Capacity = field(default_factory=Capacity)
     spot_notice_us: int = 0
     machines: Sequence[Machines] = ()

@@ -14,6 +14,7 @@ from batchsim.drivers.speeds import speeds
 from batchsim.drivers.spot import Interruptions, interruption_rate, pool_number
 from batchsim.drivers.world import PULL_ERROR, Bandwidth, Boot, Outcome, PlanUpdate, ResourceUpdate, World
 from batchsim.scenario import applied_updates
+from batchsim.units import US_PER_S
 from batchsim.workload import JobsEvent, UpdateOf
 from batchsim.workload.distributions import load_distribution
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from batchsim.scenario import Assumptions, Scenario
     from batchsim.workload.table import JobClass, Workload
 
+_DRAINS_AFTER_US: Final = 14 * 24 * 3600 * US_PER_S  # [UG: ecs-managed-instances-instance-draining]
 # Container reasons [spec 1.6]; the words after the colon are ours.
 _START_FAILURES: Final = {
     PULL_ERROR: f"{PULL_ERROR}: the image could not be pulled",
@@ -83,6 +85,11 @@ def build_world(
         spot_notice_us=assumptions.spotNotice,
         tasks=_tasks(scenario),
         never_registers=_never_registers(scenario),
+        drains_after_us={
+            index: _DRAINS_AFTER_US
+            for index, each in enumerate(scenario.computeEnvironments)
+            if each.platform == "ECS_MANAGED_INSTANCES"
+        },
         speeds=speeds(assumptions, types),
         machines=machines,
         seed=draw[0],

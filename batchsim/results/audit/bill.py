@@ -281,6 +281,9 @@ def _bearers(facts: Facts, told: Ints, spent: _Spent) -> list[Violation]:
     expected = np.concatenate((spent.of_holds, allocated))
     loose = _sums(rows, slack, len(frame))
     number = _sums(rows, np.ones(len(rows)), len(frame))
+    # Each instance's overhead was whole micro-USD before it was shared out.
+    there = facts.frames["instances"]["environment"].astype("str").value_counts()
+    loose += frame["environment"].astype("str").map(there).fillna(0).to_numpy(dtype=np.float64)
     mine = frame["queue"].notna().to_numpy()
     found: list[Violation] = []
     for name, part, of_holds in zip(_PARTS, told, expected, strict=True):
