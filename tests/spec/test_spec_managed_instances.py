@@ -9,11 +9,14 @@ import pytest
 
 import batchsim
 from batchsim.core.feasibility import MAX_RESOURCE, RESOURCE_REQUIREMENT
-from batchsim.errors import CatalogError
+from batchsim.errors import CatalogError, ScenarioError
 from batchsim.results.audit import audit_frames
 from batchsim.studies.check import check
-from tests.spec.scenarios import each_attempt, each_job, queue, scenario, submit
+from tests.spec.scenarios import each_attempt, each_job, lab, queue, scenario, submit
+from tests.spec.test_spec_fargate import fargate, on_fargate
+from tests.spec.test_spec_fargate import job as task_job
 from tests.spec.test_spec_spot import OFTEN, interrupted_at
+from tests.studies.scenarios import definition
 from tests.studies.test_check_features import as_overrides
 
 if TYPE_CHECKING:
@@ -347,3 +350,92 @@ def test_the_audit_catches_jobs_above_maxvcpus_and_other_fees(run):
     manifest["scenario"]["computeEnvironments"][0]["computeResources"]["maxvCpus"] = 3
     found = audit_frames(result.frames, result.summary, manifest)
     assert ["a job above maxvCpus" in each.message for each in found if each.law == "L7"] == [True]
+
+
+# --- what maxvCpus allows, in the order of the demand -------------------------------------------
+
+IDLE_FOR_EVER = {"infrastructureOptimization": {"scaleInAfter": -1}}
+
+
+def test_the_head_has_first_claim_on_what_maxvcpus_allows(run):
+    data = world(
+        submit("before", "1h", definition="x86"),
+        submit("head", "1h", at="2h", definition="wide"),
+        submit("behind", "1h", at="2h", definition="x86", count=2),
+        environments=[ecs(2, "c6i.large", "c6g.large", **IDLE_FOR_EVER)],
+        more=[task("wide", 2, architecture="ARM64")],
+    )
+    starts = each_job(run(data), "start_s")
+    assert starts["head-0"] == 7200
+    assert starts["behind-0"] == starts["behind-1"] == 3 * 3600
+
+
+def test_what_cannot_be_launched_takes_nothing_from_what_can(run, tmp_path):
+    (tmp_path / "never.csv").write_text("at_s,probability\n0,1\n", encoding="utf-8")
+    short = [{"instanceTypes": ["c6i"], "trace": str(tmp_path / "never.csv")}]
+    data = world(
+        submit("x", "1h", definition="x86", count=4),
+        submit("a", "1h", definition="arm", count=2),
+        environments=[ecs(4, "c6i.large", "c6g.large")],
+        assumptions={"backfill": "greedy", "capacityShortages": short, "launchCooloff": "3min"},
+    )
+    states = each_job(run(data), "state")
+    assert [states[f"a-{n}"] for n in range(2)] == ["SUCCEEDED"] * 2
+    assert [states[f"x-{n}"] for n in range(4)] == ["RUNNABLE"] * 4
+
+
+def test_jobs_that_an_environment_will_never_admit_take_what_another_has(run):
+    places = [ecs(2, "c6i.large", name="first"), ecs(8, "c6i.xlarge", name="second")]
+    result = run(
+        world(submit("job", "1h", count=6), environments=places, assumptions={"instanceRegistration": "60s"})
+    )
+    assert set(each_job(result, "start_s").values()) == {60}
+    assert len(result.instances) == 2
+
+
+def test_storage_of_fargate_tasks_is_not_asked_of_instances(run):
+    large = on_fargate(task_job("1h"))
+    definition_of_task = next(each for each in large["jobDefinitions"] if "FARGATE" in str(each))
+    container = definition_of_task["containerProperties"] | {"ephemeralStorage": {"sizeInGiB": 100}}
+    stored = definition_of_task | {"jobDefinitionName": "stored", "containerProperties": container}
+    data = world(
+        submit("task", "1h", definition="stored", queue="f"),
+        submit("job", "1h"),
+        environments=[ecs(4, "c6i.large"), fargate(4)],
+        more=[stored],
+    )
+    name = data["computeEnvironments"][1]["computeEnvironmentName"]
+    data["jobQueues"] = [queue("q", "mi"), queue("f", name)]
+    assert each_job(run(data), "state") == {"task-0": "SUCCEEDED", "job-0": "SUCCEEDED"}
+
+
+def test_an_idle_instance_drains_while_jobs_elsewhere_go_on(run):
+    data = world(
+        submit("first", "1h"),
+        submit("long", "15d", queue="beside", definition="two"),
+        submit("last", "1h", dependsOn=[{"group": "long"}]),
+        environments=[ecs(4, "c6i.large", **IDLE_FOR_EVER), lab(2)],
+        more=[definition("two", 1, 100)],
+    )
+    data["jobQueues"] = [queue("q", "mi"), queue("beside", "lab")]
+    result = run(data)
+    assert each_job(result, "start_s")["last-0"] == 15 * 24 * 3600
+    ended = result.instances[result.instances["environment"] == "mi"]["ended_s"].tolist()
+    assert ended[0] == 14 * 24 * 3600
+
+
+def test_a_job_that_can_never_start_keeps_no_idle_instance_paid(run):
+    data = world(
+        submit("job", "1h"),
+        submit("big", "1h", at="10min", definition="big"),
+        environments=[ecs(4, "c6i.large", **IDLE_FOR_EVER)],
+        more=[task("big", 3)],
+    )
+    result = run(data)
+    assert (result.manifest["outcome"], result.manifest["ended_at_s"]) == ("stalled", 3600)
+
+
+def test_easy_backfilling_is_refused(run):
+    data = world(submit("job", "1h"), environments=[ecs(4, "c6i.large")], assumptions={"backfill": "easy"})
+    with pytest.raises(ScenarioError, match="compute environment mi is of ECS Managed Instances"):
+        run(data)

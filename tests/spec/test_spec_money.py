@@ -191,3 +191,11 @@ def test_the_audit_catches_commitments_that_were_not_made(run):
     }
     manifest = {**result.manifest, "scenario": scenario_without}
     assert "L13" in {each.law for each in audit_frames(result.frames, result.summary, manifest)}
+
+
+def test_the_audit_allows_for_the_rounding_of_each_instance(run):
+    """One attempt bears the overhead of a hundred instances, each of whose parts was rounded."""
+    place = cloud(400, "c6i.large", desiredvCpus=200)
+    result = run(on_one_large("2h", environments=[place], assumptions={"preset": "aws"}))
+    assert len(result.instances) == 100
+    assert result.audit() == []

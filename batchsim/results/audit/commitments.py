@@ -31,7 +31,7 @@ def commitments(facts: Facts) -> list[Violation]:
     expected, left = _discounts(facts, given)
     return [
         *rows_where(
-            np.abs(told - expected) > 1 + 1e-6 * expected,
+            np.abs(told - expected) > 2 + 1e-6 * expected,
             "L13",
             "instances",
             "discount_usd is not what the commitments cover",
