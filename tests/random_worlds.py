@@ -88,8 +88,11 @@ def _shared(draw: st.DrawFn) -> EnvironmentPlan:
 
 
 @st.composite
-def environments(draw: st.DrawFn, *, gangs: bool = False, shared: bool = False) -> EnvironmentPlan:
-    """With `gangs` most take jobs of several nodes; with `shared` some are ECS Managed Instances."""
+def environments(
+    draw: st.DrawFn, *, gangs: bool = False, shared: bool = False, watched: bool = False
+) -> EnvironmentPlan:
+    """With `gangs` most take jobs of several nodes; with `shared` some are ECS Managed Instances,
+    and with `watched` some become INVALID."""
     if shared and draw(st.booleans()):
         return _shared(draw)
     types = tuple(draw(st.lists(st.integers(0, 3), min_size=1, max_size=3, unique=True)))
@@ -107,7 +110,7 @@ def environments(draw: st.DrawFn, *, gangs: bool = False, shared: bool = False) 
         desired_vcpus=draw(st.integers(low, high)),
         gangs=gangs and draw(st.sampled_from([True, True, False])),
         aside=draw(st.sampled_from([NO_NEED, NO_NEED, Need(1, 1, 0)])),
-        invalid_after_us=draw(st.sampled_from([-1, -1, -1, 1, 7])),
+        invalid_after_us=draw(st.sampled_from([-1, -1, -1, 1, 7])) if watched else -1,
     )
 
 
@@ -257,7 +260,11 @@ def worlds(draw: st.DrawFn, *, everything: bool = False) -> tuple[PlanBuilder, d
     easy, nodes = kind == "easy", kind == "nodes"
     if easy:
         policy = replace(policy, backfill="easy")
-    places = draw(st.lists(environments(gangs=nodes, shared=kind == "shared"), min_size=1, max_size=3))
+    places = draw(
+        st.lists(
+            environments(gangs=nodes, shared=kind == "shared", watched=everything), min_size=1, max_size=3
+        )
+    )
     queues = [
         QueuePlan(
             f"q{n}",
