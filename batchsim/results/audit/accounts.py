@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from batchsim.results.audit.facts import MOST_SHARES, QUARTERS, Ints, holders, series, total
+from batchsim.results.audit.facts import MOST_SHARES, QUARTERS, Ints, holders, said_updates, series, total
 from batchsim.results.audit.violation import Violation, rows_where, unless
 from batchsim.units import (
     MIB_PER_GIB,
@@ -16,7 +16,6 @@ from batchsim.units import (
     UUSD_PER_USD,
     billed_seconds,
     cost_uusd,
-    parse_duration,
     parse_size,
     usd_to_uusd,
 )
@@ -149,8 +148,9 @@ def _billing(facts: Facts) -> npt.NDArray[np.object_]:
         each["computeEnvironmentName"]: [(-1, _kind(each.get("computeResources") or {}))]
         for each in scenario.get("computeEnvironments", ())
     }
-    for at_us, update in sorted(_updates_of_types(scenario), key=lambda each: each[0]):
-        types[update["computeEnvironment"]].append((at_us, update["type"]))
+    for at_us, update in said_updates(scenario):
+        if update.get("type"):
+            types[update["computeEnvironment"]].append((at_us, update["type"]))
     names = facts.frames["instances"]["environment"].astype("str").tolist()
     found = []
     for name, requested in zip(names, facts.instances.requested.tolist(), strict=True):
@@ -162,11 +162,6 @@ def _billing(facts: Facts) -> npt.NDArray[np.object_]:
 def _kind(resources: Mapping[str, Any]) -> Any:
     on_spot = _template(resources).get("capacityOptionType") == "SPOT"
     return "SPOT" if on_spot else resources.get("type")
-
-
-def _updates_of_types(scenario: dict[str, Any]) -> list[tuple[int, dict[str, Any]]]:
-    updates = [(each["at"], each["update"]) for each in scenario.get("workload", ()) if "update" in each]
-    return [(parse_duration(at), update) for at, update in updates if update.get("type")]
 
 
 def _cost_sums(facts: Facts, costs: Ints) -> list[Violation]:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 import pandas as pd
 
+from batchsim.results.audit.facts import said_updates
 from batchsim.results.audit.violation import Violation, rows_where, unless
-from batchsim.units import US_PER_S, UUSD_PER_USD, cost_uusd, parse_duration, usd_to_uusd
+from batchsim.units import US_PER_S, UUSD_PER_USD, cost_uusd, usd_to_uusd
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -162,13 +163,12 @@ def _switches(scenario: Mapping[str, Any]) -> dict[str, list[tuple[int, int]]]:
         for each in scenario.get("computeEnvironments", ())
     ]
     said += [
-        (parse_duration(each["at"]), each["update"].get("computeEnvironment"), each["update"].get("state"))
-        for each in scenario.get("workload", ())
-        if "update" in each
+        (at_us, update.get("computeEnvironment"), update.get("state"))
+        for at_us, update in said_updates(scenario)
     ]
     is_off: dict[str, int] = {}
     found: dict[str, list[tuple[int, int]]] = {}
-    for at_us, name, state in sorted(said, key=lambda each: each[0]):
+    for at_us, name, state in said:
         if state is not None and (off := int(state == "DISABLED")) != is_off.get(name, 0):
             found.setdefault(name, []).append((at_us, 1 if off else -1))
             is_off[name] = off

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from batchsim.results.audit.facts import QUARTERS, Ints
+from batchsim.results.audit.facts import QUARTERS, Ints, said_updates
 from batchsim.results.audit.violation import Violation, rows_where
-from batchsim.units import parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -149,11 +148,7 @@ def _limits(
 
 
 def _updates(facts: Facts, name: str, key: str) -> Iterator[tuple[int, int]]:
-    entries = [each for each in facts.manifest["scenario"].get("workload", ()) if "update" in each]
-    made = sorted(
-        ((parse_duration(each["at"]), each["update"]) for each in entries), key=lambda each: each[0]
-    )
-    for at_us, update in made:
+    for at_us, update in said_updates(facts.manifest["scenario"]):
         if update.get("computeEnvironment") == name and update.get(key) is not None:
             yield at_us, int(update[key])
 

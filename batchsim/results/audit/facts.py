@@ -16,7 +16,7 @@ import pyarrow.compute as pc  # type: ignore[import-untyped]
 from batchsim.errors import ResultError
 from batchsim.results.audit.violation import Violation, rows_where
 from batchsim.results.columns import FRAMES, OPTIONAL_FRAMES, columns_of
-from batchsim.units import MAX_TIME_US, US_PER_S
+from batchsim.units import MAX_TIME_US, US_PER_S, parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -349,3 +349,13 @@ def _bounds(job: Ints, jobs: int) -> tuple[Ints, Ints]:
     end = np.searchsorted(job, np.arange(jobs), side="right")
     none = begin == end
     return np.where(none, -1, begin), np.where(none, -1, end - 1)
+
+
+def said_updates(scenario: Mapping[str, Any]) -> list[tuple[int, dict[str, Any]]]:
+    """The updates of environments and queues in a scenario's workload: when, and what, in order of time."""
+    said = [
+        (parse_duration(each["at"]), each["update"])
+        for each in scenario.get("workload", ())
+        if "update" in each
+    ]
+    return sorted(said, key=lambda each: each[0])

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from batchsim.results.audit.facts import said_updates
 from batchsim.results.audit.violation import Violation, rows_where, unless
-from batchsim.units import US_PER_S, parse_duration
+from batchsim.units import US_PER_S
 
 if TYPE_CHECKING:
     from batchsim.results.audit.facts import Facts
@@ -15,13 +16,12 @@ if TYPE_CHECKING:
 
 def updates(facts: Facts) -> list[Violation]:
     """L18: each update that the run came to has a row, with the vCPUs that were there after it."""
-    workload = facts.manifest["scenario"].get("workload", ())
-    written = [(parse_duration(each["at"]), each["update"]) for each in workload if "update" in each]
     horizon_s = facts.manifest["horizon_s"]
-    said = sorted(
-        ((at, each) for at, each in written if at <= facts.ended_at and at / US_PER_S != horizon_s),
-        key=lambda each: each[0],
-    )
+    said = [
+        (at, each)
+        for at, each in said_updates(facts.manifest["scenario"])
+        if at <= facts.ended_at and at / US_PER_S != horizon_s
+    ]
     frame = facts.frames.get("updates")
     rows = [] if frame is None else frame.fillna({"max_vcpus": -1}).to_dict("records")
     if len(rows) != len(said):
