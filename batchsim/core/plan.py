@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from batchsim.core.dependencies import Graph
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
     from batchsim.core.consumables import Asks, ConsumablePlan
     from batchsim.core.shares import FairSharePolicy
@@ -155,6 +155,15 @@ class EnvironmentPlan:
     invalid: bool = False
     invalid_after_us: int = -1
 
+    def only(self, rows: Container[int]) -> EnvironmentPlan:
+        """The environment without all other types."""
+        kept = [n for n, each in enumerate(self.types) if each in rows]
+        types, bands, entries = (
+            tuple(column[n] for n in kept) if column else ()
+            for column in (self.types, self.bands, self.entries)
+        )
+        return replace(self, types=types, bands=bands, entries=entries)
+
     def offers(self, machine: MachineType) -> Need:
         """The largest job for which an instance of the type is launched, or that fits on a user's machine."""
         most = (machine.usable_vcpus, machine.memory_mib, machine.gpus)
@@ -287,14 +296,10 @@ class Plan:
 
     def of_kind(self, environment: EnvironmentPlan, kind: int) -> EnvironmentPlan:
         """An environment, if `shared` without the types that are not of the kind that some jobs get."""
-        if not environment.shared or all(self.types[each].kind == kind for each in environment.types):
+        if not environment.shared:
             return environment
-        kept = [n for n, each in enumerate(environment.types) if self.types[each].kind == kind]
-        types, bands, entries = (
-            tuple(column[n] for n in kept) if column else ()
-            for column in (environment.types, environment.bands, environment.entries)
-        )
-        return replace(environment, types=types, bands=bands, entries=entries)
+        mine = [each for each in environment.types if self.types[each].kind == kind]
+        return environment if len(mine) == len(environment.types) else environment.only(mine)
 
     def may_run(self, type_index: int, instances: int) -> bool:
         """Whether the account's quotas allow so many instances of a type at once, if there are no others."""

@@ -17,7 +17,7 @@ from batchsim.units import UUSD_PER_USD
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from batchsim.core.plan import EnvironmentPlan, Plan
+    from batchsim.core.plan import Plan
     from batchsim.scenario import Scenario
     from batchsim.studies.changes import Asked
     from batchsim.studies.phases import Phase
@@ -103,7 +103,7 @@ class Bids:
         plan, environments = phase.plan, []
         for index, environment in enumerate(plan.environments):
             dear = {row for row, offer in self._offers(phase, index) if offer.too_dear}
-            environments.append(_without(environment, dear) if dear else environment)
+            environments.append(environment.only({*environment.types} - dear) if dear else environment)
         changed = any(new is not old for new, old in zip(environments, plan.environments, strict=True))
         return replace(plan, environments=tuple(environments)) if changed else plan
 
@@ -137,13 +137,3 @@ class Bids:
 
 def _lowest(steps: Steps, since_us: int) -> int:
     return round(min([steps.at(since_us), *(value for _, value in steps.after(since_us))]))
-
-
-def _without(environment: EnvironmentPlan, rows: set[int]) -> EnvironmentPlan:
-    """The environment without these types."""
-    kept = [number for number, row in enumerate(environment.types) if row not in rows]
-    types, entries, bands = (
-        tuple(column[number] for number in kept) if column else ()
-        for column in (environment.types, environment.entries, environment.bands)
-    )
-    return replace(environment, types=types, entries=entries, bands=bands)
