@@ -115,21 +115,24 @@ class MachineTypes:
 
     def of_spot(self, name: str, platform: str = "ECS") -> int:
         """The type at its Spot price."""
+        return self._known(self._on_spot(name, platform), "spot")
+
+    def _on_spot(self, name: str, platform: str) -> MachineType:
         on_demand = self._described(name, None, platform)
         price = usd_to_uusd(on_demand.uusd_per_hour * self.spot_factor(name) / UUSD_PER_USD)
         recorded = self._recorded_at_first(name)
         if recorded:
             price = round(sum(recorded) / len(recorded))
-        return self._known(replace(on_demand, uusd_per_hour=price), "spot")
+        return replace(on_demand, uusd_per_hour=price)
 
     def of_ecs(self, name: str, *, spot: bool) -> int:
         """The type as an ECS Managed Instance, which only jobs of its own architecture get."""
-        row = self.of_spot(name) if spot else self.from_catalog(name)
+        machine = self._on_spot(name, "ECS") if spot else self._described(name, None, "ECS")
         wanted = TaskKind(self.catalog.get(name).architecture)
         # One that no job asks for has a number beyond all others.
-        kinds = [*self._task_kinds]
+        kinds = self._task_kinds
         kind = kinds.index(wanted) if wanted in kinds else len(kinds)
-        return self._known(replace(self.rows[row], kind=kind), "spot" if spot else "ec2")
+        return self._known(replace(machine, kind=kind), "spot" if spot else "ec2")
 
     def of_fargate(self, *, spot: bool) -> list[int]:
         """All sizes of tasks, of each kind: those below a vCPU where vCPUs are in quarters.
