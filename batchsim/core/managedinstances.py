@@ -56,7 +56,7 @@ class SharedFleet(Fleet):
         return self.used_vcpus + self._vcpus_of[need] <= self._limit
 
     def allowed(self) -> int:
-        """VCPUs that more jobs may have."""
+        """How many vCPUs more jobs may have."""
         return max(self._limit - self.used_vcpus, 0)
 
     def free_of(self, kind: int) -> int:
@@ -164,13 +164,10 @@ class SharedScaler(Scaler):
 
     def begin(self) -> None:
         """A scaling decision begins: all free and booting capacity is yet unclaimed."""
-        super().begin()
         self._allowed, self._promised = self._shared.allowed(), 0
         self._frees.clear()
         self._rooms.clear()
-        for each in sorted(self.booting):
-            if self.booting[each]:
-                self._room_of(self._shared.kind_of_type[each]).add(self._types[each], self.booting[each])
+        super().begin()
         self._kind = -1
 
     def meet(self, now: int, demand: list[list[int]]) -> list[int]:
@@ -233,7 +230,7 @@ class SharedScaler(Scaler):
                 self._frees[self._kind] = self._usable_free
             self._kind = kind
             self._usable_free = self._frees.get(kind, self._shared.free_of(kind))
-            self._room = self._room_of(kind)
+            self._room = self._rooms.setdefault(kind, Room())
 
-    def _room_of(self, kind: int) -> Room:
-        return self._rooms.setdefault(kind, Room())
+    def _room_of(self, type_index: int) -> Room:
+        return self._rooms.setdefault(self._shared.kind_of_type[type_index], Room())

@@ -216,7 +216,7 @@ class Scaler:
         self._gathered = {}
         for type_index in sorted(self.booting):
             if self.booting[type_index]:
-                self._room.add(self._types[type_index], self.booting[type_index])
+                self._room_of(type_index).add(self._types[type_index], self.booting[type_index])
 
     def absorb(self, need: int, jobs: int) -> int:
         """Claim free, then booting capacity for `jobs` jobs of `need`; gives how many remain."""
@@ -399,6 +399,10 @@ class Scaler:
                 tiers = []
             self._tiers[need] = tiers
         return tiers
+
+    def _room_of(self, _type_index: int) -> Room:
+        """Where instances of a type that boot are counted."""
+        return self._room
 
     def _plan_for(self, _need: int) -> EnvironmentPlan:
         """The environment with the types that jobs of a need may have."""
