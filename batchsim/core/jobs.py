@@ -72,9 +72,8 @@ class Jobs:
         """`wants_pass(now)` calls for a pass, `asks(now)` for no more than a decision now."""
         self._classes, self._class_of = plan.classes, plan.class_of
         self._counts_start_failures = plan.policy.start_failures_count
-        self._released_us: dict[
-            int, int
-        ] = {}  # when jobs that are SUBMITTED yet had nobody to wait for any more
+        # When jobs that are SUBMITTED yet had nobody to wait for any more.
+        self._released_us: dict[int, int] = {}
         self._uncounted: dict[int, int] = {}  # attempts that failed to start and do not count
         self._queues = plan.queues
         self._columns = columns
