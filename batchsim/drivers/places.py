@@ -66,7 +66,7 @@ def _with_validity(
     if environment.status == "INVALID":
         return invalid(plan)
     if plan.name in scenario.assumptions.neverRegisters:
-        return replace(plan, invalid_after_us=scenario.assumptions.invalidAfter)
+        return replace(plan, invalid_after_us=max(scenario.assumptions.invalidAfter, 1))
     return plan
 
 

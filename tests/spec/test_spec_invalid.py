@@ -42,6 +42,13 @@ def test_an_environment_where_no_instance_registers_becomes_invalid_and_is_scale
     assert result.summary["cost_usd"] == pytest.approx(2 * 0.085), "it is paid for all the same"
 
 
+def test_without_any_delay_it_is_invalid_as_soon_as_it_has_launched(run):
+    data = lonely(assumptions={"invalidAfter": 0}, environments=[cloud(8, "c6i.large"), lab(2)])
+    assert set(each_job(run(data), "environment").values()) == {"lab"}
+    (finding,) = check(load(lonely(assumptions={"invalidAfter": 0}))).findings
+    assert finding.reason == INVALID
+
+
 def test_invalid_from_the_beginning_nothing_is_launched(run):
     place = cloud(8, "c6i.large", minvCpus=4) | {"status": "INVALID"}
     result = run(scenario(submit("job", "1min"), environments=[place]))
