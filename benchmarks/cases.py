@@ -42,7 +42,7 @@ from benchmarks.rivals.kiefer_wolfowitz import kiefer_wolfowitz
 from benchmarks.rivals.textbook_simpy import (
     Delays,
     identical_slots,
-    managed_containers,
+    managed_dispatcher,
     managed_filter_store,
 )
 
@@ -134,7 +134,7 @@ SLOT_RIVALS = {
     "SimPy PriorityResource": partial(slots_rival, identical_slots),
 }
 MANAGED_RIVALS = {
-    "SimPy Container": partial(managed_rival, managed_containers),
+    "SimPy dispatcher": partial(managed_rival, managed_dispatcher),
     "SimPy FilterStore": partial(managed_rival, managed_filter_store),
 }
 

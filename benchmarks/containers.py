@@ -88,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps({"figures": found, "limits": [each._asdict() for each in verdicts]}, indent=1))
     else:
         show([{"figure": name, "measured": f"{value:.4g}"} for name, value in found.items()], verdicts)
-    return 0 if all(each.holds for each in verdicts) else 1
+    return 1 if any(each.holds is False for each in verdicts) else 0
 
 
 if __name__ == "__main__":

@@ -50,13 +50,14 @@ def cheapest(cases: Sequence[Case], repeats: int, progress: Callable[[str], None
 class Verdict(NamedTuple):
     """A figure of this run beside its limit.
 
+    holds      None: the limit is one for a compiled batchsim, and this is not
     recorded   what it was when the limit was last looked at, compiled or not as this run is
     """
 
     figure: str
     measured: float
     limit: str
-    holds: bool
+    holds: bool | None
     recorded: str
 
 
@@ -69,8 +70,11 @@ def judge(figures: Mapping[str, float]) -> list[Verdict]:
 def _verdict(name: str, measured: float, limit: Mapping[str, Any]) -> Verdict:
     recorded = f"{limit.get('compiled' if IS_COMPILED else 'measured', 'never')} on {limit['date']}"
     if "most" in limit:
-        return Verdict(name, measured, f"<= {limit['most']}", measured <= limit["most"], recorded)
-    return Verdict(name, measured, f">= {limit['least']}", measured >= limit["least"], recorded)
+        holds, bound = measured <= limit["most"], f"<= {limit['most']}"
+    else:
+        holds, bound = measured >= limit["least"], f">= {limit['least']}"
+    owed = IS_COMPILED or limit.get("of") != "compiled"
+    return Verdict(name, measured, bound, holds if holds or owed else None, recorded)
 
 
 def show(rows: Sequence[Mapping[str, str]], verdicts: Sequence[Verdict]) -> None:
@@ -86,7 +90,7 @@ def show(rows: Sequence[Mapping[str, str]], verdicts: Sequence[Verdict]) -> None
                         "figure": each.figure,
                         "measured": f"{each.measured:.4g}",
                         "limit": each.limit,
-                        "holds": "yes" if each.holds else "NO",
+                        "holds": {True: "yes", False: "NO", None: "compiled only"}[each.holds],
                         "recorded": each.recorded,
                     }
                     for each in verdicts

@@ -1,10 +1,10 @@
 """Batch queues modelled the way a SimPy tutorial does it: a process for each job.
 
     identical_slots        a job asks a `simpy.PriorityResource` for a slot
-    managed_containers     instances are pairs of `simpy.Container`, queues are `simpy.Store`; a dispatcher
-                           process places the head of each queue on the instance that it fits best
-    managed_filter_store   instances sit in a `simpy.FilterStore`, in which the head of each queue looks for
-                           the first that it fits
+    managed_filter_store   instances are pairs of `simpy.Container` in a `simpy.FilterStore`, where the head
+                           of each queue looks for the first that it fits
+    managed_dispatcher     the same instances, queues are `simpy.Store`; a dispatcher process places the head
+                           of each queue on the instance that it fits best. No tutorial: it has a scheduler
 
 The managed models have priority queues whose heads block only their own queue, and a process that boots
 instances for the jobs that wait and retires those that stay idle.
@@ -66,7 +66,7 @@ class ManagedOutcome:
     paid_vcpu_us: int
 
 
-def managed_containers(shape: Shape, delays: Delays = Delays()) -> ManagedOutcome:
+def managed_dispatcher(shape: Shape, delays: Delays = Delays()) -> ManagedOutcome:
     """Best fit: the fewest free vCPUs, then the least free memory, then the oldest instance."""
     env = simpy.Environment()
     fleet: list[Instance] = []

@@ -112,10 +112,17 @@ def test_every_figure_has_a_limit_and_every_limit_a_figure():
 
 
 def test_a_figure_beyond_its_limit_is_told():
-    held, broken = judge({"doubling": 2.3}), judge({"doubling": 2.31, "container_over_managed": 14.9})
+    held, broken = judge({"doubling": 2.3}), judge({"doubling": 2.31, "dispatcher_over_managed": 1.9})
     assert [each.holds for each in held] == [True]
     assert [each.holds for each in broken] == [False, False]
     assert isinstance(held[0], Verdict)
+
+
+@pytest.mark.parametrize(("compiled", "verdict"), [(True, False), (False, None)])
+def test_a_limit_of_the_compiled_is_judged_only_there(monkeypatch, compiled, verdict):
+    monkeypatch.setattr(report, "IS_COMPILED", compiled)
+    short, held = judge({"filter_store_over_managed": 14.9, "managed_steady_over_steady": 1.1})
+    assert (short.holds, held.holds) == (verdict, True)
 
 
 def test_the_cheapest_round_counts():

@@ -17,14 +17,14 @@ from benchmarks.rivals.heap_fcfs import heap_fcfs
 from benchmarks.rivals.textbook_simpy import (
     Delays,
     identical_slots,
-    managed_containers,
+    managed_dispatcher,
     managed_filter_store,
 )
 from tests.reference import TickInstance, TickJob, TickQueue, kiefer_wolfowitz, tick_model
 
 S = 1_000_000
 SLOT_MODELS = [heap_fcfs, identical_slots, recursion.kiefer_wolfowitz]
-MANAGED_MODELS = [managed_containers, managed_filter_store]
+MANAGED_MODELS = [managed_dispatcher, managed_filter_store]
 
 
 @pytest.mark.parametrize("model", SLOT_MODELS)
