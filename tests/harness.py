@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from batchsim.core import invariants
 from batchsim.core.commands import LAUNCH, START, STOP, TERMINATE, describe
 from batchsim.core.dependencies import Graph
+from batchsim.core.grid import NEVER
 from batchsim.core.plan import ClassPlan, EnvironmentPlan, Gang, MachineType, Need, Plan, Policy, QueuePlan
 from batchsim.core.scheduler import Scheduler
 from batchsim.drivers.simulated import simulate
@@ -97,8 +98,10 @@ class PlanBuilder:
         largest = Need(*map(max, zip(*nodes, strict=True)))
         return self._add(submit, runtime, ClassPlan(queue, self._row(largest, asks, gang), **more), after)
 
-    def machines_of(self, environment: int, type_index: int, count: int = 1) -> None:
-        self.machines.append(Machines(environment, type_index, count, ""))
+    def machines_of(
+        self, environment: int, type_index: int, count: int = 1, *, joins: int = 0, leaves: int = NEVER
+    ) -> None:
+        self.machines.append(Machines(environment, type_index, count, "", joins, leaves))
 
     def plan(self) -> Plan:
         gangs = [gang for _, _, gang, _ in self.asked]

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from batchsim.workload.steps import Steps
 
 # What happens at one instant, in this order. Nodes are not the scheduler's business and come first.
-NODE_STARTED, NODE_EXIT, EXIT, LOST, READY, LAUNCH_FAILED, STARTED, SUBMIT, REQUEST, WAKE = range(10)
+NODE_STARTED, NODE_EXIT, EXIT, LOST, READY, LAUNCH_FAILED, JOINED, STARTED, SUBMIT, REQUEST, WAKE = range(11)
 
 
 def heap_simulate(plan: Plan, world: World, recorder: Recorder, horizon_us: int | None = None) -> Scheduler:
@@ -155,11 +155,11 @@ class _Driver:
     def run(self, horizon_us: int | None) -> Scheduler:
         core, heap = self.core, self.heap
         self.at(0, WAKE, 0)
-        for machines in self.world.machines:
-            for _ in range(machines.count):
-                index = core.instance_joined(0, machines.environment, machines.type)
-                self.recorder.add_instance(machines.environment, machines.type, 0)
-                self.recorder.i_running_us[index] = self.recorder.i_ready_us[index] = 0
+        for row, machines in enumerate(self.world.machines):
+            if machines.joins_us > 0:
+                self.at(machines.joins_us, JOINED, row)
+            else:
+                self.join(0, row)
         for job, submit in enumerate(self.world.submit_us):
             self.at(submit, SUBMIT, job)
         for index, request in enumerate(self.world.requests):
@@ -208,6 +208,9 @@ class _Driver:
                 self.end_instance(now, index, text, why)
         elif kind == REQUEST:
             self.request(now, index)
+        elif kind == JOINED:
+            if self.world.goes_on or self.open_jobs():
+                self.join(now, index)
         elif kind == STARTED:
             assert isinstance(thing, _Attempt)
             on_its_way = self.core.state[thing.job] == STARTING and not thing.over and thing.exit is None
@@ -221,6 +224,18 @@ class _Driver:
             assert isinstance(thing, _Node)
             self.node(now, kind, thing)
 
+    def join(self, now: int, row: int) -> None:
+        machines, recorder = self.world.machines[row], self.recorder
+        for _ in range(machines.count):
+            index = self.core.instance_joined(now, machines.environment, machines.type)
+            recorder.add_instance(machines.environment, machines.type, now)
+            recorder.i_running_us[index] = recorder.i_ready_us[index] = now
+            if machines.leaves_us < NEVER:
+                self.at(machines.leaves_us, LOST, index)
+
+    def open_jobs(self) -> bool:
+        return any(state not in {SUCCEEDED, FAILED} for state in self.core.state)
+
     def instance_lost(self, now: int, index: int) -> None:
         if self.recorder.i_ended_us[index] >= 0 or not self.goes_on():
             return
@@ -229,6 +244,8 @@ class _Driver:
         if self.plan.environments[self.recorder.i_environment[index]].per_job:
             text = "Your Spot Task was interrupted."
             why = "interrupted: Fargate Spot"
+        if not self.plan.environments[self.recorder.i_environment[index]].managed:
+            why = "left: machine of the user"
         self.end_instance(now, index, text, why)
 
     def end_instance(self, now: int, index: int, text: str, why: str) -> None:
@@ -725,5 +742,7 @@ class _Driver:
             if kind in {READY, LAUNCH_FAILED, REQUEST, SUBMIT} or (
                 kind in {STARTED, EXIT} and not attempt.over
             ):
+                return True
+            if kind == JOINED and self.open_jobs():
                 return True
         return False

@@ -283,7 +283,11 @@ def worlds(draw: st.DrawFn, *, everything: bool = False) -> tuple[PlanBuilder, d
     for index, place in enumerate(places):
         if not place.managed:
             for type_index in place.types:
-                builder.machines_of(index, type_index, draw(st.integers(1, 2)))
+                joins = draw(st.sampled_from([0, 0, 1, 6, 15]))
+                leaves = joins + draw(st.sampled_from([NEVER, NEVER, 1, 5, 20]))
+                builder.machines_of(
+                    index, type_index, draw(st.integers(1, 2)), joins=joins, leaves=min(leaves, NEVER)
+                )
     for submit in sorted(draw(st.lists(st.integers(0, 12), min_size=1, max_size=14))):
         _add_job(draw, builder, submit, everything=everything, nodes=nodes)
     horizon = draw(st.sampled_from([None, None, None, 20]))

@@ -42,6 +42,7 @@ from batchsim.core.waits import (
     GATHERING,
     LAUNCHING,
     NO_CAPACITY,
+    NOT_THERE,
     NOTHING,
     OVER_MAX,
     TASK_QUOTA,
@@ -239,7 +240,26 @@ class Capacity:
             return NO_CAPACITY, -1
         tasks = self._tasks_of(queue)
         lacks_quota = any(fleet.lacks_quota(need) for fleet in tasks)
-        return (TASK_QUOTA if lacks_quota else AT_MAX if suited or tasks else BUSY), -1
+        if suited or tasks:
+            reason = TASK_QUOTA if lacks_quota else AT_MAX
+        else:
+            reason = BUSY if self._is_there(queue, need) else NOT_THERE
+        return reason, -1
+
+    def _is_there(self, queue: int, need: int) -> bool:
+        """Whether any machine is there that could hold a job, were it empty."""
+        plan = self._plan
+        fleets = [
+            self._fleets[index]
+            for index in plan.queues[queue].environments
+            if plan.environments[index].enabled
+        ]
+        return any(
+            count and plan.types[row].holds(plan.needs[need])
+            for fleet in fleets
+            if isinstance(fleet, Fleet)
+            for row, count in fleet.there.items()
+        )
 
     def _tasks_of(self, queue: int) -> list[TaskFleet]:
         """The enabled environments of a queue where each job gets a machine of its own."""

@@ -82,6 +82,7 @@ class Fleet:
 
     free_vcpus   of all of them together
     empties      by type the READY instances without jobs, ascending; None where nobody asks for it
+    there        by type how many READY instances there are
     """
 
     __slots__ = (
@@ -99,6 +100,7 @@ class Fleet:
         "_width",
         "empties",
         "free_vcpus",
+        "there",
     )
 
     def __init__(
@@ -131,10 +133,12 @@ class Fleet:
         self._grew = False  # whether the instance that is out may have more free than as listed
         self.free_vcpus = 0
         self.empties: dict[int, list[int]] | None = {} if tells_empties else None
+        self.there: dict[int, int] = {}
 
     def add(self, instance: Instance) -> None:
         """A READY instance joins, empty."""
         self.free_vcpus += instance.free_vcpus
+        self.there[instance.type] = self.there.get(instance.type, 0) + 1
         if self.empties is not None and not instance.jobs:
             insort(self.empties.setdefault(instance.type, []), instance.index)
         if self._out is not None:
@@ -145,6 +149,7 @@ class Fleet:
     def remove(self, instance: Instance) -> None:
         """The instance leaves; what is free on it can no longer be used."""
         self.free_vcpus -= instance.free_vcpus
+        self.there[instance.type] -= 1
         if self.empties is not None:
             self._no_longer_empty(instance)
         if instance.key >= 0:

@@ -210,7 +210,6 @@ class Scheduler:
         self._make_ready(now, instance)
         self._scaler(instance).ready(instance)
         self._ask_at(self.updates.node_ready(now, instance.environment))
-        self.capacity.changed()
         self._became_idle(now, instance, ran=False)
 
     def launch_failed(self, now: int, index: int, closed: tuple[int, ...] = ()) -> None:
@@ -423,6 +422,7 @@ class Scheduler:
         fleet = self.fleets[instance.environment]
         assert isinstance(fleet, Fleet)  # others have no instances that come by themselves
         fleet.add(instance)
+        self.capacity.changed()
         if self.dispatch.queued:
             self._want_pass(now)
 

@@ -35,6 +35,7 @@ NO_CAPACITY: Final = 10  # capacity: every suitable instance type could not be l
 GATHERING: Final = 11  # enough empty instances of one type for all its nodes
 TASK_QUOTA: Final = 12  # a quota of the account allows no machine for it now, where each job gets one
 ALL_INVALID: Final = 13  # no environment is left, and some are INVALID
+NOT_THERE: Final = 14  # a machine that nobody launches, and that is not there yet or any more
 
 REASON_NAMES: Final = (
     "nothing is in its way",
@@ -51,6 +52,7 @@ REASON_NAMES: Final = (
     "too few instances of one type are empty for all its nodes",
     "the account's quota of Fargate vCPUs does not allow it",
     "the compute environments are INVALID",
+    "no machine that is there could hold it",
 )
 
 CANCELLED_BY_LIMIT: Final = "Canceled by JobStateTimeLimit action due to reason: "  # [spec 1.6]

@@ -27,10 +27,11 @@ class Kind(IntEnum):
     LOST = 5
     READY = 6
     LAUNCH_FAILED = 7
-    STARTED = 8
-    SUBMIT = 9
-    REQUEST = 10
-    WAKE = 11
+    JOINED = 8
+    STARTED = 9
+    SUBMIT = 10
+    REQUEST = 11
+    WAKE = 12
 
 
 class Entry(NamedTuple):

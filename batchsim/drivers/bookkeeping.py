@@ -19,33 +19,44 @@ from batchsim.results.cost import INTERRUPTED
 from batchsim.results.recording import instance_id
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from batchsim.core.scheduler import Scheduler
     from batchsim.drivers.attempts import Ending
     from batchsim.drivers.ec2 import Ec2
     from batchsim.drivers.fargate import TokenBuckets
-    from batchsim.drivers.world import Machines, Request, World
+    from batchsim.drivers.world import Request, World
     from batchsim.results.recording import Outcome, Recorder
 
 
 REPLACED: Final = "replaced: infrastructure update"
 DRAINED: Final = "drained: too old"
 NOT_REGISTERED: Final = "given up: never registered"
+LEFT: Final = "left: machine of the user"
 
 TASK_DRAINED: Final = "Task stopped during instance draining"  # [spec 1.6]
 TASK_INTERRUPTED: Final = "Your Spot Task was interrupted."  # [spec 1.6, 4.2]
 
 
-def join_machines(core: Scheduler, recorder: Recorder, machines: Sequence[Machines]) -> None:
-    """The machines of unmanaged environments are there from the beginning."""
-    for machine in machines:
-        for number in range(machine.count):
-            name = f"{machine.name}-{number + 1}" if machine.name and machine.count > 1 else machine.name
-            index = recorder.add_instance(machine.environment, machine.type, 0, name)
-            joined = core.instance_joined(0, machine.environment, machine.type)
-            assert joined == index
-            recorder.i_running_us[index] = recorder.i_ready_us[index] = 0
+def join_machines(core: Scheduler, recorder: Recorder, world: World, now: int, row: int) -> range:
+    """Those of `world.machines[row]` register with their environment; gives their instances.
+
+    None does when all jobs have ended: nobody would know.
+    """
+    machines, first = world.machines[row], len(core.instances)
+    if now and _all_ended(core) and not world.goes_on:
+        return range(0)
+    for number in range(machines.count):
+        name = f"{machines.name}-{number + 1}" if machines.name and machines.count > 1 else machines.name
+        index = recorder.add_instance(machines.environment, machines.type, now, name)
+        joined = core.instance_joined(now, machines.environment, machines.type)
+        assert joined == index
+        recorder.i_running_us[index] = recorder.i_ready_us[index] = now
+    return range(first, len(core.instances))
+
+
+def register(core: Scheduler, now: int, instance: int) -> None:
+    """An instance that was launched is ready, unless it was lost before."""
+    if core.instances[instance].state == BOOTING:
+        core.instance_ready(now, instance)
 
 
 def fail_launch(core: Scheduler, recorder: Recorder, ec2: Ec2, now: int, instance: int) -> None:
@@ -60,12 +71,15 @@ def fail_launch(core: Scheduler, recorder: Recorder, ec2: Ec2, now: int, instanc
 def lose(
     core: Scheduler, recorder: Recorder, world: World, now: int, instance: int
 ) -> list[tuple[int, bool]] | None:
-    """EC2 takes an instance back; gives the jobs whose attempts ended, and whether each job did.
+    """EC2 takes an instance back, or a machine of the user leaves; gives the jobs whose attempts ended, and
+    whether each job did.
 
     None, and nothing is done, if it is gone already, or if nothing else is to come in this run.
     """
     if core.instances[instance].state == GONE or not goes_on(core, world, now):
         return None
+    if not core.plan.environments[recorder.i_environment[instance]].managed:
+        return lose_host(core, recorder, now, instance, (LEFT, host_terminated(instance)))
     if _drains(recorder, world, now, instance):
         return lose_host(core, recorder, now, instance, (DRAINED, TASK_DRAINED))
     if world.interruptions is not None and core.instances[instance].type in world.interruptions.tasks:
@@ -204,7 +218,7 @@ def _conclude(
     recorder.requested = core.requested
     for name in ("queue", "at_us", "reason", "detail"):
         setattr(recorder, f"w_{name}", getattr(core.waits, name))
-    all_ended = core.state.count(SUCCEEDED) + core.state.count(FAILED) == len(core.state)
+    all_ended = _all_ended(core)
     ended_us = _last_happening_us(recorder, world)
     if horizon_us is not None:
         if world.goes_on or (not all_ended and goes_on(core, world, horizon_us)):
@@ -226,14 +240,19 @@ def _undo_tasks(recorder: Recorder, horizon_us: int) -> None:
             recorder.attempts[job] -= 1
 
 
+def _all_ended(core: Scheduler) -> bool:
+    return core.state.count(SUCCEEDED) + core.state.count(FAILED) == len(core.state)
+
+
 def goes_on(core: Scheduler, world: World, now: int) -> bool:
-    """Whether anything is to happen at an instant or later, other than that Spot instances are lost."""
+    """Whether anything is to happen at an instant or later, other than that instances are lost."""
     return (
         world.goes_on
         or any(state in core.state for state in (UNBORN, STARTING, RUNNING))
         or core.due_us != NEVER
         or any(instance.state == BOOTING for instance in core.instances)
         or any(request.at_us >= now for request in world.requests)
+        or (any(each.joins_us >= now for each in world.machines) and not _all_ended(core))
     )
 
 

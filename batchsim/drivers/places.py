@@ -53,7 +53,14 @@ def plan_environments(
         plan = _unmanaged(environment, types, list(dict.fromkeys(rows)))
         plans.append(_with_validity(scenario, environment, plan))
         machines += [
-            Machines(index, row, machine.count, machine.name or "")
+            Machines(
+                index,
+                row,
+                machine.count,
+                machine.name or "",
+                machine.joinsAfter,
+                NEVER if machine.leavesAfter is None else machine.leavesAfter,
+            )
             for row, machine in zip(rows, environment.instances, strict=True)
         ]
     return plans, machines

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Final
 import simpy
 
 from batchsim.core.commands import EVICT, FAIL, LAUNCH, START, START_NODES, STOP, TERMINATE, describe
-from batchsim.core.fleet import BOOTING, GONE
+from batchsim.core.fleet import GONE
 from batchsim.core.grid import NEVER, next_multiple
 from batchsim.core.scheduler import Scheduler
 from batchsim.core.states import STARTING
@@ -48,10 +48,11 @@ _EXITS_END: Final = 1 << _KIND_BITS  # an exit is the job's number itself
 _LOST: Final = 1 << _KIND_BITS
 _READY: Final = 2 << _KIND_BITS
 _LAUNCH_FAILED: Final = 3 << _KIND_BITS
-_STARTED: Final = 4 << _KIND_BITS
-_REQUEST: Final = 5 << _KIND_BITS
-_PULLS: Final = 6 << _KIND_BITS
-_WAKE: Final = 7 << _KIND_BITS
+_JOINED: Final = 4 << _KIND_BITS
+_STARTED: Final = 5 << _KIND_BITS
+_REQUEST: Final = 6 << _KIND_BITS
+_PULLS: Final = 7 << _KIND_BITS
+_WAKE: Final = 8 << _KIND_BITS
 
 _MOST_IDLE_ROUNDS: Final = 1_000  # law L17
 _ROUNDS_PER_REPORT: Final = 1 << 13
@@ -118,10 +119,14 @@ class SimulatedDriver:
         self._ended_jobs = 0
 
     def run(self, horizon_us: int | None) -> Scheduler:
-        bookkeeping.join_machines(self._core, self._recorder, self._world.machines)
         self._tick.callbacks = self._callbacks
         self._tick.succeed()
         self._due[0] = _WAKE
+        for row, machines in enumerate(self._world.machines):
+            if machines.joins_us:
+                self._at(machines.joins_us, _JOINED | row)
+            else:
+                self._join(0, row)
         self._expect_submission()
         for index, request in enumerate(self._world.requests):
             self._at(request.at_us, _REQUEST | index)
@@ -208,11 +213,12 @@ class SimulatedDriver:
             self._request(now, entry & _INDEX)
         elif entry >= _STARTED:
             self._started(now, entry & _INDEX)
+        elif entry >= _JOINED:
+            self._join(now, entry & _INDEX)
         elif entry >= _LAUNCH_FAILED:
             bookkeeping.fail_launch(self._core, self._recorder, self._ec2, now, entry & _INDEX)
         elif entry >= _READY:
-            if self._core.instances[entry & _INDEX].state == BOOTING:  # else it was lost before
-                self._core.instance_ready(now, entry & _INDEX)
+            bookkeeping.register(self._core, now, entry & _INDEX)
         else:
             self._lose(now, entry & _INDEX)
 
@@ -268,8 +274,14 @@ class SimulatedDriver:
         if self._puts_off and self._core.instances[instance].state == GONE:
             self._gone(now, instance)  # a task
 
+    def _join(self, now: int, row: int) -> None:
+        leaves = self._world.machines[row].leaves_us
+        for instance in bookkeeping.join_machines(self._core, self._recorder, self._world, now, row):
+            if leaves != NEVER:
+                self._at(leaves, _LOST | instance)
+
     def _lose(self, now: int, instance: int) -> None:
-        """EC2 takes an instance back, or an update does."""
+        """EC2 takes an instance back, an update does, or a machine of the user leaves."""
         if instance in self._evicting:
             self._evicting.remove(instance)
             lost = bookkeeping.evict(self._core, self._recorder, now, instance)

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from batchsim.core.commands import EVICT, FAIL, LAUNCH, START, START_NODES, STOP, TERMINATE, describe
-from batchsim.core.fleet import BOOTING, GONE
+from batchsim.core.fleet import GONE
 from batchsim.core.grid import NEVER
 from batchsim.core.states import STARTING
 from batchsim.drivers import bookkeeping
@@ -113,8 +113,12 @@ class WallClockDriver:
 
     def run(self, horizon_us: int | None) -> None:
         """Until nothing can happen any more, the horizon, or an interrupt, which is a horizon as well."""
-        bookkeeping.join_machines(self._core, self._recorder, self._world.machines)
         self._agenda.add(0, Kind.WAKE)
+        for row, machines in enumerate(self._world.machines):
+            if machines.joins_us:
+                self._agenda.add(machines.joins_us, Kind.JOINED, row)
+            else:
+                self._join(0, row)
         self._expect_submission()
         for index, request in enumerate(self._world.requests):
             self._agenda.add(request.at_us, Kind.REQUEST, index)
@@ -145,7 +149,8 @@ class WallClockDriver:
             if self._reports:
                 known = min(report.at_us for report in self._reports)
                 return min(due, max(known, self._now))
-            if due <= self._clock.now_us() or not (awaits or self._open_jobs):
+            goes_on = self._open_jobs and bookkeeping.goes_on(self._core, self._world, self._now)
+            if due <= self._clock.now_us() or not (awaits or goes_on):
                 return due  # the rest is bookkeeping, for which nobody needs to wait
             if due == NEVER and not awaits:
                 return NEVER
@@ -229,12 +234,13 @@ class WallClockDriver:
         if entry.report is not None:
             self._report(now, entry.kind, entry.report)
         elif entry.kind == Kind.READY:
-            if self._core.instances[entry.number].state == BOOTING:  # else it was lost before
-                self._core.instance_ready(now, entry.number)
+            bookkeeping.register(self._core, now, entry.number)
         elif entry.kind == Kind.LAUNCH_FAILED:
             bookkeeping.fail_launch(self._core, self._recorder, self._ec2, now, entry.number)
         elif entry.kind == Kind.LOST:
             self._lose(now, entry.number)
+        elif entry.kind == Kind.JOINED:
+            self._join(now, entry.number)
         elif entry.kind == Kind.ENDED:
             if self._is_current(entry.key):
                 self._ended(now, entry.key, Ending(None))
@@ -318,8 +324,13 @@ class WallClockDriver:
         code = report.ending.exit_code
         recorder.n_exit_code[row] = -1 if code is None else code
 
+    def _join(self, now: int, row: int) -> None:
+        leaves = self._world.machines[row].leaves_us
+        for instance in bookkeeping.join_machines(self._core, self._recorder, self._world, now, row):
+            self._agenda.add(leaves, Kind.LOST, instance)
+
     def _lose(self, now: int, instance: int) -> None:
-        """EC2 takes an instance back, or an update does."""
+        """EC2 takes an instance back, an update does, or a machine of the user leaves."""
         if instance in self._evicting:
             self._evicting.remove(instance)
             lost = bookkeeping.evict(self._core, self._recorder, now, instance)

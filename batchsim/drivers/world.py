@@ -14,6 +14,7 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from batchsim.catalog.limits import NODES_PER_JOB
+from batchsim.core.grid import NEVER
 from batchsim.drivers.ec2 import Capacity
 from batchsim.errors import at_path
 from batchsim.workload import JobsEvent
@@ -37,12 +38,14 @@ _NORMAL: Final = NormalDist()
 
 @dataclass(frozen=True, slots=True)
 class Machines:
-    """Equal machines of an unmanaged environment that are there from the beginning."""
+    """Equal machines of an unmanaged environment, there from `joins_us` until `leaves_us` [spec 6]."""
 
     environment: int
     type: int
     count: int
     name: str
+    joins_us: int = 0
+    leaves_us: int = NEVER
 
 
 @dataclass(frozen=True, slots=True)

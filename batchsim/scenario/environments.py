@@ -4,10 +4,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from batchsim.units import format_duration
+
 from .managedinstances import ManagedInstancesProvider
 from .metadata import Access, Identity, MachineImage, Network
 from .unbuilt import is_empty
 from .values import (
+    Duration,
     InstanceTypeName,
     Many,
     ManyPlain,
@@ -42,6 +45,13 @@ class Machine(Model):
         None,
         description="Price of one; absent: the catalogue's for an instanceType, 0 for a described machine.",
     )
+    joinsAfter: Duration = Field(
+        0, description="From the run's beginning until it registers with the environment."
+    )
+    leavesAfter: Duration | None = Field(
+        None,
+        description="From the run's beginning until it is gone, with the attempts on it; absent: never.",
+    )
 
     @model_validator(mode="after")
     def _typed_or_described(self) -> Self:
@@ -54,6 +64,14 @@ class Machine(Model):
             )
         if self.instanceType is None and (self.vcpus is None or self.memory is None):
             raise MismatchError("instanceType, or vcpus and memory", message="this machine is not described")
+        return self
+
+    @model_validator(mode="after")
+    def _leaves_after_it_joins(self) -> Self:
+        if self.leavesAfter is not None and self.leavesAfter <= self.joinsAfter:
+            raise MismatchError(
+                f"more than joinsAfter = {format_duration(self.joinsAfter)}", place=("leavesAfter",)
+            )
         return self
 
 

@@ -25,7 +25,7 @@ from batchsim.core.feasibility import (
     never_starts,
 )
 from batchsim.core.plan import Need
-from batchsim.drivers.planning import prepare
+from batchsim.drivers.planning import Setup, prepare
 from batchsim.scenario import TraceJobs
 from batchsim.studies.beyond_aws import ManyDependencies, many_dependencies
 from batchsim.studies.bids import Bids
@@ -213,15 +213,15 @@ def check(scenario: Scenario, seed: int = 0) -> CheckReport:
     workload = build_workload(scenario, seed)
     report = CheckReport((), {}, {}, scenario.region, "")
     if workload.classes:
-        report = _Check(scenario, workload, prepare(scenario, workload, seed).plan).report()
+        report = _Check(scenario, workload, prepare(scenario, workload, seed)).report()
     return replace(report, services=check_services(scenario, seed))
 
 
 class _Check:
-    def __init__(self, scenario: Scenario, workload: Workload, plan: Plan) -> None:
+    def __init__(self, scenario: Scenario, workload: Workload, setup: Setup) -> None:
         self._scenario = scenario
         self._workload = workload
-        self._phases = phases(scenario, plan)
+        self._phases = phases(scenario, setup.plan, setup.world.machines)
         self._plan = plan = self._phases[-1].plan
         self._entries = {entry.name: index for index, entry in scenario.entries()}
         self._jobs = np.bincount(workload.job_class, minlength=len(workload.classes)).tolist()

@@ -261,12 +261,12 @@ class Offers:
         return -(-vcpus // self._parts)
 
     def _with_machine(self, offer: _Offer, index: int, need: Need) -> _Offer:
-        """One of the machines that the scenario describes made larger, or a further one where it has none."""
+        """One of the machines that the scenario describes made larger, or a further one where none stays."""
         need = need._replace(vcpus=self._whole(need.vcpus))
         sizes = {
             number: Need(machine["vcpus"], parse_size(machine["memory"]), machine.get("gpus", 0))
             for number, machine in enumerate(offer.listed)
-            if "instanceType" not in machine
+            if "instanceType" not in machine and machine.get("leavesAfter") is None
         }
         name = offer.environment.name
         if not sizes:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchsim.core.commands import LAUNCH
+from batchsim.core.grid import NEVER
 from batchsim.core.plan import Need
 from batchsim.core.states import FAILED
 from batchsim.drivers.containers import Containers
@@ -124,6 +125,7 @@ def test_no_container_is_lost_or_doubled_and_the_log_is_the_schedulers_own(case,
 def test_jobs_end_as_they_would_have(case, script, telling):
     builder, world, _ = case
     builder.classes = [replace(each, timeout_us=0) for each in builder.classes]
+    builder.machines = [replace(each, leaves_us=NEVER) for each in builder.machines]
     run = Run((builder, world, None), script, telling)
     recorder = Recorder(len(builder.submit_us))
     simulate(builder.plan(), builder.world(**world), recorder, horizon_us=None)

@@ -13,7 +13,7 @@ from batchsim.errors import InputError
 from tests.spec.scenarios import scenario, submit
 from tests.spec.test_spec_capacity import cloud
 from tests.spec.test_spec_fargate import fargate, task
-from tests.studies.scenarios import definition, queue
+from tests.studies.scenarios import definition, queue, unmanaged
 
 TYPES = ["c6i.large", "c6i.xlarge", "c6i.2xlarge", "m6i.large", "m6i.4xlarge", "r6i.xlarge"]
 STRATEGIES = {
@@ -129,7 +129,19 @@ def scenarios(draw: st.DrawFn) -> dict[str, Any]:
             data["workload"].append(
                 {"at": "100s", "update": {"computeEnvironment": "fargate", "maxvCpus": 1}}
             )
+    if draw(st.booleans()):
+        data["computeEnvironments"].append(unmanaged("own", *draw(st.lists(machines(), max_size=3))))
+        data["jobQueues"][0]["computeEnvironmentOrder"].append({"order": 9, "computeEnvironment": "own"})
     return data
+
+
+@st.composite
+def machines(draw: st.DrawFn) -> dict[str, Any]:
+    """Some join after the beginning, and some leave."""
+    joins = draw(st.sampled_from([0, 0, 50, 3000]))
+    leaves = draw(st.sampled_from([None, None, 60, 1000, 4000]))
+    more = {"leavesAfter": joins + leaves} if leaves else {}
+    return {"vcpus": 4, "memory": "8GiB", "count": draw(st.integers(1, 2)), "joinsAfter": joins, **more}
 
 
 @given(scenarios(), st.integers(0, 9))

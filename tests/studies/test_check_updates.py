@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from batchsim.core.feasibility import MAX_RESOURCE
+from batchsim.core.feasibility import MAX_RESOURCE, RESOURCE_REQUIREMENT
 from batchsim.studies.check import Host, Turn, check
 from batchsim.studies.run import run
-from tests.studies.scenarios import definition, jobs, managed, world
+from tests.studies.scenarios import definition, jobs, managed, unmanaged, world
 
 
 def update(at: str, **what: Any) -> dict[str, Any]:
@@ -122,3 +122,25 @@ def test_less_is_asked_for_only_where_the_type_that_is_launched_then_is_within_t
     (finding,) = check(load(data)).findings
     assert len(finding.changes) == 1
     assert finding.changes[0].text.startswith("add ")
+
+
+def test_machines_that_join_and_leave_are_told_as_updates_are(load):
+    at_noon = jobs("j", "q0", "pair", 1, arrivals={"atOnce": {"at": "2h"}})
+    machine = {"vcpus": 4, "memory": "16GiB", "name": "day", "joinsAfter": "1h", "leavesAfter": "3h"}
+    data = world([unmanaged("lab", machine)], [at_noon], definition("pair", 2, 100))
+    report = check(load(data))
+    (finding,) = report.findings
+    assert (finding.reason, finding.begins) == (None, False)
+    assert finding.turns == (
+        Turn(3600, "lab: day joins", None, 1),
+        Turn(10800, "lab: day leaves", RESOURCE_REQUIREMENT, 0),
+    )
+    assert [change.text for change in finding.changes] == ["add a machine with 2 vCPUs, 100 MiB to lab"]
+    gone = check(load(data, "workload.0.arrivals.atOnce.at=4h"))
+    assert [each.reason for each in gone.never] == [RESOURCE_REQUIREMENT]
+    assert (
+        check(
+            load(data, *(f"{path}={value}" for path, value in finding.changes[0].overrides.items()))
+        ).no_longer
+        == ()
+    )

@@ -29,6 +29,7 @@ from batchsim.results.audit import (
     images,
     lifecycle,
     little,
+    machines,
     nodes,
     order,
     services,
@@ -80,6 +81,7 @@ _CHECKS = (
     bill.bill,
     commitments.commitments,
     updates.updates,
+    machines.machines,
 )
 
 

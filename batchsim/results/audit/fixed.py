@@ -37,9 +37,12 @@ def fixed(facts: Facts) -> list[Violation]:
 def fixed_delay(facts: Facts, assumption: str) -> int | None:
     """A delay of simulated runs in microseconds; None when it was measured, or nothing is said of it."""
     told = facts.manifest["assumptions"].get(assumption)
-    if told is None or facts.manifest["driver"] != _SIMULATED:
-        return None
-    return parse_duration(told)
+    return None if told is None or not is_simulated(facts) else parse_duration(told)
+
+
+def is_simulated(facts: Facts) -> bool:
+    """Whether what happened when is as it was said, and not measured."""
+    return bool(facts.manifest["driver"] == _SIMULATED)
 
 
 def _named_by_group(facts: Facts) -> npt.NDArray[np.bool_]:

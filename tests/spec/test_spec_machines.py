@@ -1,0 +1,83 @@
+"""Machines of unmanaged environments that join and leave during a run [spec 6]."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.spec.scenarios import each_job, scenario, submit
+from tests.studies.scenarios import definition, unmanaged
+
+HOUR = 3600
+TWO = definition("two", 2, 100)
+
+
+def machine(**more: Any) -> dict[str, Any]:
+    return {"vcpus": 2, "memory": "16GiB", "usdPerHour": 1, **more}
+
+
+def test_spec_6_a_machine_takes_jobs_from_when_it_joins_until_it_leaves_and_is_paid_as_long(run):
+    lab = unmanaged(
+        "lab", machine(name="old", leavesAfter="30m"), machine(name="day", joinsAfter="1h", leavesAfter="3h")
+    )
+    jobs = submit("job", "40m", count=4, definition="two", retryStrategy={"attempts": 2})
+    late = submit("late", "40m", at="165m", definition="two")
+    result = run(scenario(jobs, late, environments=[lab], definitions=[TWO]))
+    rows = result.instances.set_index("instance")
+    assert rows[["requested_s", "ready_s", "ended_s"]].to_numpy().tolist() == [
+        [0, 0, 1800],
+        [3600, 3600, 10800],
+    ]
+    assert set(rows["end_reason"]) == {"left: machine of the user"}
+    assert rows["cost_usd"].tolist() == [0.5, 2.0]
+    assert rows["lost_usd"].tolist() == [0.5, 0.0]
+    assert result.summary["outcome"] == "stalled"
+    tries = result.attempts[["job", "instance", "placed_s", "ended_s"]].to_numpy().tolist()
+    assert tries == [
+        ["job-0", "old", 0, 1800],
+        ["job-0", "day", 3600, 6000],
+        ["job-1", "day", 6000, 8400],
+        ["job-2", "day", 8400, 10800],
+    ]
+    reasons = result.attempts["status_reason"].tolist()
+    assert reasons[0] == "Host EC2 (instance i-00000000000000000) terminated."
+
+
+def test_spec_6_a_job_that_waits_for_a_machine_to_join_is_not_stalled_and_is_told_so(run):
+    lab = unmanaged("lab", machine(vcpus=1), machine(joinsAfter="40h"))
+    data = scenario(submit("job", "1h", definition="two"), environments=[lab], definitions=[TWO])
+    result = run(data)
+    assert result.summary["outcome"] == "finished"
+    assert each_job(result, "start_s") == {"job-0": 40 * HOUR}
+    assert "no machine that is there could hold it" in result.explain("job-0").to_string()
+    assert run(data | {"horizon": "30h"}).summary["outcome"] == "horizon"
+
+
+def test_spec_6_nobody_waits_for_machines_that_join_or_leave_when_all_jobs_have_ended(run):
+    lab = unmanaged("lab", machine(leavesAfter="20h"), machine(joinsAfter="10h"))
+    result = run(scenario(submit("job", "1h"), environments=[lab]))
+    assert result.summary["ended_at_s"] == HOUR
+    assert result.instances["ended_s"].isna().tolist() == [True]
+
+
+def test_spec_6_a_machine_leaves_after_it_has_joined(problems_of):
+    lab = unmanaged("lab", machine(joinsAfter="2h", leavesAfter="2h"))
+    (said,) = problems_of(scenario(submit("job", "1h"), environments=[lab]))
+    assert "computeEnvironments.lab.instances.0.leavesAfter" in said
+    assert "more than joinsAfter = 2h" in said
+
+
+@pytest.mark.parametrize(
+    "cell", [("requested_s", 2, 3000.0), ("ended_s", 0, 1900.0), ("ended_s", 2, np.nan)], ids=str
+)
+def test_spec_6_the_audit_misses_machines_that_come_or_go_at_another_time(run, cell):
+    lab = unmanaged(
+        "lab", machine(leavesAfter="30m"), machine(joinsAfter="1h", leavesAfter="150m"), machine()
+    )
+    result = run(scenario(submit("job", "1h", at="2h", count=4), environments=[lab]))
+    assert result.audit() == []
+    name, row, value = cell
+    result.frames["instances"].loc[row, name] = value
+    assert "L18" in {violation.law for violation in result.audit()}
