@@ -285,9 +285,6 @@ class Assumptions(Model):
     idleScaleIn: Duration = assumed(
         "120s", 0, "time", "[spec 3.8, 5.3]", "Time an instance stays idle before it is terminated."
     )
-    terminateDelay: Duration = assumed(
-        "30s", 0, "time", "[spec 5.3]", "Time from terminate call to gone; billing stops at the call."
-    )
     speedFactors: dict[SafeName, Annotated[float, Field(ge=0.01, le=100)]] = assumed(
         {},
         {},

@@ -50,7 +50,6 @@ AWS = {
     "eksClusterPrice": 0.1,
     "spotNotice": 120 * SECOND,
     "idleScaleIn": 120 * SECOND,
-    "terminateDelay": 30 * SECOND,
     "speedFactors": {},
     "sizeTiebreak": "largest_not_exceeding_demand",
     "backfill": "none",

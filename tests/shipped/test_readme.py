@@ -144,15 +144,6 @@ def test_assumptions_are_those_of_the_program():
     assert readme.ASSUMPTIONS.search(TEXT)[2] == readme.assumptions(), "run python tests/shipped/readme.py"
 
 
-def test_assumptions_said_to_have_no_effect_have_none():
-    (sentence,) = re.findall(r"(.*) has no effect yet", section("What the model assumes"))
-    named = re.findall(r"`(\w+)`", sentence)
-    assert named == ["terminateDelay"]
-    plain = batchsim.run(batchsim.load_scenario(QUICKSTART)).summary
-    changed = batchsim.load_scenario(QUICKSTART, [f"assumptions.{name}=17m" for name in named])
-    assert batchsim.run(changed).summary == plain
-
-
 def test_every_scenario_is_listed():
     listed = re.findall(r"\[([\w-]+\.yaml)\]\(scenarios/\1\)", section("Scenarios that are shipped"))
     assert sorted(listed) == sorted(path.name for path in (ROOT / "scenarios").glob("*.yaml"))
