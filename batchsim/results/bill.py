@@ -97,10 +97,18 @@ class Waits(NamedTuple):
     until: Ints
 
 
-class Users(NamedTuple):
-    """Who may use an environment: the rows of its queues, but not from when until when it is DISABLED."""
+class Use(NamedTuple):
+    """From when until when the order of a queue (its row) names an environment."""
 
-    queues: tuple[int, ...]
+    queue: int
+    since: int
+    until: int
+
+
+class Users(NamedTuple):
+    """Who may use an environment, but not from when until when it is DISABLED."""
+
+    uses: tuple[Use, ...]
     closed: tuple[tuple[int, int], ...] = ()
 
 
@@ -139,7 +147,10 @@ def bill(
     )
     waits = waits._replace(since=waits.since >> coarse, until=waits.until >> coarse)
     users = [
-        each._replace(closed=tuple((since >> coarse, until >> coarse) for since, until in each.closed))
+        Users(
+            tuple(Use(queue, since >> coarse, until >> coarse) for queue, since, until in each.uses),
+            tuple((since >> coarse, until >> coarse) for since, until in each.closed),
+        )
         for each in users
     ]
     clocks = _clocks(waits, users)
@@ -206,9 +217,8 @@ def _clocks(waits: Waits, users: Sequence[Users]) -> list[_Clock]:
     return [known[each] for each in users]
 
 
-def _clock(waits: Waits, queues: tuple[int, ...], closed: Sequence[tuple[int, int]]) -> _Clock:
-    mine = np.isin(waits.queue, queues) & (waits.until > waits.since)
-    since, until = waits.since[mine], waits.until[mine]
+def _clock(waits: Waits, uses: Sequence[Use], closed: Sequence[tuple[int, int]]) -> _Clock:
+    since, until = _waited(waits, uses)
     order = np.argsort(since, kind="stable")
     since, until = since[order], np.maximum.accumulate(until[order])
     begins = np.append(True, since[1:] > until[:-1])[: len(since)]
@@ -223,6 +233,21 @@ def _clock(waits: Waits, queues: tuple[int, ...], closed: Sequence[tuple[int, in
         since, until = np.sort(since[kept]), np.sort(until[kept])
     lasted = until - since
     return _Clock(since, until, np.cumsum(lasted) - lasted)
+
+
+def _waited(waits: Waits, uses: Sequence[Use]) -> tuple[Ints, Ints]:
+    """Since when and until when jobs waited in a queue whose order named the environment then."""
+    queues: dict[tuple[int, int], list[int]] = {}
+    for queue, begin, end in uses:
+        queues.setdefault((begin, end), []).append(queue)
+    parts = [(np.empty(0, dtype=np.int64),) * 2]
+    for (begin, end), rows in queues.items():
+        mine = np.isin(waits.queue, rows)
+        since, until = np.maximum(waits.since[mine], begin), np.minimum(waits.until[mine], end)
+        some = until > since
+        parts.append((since[some], until[some]))
+    since, until = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    return since, until
 
 
 def _by_instance(fleet: Fleet, holds: Holds, clocks: Sequence[_Clock]) -> tuple[Ints, Ints]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 
 from batchsim.errors import UsageError
 from batchsim.results.arrays import assemble, category
-from batchsim.results.bill import IDLE_COSTS, PARTS, Bill, Fleet, Holds, Users, Waits, bill
+from batchsim.results.bill import IDLE_COSTS, PARTS, Bill, Fleet, Holds, Use, Users, Waits, bill
 from batchsim.results.queue_waits import FOR_EVER, microseconds
 from batchsim.results.recorded import QUARTERS
 from batchsim.units import UUSD_PER_USD, parse_duration
@@ -109,13 +110,38 @@ def waits_of(
 
 def users_of(scenario: Mapping[str, Any], environments: Sequence[str], queues: Sequence[str]) -> list[Users]:
     """For each environment the queues whose `computeEnvironmentOrder` names it, and when it is DISABLED."""
-    users: dict[str, list[int]] = {name: [] for name in environments}
-    for each in scenario.get("jobQueues", ()):
-        if each["jobQueueName"] in queues:
-            for order in each.get("computeEnvironmentOrder", ()):
-                name = order["computeEnvironment"].rpartition("/")[-1]
-                users.get(name, []).append(queues.index(each["jobQueueName"]))
-    return [Users(tuple(users[name]), tuple(_closed(scenario, name))) for name in environments]
+    uses: dict[str, list[Use]] = {name: [] for name in environments}
+    for row, queue in enumerate(queues):
+        orders = list(_orders(scenario, queue))
+        for (since, names), (until, _) in pairwise([*orders, (FOR_EVER, ())]):
+            for name in names:
+                uses.get(name, []).append(Use(row, since, until))
+    return [Users(tuple(uses[name]), tuple(_closed(scenario, name))) for name in environments]
+
+
+def _orders(scenario: Mapping[str, Any], queue: str) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """From when on a queue's order names which environments."""
+    said = [(0, each) for each in scenario.get("jobQueues", ()) if each["jobQueueName"] == queue]
+    said += [(at_us, each) for at_us, each in _updates(scenario) if _plain(each.get("jobQueue", "")) == queue]
+    for at_us, each in said:
+        order = each.get("computeEnvironmentOrder")
+        if order is not None:
+            yield at_us, tuple(_plain(item["computeEnvironment"]) for item in order)
+
+
+def _plain(name: str) -> str:
+    """A name, also of an ARN."""
+    return name.rpartition("/")[-1]
+
+
+def _updates(scenario: Mapping[str, Any]) -> list[tuple[int, Mapping[str, Any]]]:
+    """In order of time."""
+    updates = [
+        (parse_duration(each["at"]), each["update"])
+        for each in scenario.get("workload", ())
+        if "update" in each
+    ]
+    return sorted(updates, key=lambda each: each[0])
 
 
 def _closed(scenario: Mapping[str, Any], environment: str) -> Iterator[tuple[int, int]]:
@@ -125,14 +151,9 @@ def _closed(scenario: Mapping[str, Any], environment: str) -> Iterator[tuple[int
         for each in scenario.get("computeEnvironments", ())
         if each["computeEnvironmentName"] == environment
     ]
-    updates = [
-        (parse_duration(each["at"]), each["update"])
-        for each in scenario.get("workload", ())
-        if "update" in each
-    ]
     states += [
         (at_us, update["state"])
-        for at_us, update in sorted(updates, key=lambda each: each[0])
+        for at_us, update in _updates(scenario)
         if update.get("computeEnvironment") == environment and "state" in update
     ]
     since = None

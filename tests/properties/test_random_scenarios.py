@@ -116,6 +116,11 @@ def scenarios(draw: st.DrawFn) -> dict[str, Any]:
     for at in draw(st.lists(INSTANTS, max_size=3)):
         name = draw(st.sampled_from(places))["computeEnvironmentName"]
         workload.append({"at": at, "update": {"computeEnvironment": name, **draw(UPDATES)}})
+    if draw(st.booleans()):
+        names = [each["computeEnvironmentName"] for each in places]
+        order = draw(st.lists(st.sampled_from(names), min_size=1, unique=True))
+        steps = [{"order": n, "computeEnvironment": name} for n, name in enumerate(order)]
+        workload.append({"at": draw(INSTANTS), "update": {"jobQueue": "q", "computeEnvironmentOrder": steps}})
     data = scenario(
         *workload, environments=places, definitions=DEFINITIONS, assumptions=assumed, horizon="6h"
     )

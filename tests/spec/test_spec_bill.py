@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.spec.scenarios import HOST_RULES, scenario, submit
+from tests.spec.scenarios import HOST_RULES, queue, scenario, submit
 from tests.spec.test_spec_capacity import cloud
 from tests.spec.test_spec_fargate import on_fargate
 from tests.spec.test_spec_spot import OFTEN, interrupted_at, spot
-from tests.studies.scenarios import definition
+from tests.studies.scenarios import definition, unmanaged
 
+HOUR = 3600
 PARTS = ("busy", "pull", "lost", "boot", "idle", "fragmentation", "tail")
 
 
@@ -117,3 +118,27 @@ def test_a_disabled_environment_is_idle_though_jobs_wait(run):
     assert spent == {"busy": 0.17, "idle": 0.17, "fragmentation": 0}
     assert result.costs_by("job", "even")["idle_usd"].sum() == pytest.approx(0.17)
     assert result.audit() == []
+
+
+def test_who_waits_may_use_an_environment_while_the_order_of_his_queue_names_it(run):
+    # Half of `a` is free from 0 to 20 min; the pair, which would need all of it, waits from 5 min on, at
+    # first for `a` and from 10 min on for `b`, where another job ends at 15 min.
+    machine = {"vcpus": 2, "memory": "16GiB", "usdPerHour": 6}
+    to_b = {"jobQueue": "q", "computeEnvironmentOrder": [{"order": 1, "computeEnvironment": "b"}]}
+    data = scenario(
+        submit("one", "20min"),
+        submit("other", "15min", queue="r", definition="pair"),
+        submit("two", "5min", at="5min", definition="pair"),
+        {"at": "10min", "update": to_b},
+        environments=[unmanaged("a", machine), unmanaged("b", machine)],
+        definitions=[definition("pair", 2, 100)],
+    )
+    data["jobQueues"] = [queue("q", "a"), queue("r", "b")]
+    result = run(data)
+    assert seconds_of(result) == {"busy": 600, "idle": 300 + 150, "fragmentation": 150}
+    assert seconds_of(result, 1) == {"busy": 1200}
+    assert result.audit() == []
+    moved = 50 / HOUR * 6
+    result.instances.loc[0, "idle_usd"] -= moved
+    result.instances.loc[0, "fragmentation_usd"] += moved
+    assert "fragmentation_usd is not what its time cost" in " ".join(map(str, result.audit()))

@@ -32,6 +32,7 @@ _HOST_LOST: Final = (  # [spec 1.6]
     "Task stopped during instance draining",
 )
 _OF_GPUS: Final = 0.9  # of an instance with GPUs
+_FOR_EVER: Final = np.iinfo(np.int64).max
 
 
 class _Spent(NamedTuple):
@@ -136,15 +137,15 @@ def _clocks(facts: Facts) -> Any:
     since = np.concatenate((jobs.runnable[waited], attempts.ended[comes_back]))
     until = np.concatenate((leaves[waited], then[comes_back]))
     code_of = {name: code for code, name in enumerate(facts.frames["jobs"]["queue"].cat.categories)}
-    users: dict[str, set[int]] = {}
-    for each in facts.manifest["scenario"].get("jobQueues", ()):
-        for order in each.get("computeEnvironmentOrder", ()):
-            name = order["computeEnvironment"].rpartition("/")[-1]
-            users.setdefault(name, set()).add(code_of.get(each["jobQueueName"], -2))
     switches = _switches(facts.manifest["scenario"])
-    curves = {
-        name: _curve(queue, since, until, codes, switches.get(name, ())) for name, codes in users.items()
-    }
+    curves = {}
+    for name, uses in _uses(facts.manifest["scenario"]).items():
+        parts = []
+        for whose, begin, end in uses:
+            mine = queue == code_of.get(whose, -2)
+            parts.append((np.maximum(since[mine], begin), np.minimum(until[mine], end)))
+        begins, ends = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+        curves[name] = _curve(begins, ends, switches.get(name, ()))
 
     def at(environments: npt.NDArray[np.object_], instants: Ints) -> npt.NDArray[np.float64]:
         shown = np.zeros(len(instants))
@@ -175,11 +176,28 @@ def _switches(scenario: Mapping[str, Any]) -> dict[str, list[tuple[int, int]]]:
     return found
 
 
-def _curve(
-    queue: Ints, since: Ints, until: Ints, codes: set[int], switches: Sequence[tuple[int, int]]
-) -> tuple[Ints, Ints]:
-    """Instants and, at each, for how long somebody had waited in these queues while it was ENABLED."""
-    mine = np.isin(queue, sorted(codes)) & (until > since)
+def _uses(scenario: Mapping[str, Any]) -> dict[str, list[tuple[str, int, int]]]:
+    """By environment the queues that name it in their order, each since when and until when."""
+    said = [(0, each["jobQueueName"], each) for each in scenario.get("jobQueues", ())]
+    said += [(at_us, each.get("jobQueue", ""), each) for at_us, each in said_updates(scenario)]
+    named: dict[str, dict[str, int]] = {}  # by queue and environment, since when
+    found: dict[str, list[tuple[str, int, int]]] = {}
+    for at_us, arn, each in said:
+        queue = arn.rpartition("/")[-1]
+        if "computeEnvironmentOrder" in each:
+            for name, since in named.pop(queue, {}).items():
+                found.setdefault(name, []).append((queue, since, at_us))
+            order = [item["computeEnvironment"] for item in each["computeEnvironmentOrder"]]
+            named[queue] = {name.rpartition("/")[-1]: at_us for name in order}
+    for queue, names in named.items():
+        for name, since in names.items():
+            found.setdefault(name, []).append((queue, since, _FOR_EVER))
+    return found
+
+
+def _curve(since: Ints, until: Ints, switches: Sequence[tuple[int, int]]) -> tuple[Ints, Ints]:
+    """Instants and, at each, for how long somebody had waited, of these waits, while it was ENABLED."""
+    mine = until > since
     turned = np.array([at_us for at_us, _ in switches], dtype=np.int64)
     times = np.concatenate(([0], since[mine], until[mine], turned))
     steps = np.concatenate(([0], np.ones(mine.sum()), -np.ones(mine.sum()), np.zeros(len(turned))))
