@@ -78,7 +78,7 @@ def workloads(draw: st.DrawFn, queue_name: str, definitions: list[str]) -> list[
     return [
         submit(
             f"{queue_name}{number}",
-            f"{draw(st.sampled_from([1, 5, 30, 90, 600, 3700]))}s",
+            f"{draw(st.sampled_from([0, 1, 5, 30, 90, 600, 3700]))}s",
             at=draw(INSTANTS),
             count=draw(st.integers(1, 20)),
             queue=queue_name,

@@ -37,7 +37,7 @@ class Story:
         return [(begin, *end) for begin, end in zip(begins, ends, strict=True)]
 
 
-def guilty_by_definition(stories: list[Story]) -> set[int]:
+def guilty_by_definition(stories: list[Story], interval: int = 1) -> set[int]:
     # What the end of an attempt without length brings about comes after who was placed at that instant.
     rounds = {placed for story in stories for placed, ended in story.attempts if placed == ended}
     waits = []
@@ -46,25 +46,25 @@ def guilty_by_definition(stories: list[Story]) -> set[int]:
             after = since
             if number and story.attempts[number - 1][0] == since:
                 after = since + 1  # the wait begins after that instant's placements
-            rank = (0, job) if number else (1, story.runnable, job)
+            rank = (0, job) if number else (1, -(-story.runnable // interval) * interval, job)
             waits.append((job, story.queue, rank, after, until, placed))
 
     def may_have_been_first(
-        rank: tuple[int, ...], since: int, placed_at: int, other: tuple[int, ...]
+        rank: tuple[int, ...], placed_at: int, other: tuple[int, ...], since: int
     ) -> bool:
-        at_once = rank[0] == 1 and since == placed_at and placed_at in rounds
-        return at_once and other[0] == 1 and other[1] == placed_at
+        at_once = rank[0] == 1 and rank[1] == placed_at and placed_at in rounds
+        return at_once and other[0] == 1 and since == placed_at
 
     return {
         job
-        for job, queue, rank, own_since, placed_at, placed in waits
+        for job, queue, rank, _, placed_at, placed in waits
         for _, other_queue, other_rank, since, until, _ in waits
         if placed and queue == other_queue and other_rank < rank and since <= placed_at < until
-        if not may_have_been_first(rank, own_since, placed_at, other_rank)
+        if not may_have_been_first(rank, placed_at, other_rank, since)
     }
 
 
-def result_of(stories: list[Story], backfill: str = "none") -> Result:
+def result_of(stories: list[Story], backfill: str = "none", interval: int = 0) -> Result:
     classes = [JobClass("a", "q0", attempts=10), JobClass("b", "q1", attempts=10)]
     recorder = Recorder(len(stories))
     recorder.add_instance(0, 0, 0)
@@ -82,11 +82,12 @@ def result_of(stories: list[Story], backfill: str = "none") -> Result:
             recorder.exit_code[job] = 0
     recorder.finish(END, "horizon")
     jobs = [(0, story.queue) for story in stories]
-    return build_result(recorder, context_of(classes, jobs, assumptions={"backfill": backfill}))
+    assumptions = {"backfill": backfill, "schedulingInterval": interval / 1_000_000}
+    return build_result(recorder, context_of(classes, jobs, assumptions=assumptions))
 
 
-def guilty(stories: list[Story], backfill: str = "none") -> set[int]:
-    result = result_of(stories, backfill)
+def guilty(stories: list[Story], backfill: str = "none", interval: int = 0) -> set[int]:
+    result = result_of(stories, backfill, interval)
     facts, _ = gather(result.frames, result.summary, result.manifest)
     return {row for violation in fifo(facts) for row in violation.rows}
 
@@ -155,6 +156,49 @@ def stories(draw: st.DrawFn) -> Story:
 @given(st.lists(stories(), max_size=5))
 def test_the_guilty_are_those_of_the_definition(told):
     assert guilty(told) == guilty_by_definition(told)
+
+
+def between_passes(story: Story, interval: int) -> Story:
+    """The same with each placement put off to the next pass, and what follows with it."""
+    attempts, left = [], story.runnable
+    for placed, ended in story.attempts:
+        at = -(-max(placed, left) // interval) * interval
+        left = max(at, ended)
+        attempts.append((at, left))
+    gave_up = None if story.gave_up is None else max(story.gave_up, left + 1)
+    return Story(story.runnable, *attempts, queue=story.queue, gave_up=gave_up)
+
+
+@given(st.lists(stories(), max_size=5), st.sampled_from([2, 3, 4]))
+def test_the_guilty_are_those_of_the_definition_between_passes_too(told, interval):
+    told = [between_passes(story, interval) for story in told]
+    assert guilty(told, interval=interval) == guilty_by_definition(told, interval)
+
+
+AT_ONE_PASS = {
+    "before one that became RUNNABLE at that pass, as one without length ended": (
+        [Story(2, (4, 4)), Story(4, (6, 7)), Story(3, (4, 8))],
+        set(),
+    ),
+    "past one that was there when the pass began": (
+        [Story(2, (4, 4)), Story(3, (6, 7)), Story(3, (4, 8))],
+        {2},
+    ),
+    "past one that a pass before has seen": (
+        [Story(2, (4, 4)), Story(0, (6, 7)), Story(3, (4, 8))],
+        {0, 2},
+    ),
+    "past one that became RUNNABLE at that pass, where none is without length": (
+        [Story(4, (6, 7)), Story(3, (4, 8))],
+        {1},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", AT_ONE_PASS)
+def test_who_passes_whom_between_passes(case):
+    stories, expected = AT_ONE_PASS[case]
+    assert guilty(stories, interval=4) == guilty_by_definition(stories, 4) == expected
 
 
 @given(st.lists(stories(), max_size=5))

@@ -53,7 +53,8 @@ def fifo(facts: Facts) -> list[Violation]:
         whole = bool((facts.jobs.queue == queue).all())
         mine = first if whole else _of_queue(facts, first, queue)
         retries = again if whole else _of_queue(facts, again, queue)
-        guilty[mine.job[_passed_older(mine, rounds) | _passed_any(mine, retries)]] = True
+        seen = _seen_by_a_pass(facts, mine.since)
+        guilty[mine.job[_passed_older(mine, seen, rounds) | _passed_any(mine, retries)]] = True
         guilty[retries.job[_passed_lower(retries)]] = True
     return rows_where(guilty, "L8", "jobs", "placed while an older job of its queue went on waiting")
 
@@ -122,19 +123,24 @@ def _instants_of_several_rounds(facts: Facts) -> Ints:
     return np.unique(attempts.ended[(attempts.ended >= 0) & (attempts.ended == attempts.placed)])
 
 
-def _passed_older(waits: _Waits, rounds: Ints) -> npt.NDArray[np.bool_]:
+def _passed_older(waits: _Waits, seen: Ints, rounds: Ints) -> npt.NDArray[np.bool_]:
     """In queue order, everybody's wait must end no earlier than those before it.
 
-    Who was placed at once, at one of the instants `rounds`, may have been so before an older job came.
+    Who was placed by the first pass that saw it, at one of the instants `rounds`, may have been so before an
+    older job became RUNNABLE at that very instant; the others that this pass saw were there.
+
+    seen   the instant of that pass, nondecreasing
     """
     if not len(waits.job):
         return np.zeros(0, dtype=np.bool_)
-    longest = np.append(-1, np.maximum.accumulate(waits.until))
-    before = np.arange(len(waits.job))
+    longest = np.append(-1, np.maximum.accumulate(waits.until))[:-1]
     if len(rounds):
-        tied = (waits.until == waits.since) & np.isin(waits.since, rounds)
-        before[tied] = np.searchsorted(np.maximum.accumulate(waits.since), waits.since[tied])
-    return np.asarray(waits.placed & (longest[before] > waits.until))
+        tied = (waits.until == seen) & np.isin(seen, rounds)
+        late = (waits.since == seen) & np.isin(seen, rounds)
+        there = np.append(-1, np.maximum.accumulate(np.where(late, -1, waits.until)))[:-1]
+        earlier = longest[np.searchsorted(seen, seen)]  # of passes before
+        longest = np.where(tied, np.maximum(there, earlier), longest)
+    return np.asarray(waits.placed & (longest > waits.until))
 
 
 def _passed_any(waits: _Waits, retries: _Waits) -> npt.NDArray[np.bool_]:
