@@ -244,6 +244,10 @@ class _Driver:
         if self.plan.environments[self.recorder.i_environment[index]].per_job:
             text = "Your Spot Task was interrupted."
             why = "interrupted: Fargate Spot"
+            lifetime = self.world.tasks.lifetime_us
+            if lifetime and now == self.recorder.i_running_us[index] + lifetime:
+                text = "Task terminated: Fargate keeps no task for longer"
+                why = "expired: Fargate"
         if not self.plan.environments[self.recorder.i_environment[index]].managed:
             why = "left: machine of the user"
         self.end_instance(now, index, text, why)
@@ -550,6 +554,8 @@ class _Driver:
         level = min(full, level + now - since) - tasks.interval_us
         self.buckets[bucket] = level, now
         there = now + max(0, -level) + tasks.provision_us(world.seed, world.replication, instance)
+        if tasks.lifetime_us:
+            self.at(there + tasks.lifetime_us, LOST, instance)
         row = self.recorder.i_type[instance]
         if world.interruptions is not None and row in world.interruptions.tasks:
             lost = world.interruptions.lost_at(world.seed, world.replication, instance, row, there)

@@ -33,6 +33,9 @@ NOT_REGISTERED: Final = "given up: never registered"
 LEFT: Final = "left: machine of the user"
 
 TASK_DRAINED: Final = "Task stopped during instance draining"  # [spec 1.6]
+TASK_EXPIRED: Final = (
+    "Task terminated: Fargate keeps no task for longer"  # ours: AWS does not publish its own
+)
 TASK_INTERRUPTED: Final = "Your Spot Task was interrupted."  # [spec 1.6, 4.2]
 
 
@@ -82,6 +85,8 @@ def lose(
         return lose_host(core, recorder, now, instance, (LEFT, host_terminated(instance)))
     if _drains(recorder, world, now, instance):
         return lose_host(core, recorder, now, instance, (DRAINED, TASK_DRAINED))
+    if task_expires_at(world, recorder, instance) == now:
+        return lose_host(core, recorder, now, instance, ("expired: Fargate", TASK_EXPIRED))
     if world.interruptions is not None and core.instances[instance].type in world.interruptions.tasks:
         return lose_host(core, recorder, now, instance, ("interrupted: Fargate Spot", TASK_INTERRUPTED))
     return lose_host(core, recorder, now, instance, (INTERRUPTED, host_terminated(instance)))
@@ -130,6 +135,14 @@ def task_lost_at(world: World, recorder: Recorder, instance: int) -> int:
         return NEVER
     running = recorder.i_running_us[instance]
     return world.interruptions.lost_at(world.seed, world.replication, instance, row, running)
+
+
+def task_expires_at(world: World, recorder: Recorder, instance: int) -> int:
+    """When a Fargate task has lived for too long; NEVER for anything else, and where none ever has."""
+    tasks = world.tasks
+    if tasks is None or not tasks.lifetime_us or recorder.i_environment[instance] not in tasks.bucket_of:
+        return NEVER
+    return recorder.i_running_us[instance] + tasks.lifetime_us
 
 
 def give_back(core: Scheduler, recorder: Recorder, now: int, instance: int) -> None:

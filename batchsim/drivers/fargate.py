@@ -23,12 +23,14 @@ class Tasks:
     bucket_of      by index of the environment which token bucket it uses; others have no tasks
     interval_us    between two launches of one bucket, 0 for no limit; `burst` more may come at once
     provisioning   time from launch to the image pull, drawn for the task
+    lifetime_us    from then on a task is kept for so long at most [spec 1.7, 4.2]; 0: for ever
     """
 
     bucket_of: Mapping[int, str]
     provisioning: Drawable
     interval_us: int = 0
     burst: int = 1
+    lifetime_us: int = 0
 
     def provision_us(self, seed: int, replication: int, instance: int) -> int:
         with at_path("assumptions.fargateProvisioning"):

@@ -83,6 +83,7 @@ class SimulatedDriver:
         "_report",
         "_rounds",
         "_submission_us",
+        "_tasks_expire",
         "_tick",
         "_wakeup",
         "_watched_us",
@@ -106,6 +107,7 @@ class SimulatedDriver:
         self._pulls_due = NEVER  # when pulls are to be looked at next
         self._puts_off = self._attempts.puts_off
         self._ec2 = Ec2(world, recorder, [each.vcpus for each in plan.types])
+        self._tasks_expire = world.tasks is not None and world.tasks.lifetime_us > 0
         self._begins_at_once = all_begin_at_once(plan, world)
         self._ends_well = all_end_well(plan, world)
         self._evicting: set[int] = set()  # to be taken from their jobs in the next round
@@ -250,6 +252,7 @@ class SimulatedDriver:
         core.attempt_started(now, job)
         self._exit_at[job] = ends = now + self._attempts.runtime_us(job, core.attempt[job])
         self._at(ends, job)
+        self._expire(now, job, ends)
         self._attempts.begin_children(now, job, core.attempt[job])
         self._put_off(now)
 
@@ -333,6 +336,7 @@ class SimulatedDriver:
             self._recorder.gpus[job] = self._core.gpus_of[job]
         if ends:
             self._exit_at[job] = instant
+        self._expire(now, job, instant)
         if instant == NEVER:
             return  # it will be told when it is known
         if ends:
@@ -341,6 +345,14 @@ class SimulatedDriver:
             self._run(now, job)
         else:
             self._at(instant, _STARTED | job)
+
+    def _expire(self, now: int, job: int, until: int) -> None:
+        """A task that is to go on until then may be too old before; most are not, and need no event."""
+        if self._tasks_expire:
+            instance = self._recorder.instance[job]
+            expires = bookkeeping.task_expires_at(self._world, self._recorder, instance)
+            if expires < until:
+                self._at(max(now, expires), _LOST | instance)
 
     def _put_off(self, now: int) -> None:
         """Attempts whose images come later than was told, since others are pulled as well."""

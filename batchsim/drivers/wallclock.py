@@ -403,7 +403,8 @@ class WallClockDriver:
         if self._buckets is not None and recorder.i_environment[instance] in self._buckets:
             placed = bookkeeping.provision(self._world, self._buckets, recorder, now, instance)
             starting = placed
-            self._agenda.add(bookkeeping.task_lost_at(self._world, recorder, instance), Kind.LOST, instance)
+            for lost_at in (bookkeeping.task_lost_at, bookkeeping.task_expires_at):
+                self._agenda.add(lost_at(self._world, recorder, instance), Kind.LOST, instance)
         else:
             placed, starting = now, now + self._world.dispatch_us
         recorder.placed_us[job], recorder.starting_us[job] = placed, starting

@@ -158,6 +158,7 @@ def _tasks(scenario: Scenario) -> Tasks | None:
         load_distribution(assumptions.fargateProvisioning, scenario.base_dir, path),
         launch_interval_us(assumptions.fargateLaunchRate),
         assumptions.fargateLaunchBurst,
+        assumptions.fargateTaskLifetime,
     )
 
 

@@ -30,8 +30,13 @@ OF_NOBODY: Final = (COMMITMENT, CLUSTER)
 OF_JOBS: Final = ("environment", "queue", "share", "group", "job_definition")
 OF_INSTANCES: Final = ("environment", "instance_type", "billing", "instance")
 OF_BEARERS: Final = (*OF_JOBS, "job", "tag:NAME")
-LOST: Final = ("Host EC2", "Your Spot Task was interrupted.", "Task stopped during instance draining")
-"""How the status reasons of attempts begin that ended with their host [spec 1.6]."""
+LOST: Final = (
+    "Host EC2",
+    "Your Spot Task was interrupted.",
+    "Task stopped during instance draining",
+    "Task terminated: Fargate",
+)
+"""How the status reasons of attempts begin that ended with their host [spec 1.6]; the last is ours."""
 
 _TAG = "tag:"
 

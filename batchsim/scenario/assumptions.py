@@ -248,6 +248,13 @@ class Assumptions(Model):
     fargateLaunchBurst: Annotated[int, Field(ge=1, le=1_000_000), integral] = assumed(
         100, 100, "tasks", "[spec 4.3]", "Tasks that may be launched at once before that rate holds."
     )
+    fargateTaskLifetime: Duration = assumed(
+        "14d",
+        0,
+        "time",
+        "[spec 1.7, 4.2]",
+        "Time after which a Fargate task is terminated, which AWS says may happen; 0 means never.",
+    )
     fargateSpotFactor: Annotated[float, Field(gt=0, le=1)] = assumed(
         0.3, 0.3, "fraction", "[spec 4.4]", "Price of a Fargate Spot task as a part of the usual price."
     )

@@ -59,9 +59,10 @@ jobs = st.lists(
     st.lists(st.integers(0, 30), max_size=3),
     st.sampled_from([None, 11]),
     st.sampled_from([None, 0, 7, 20]),
+    st.sampled_from([0, 0, 3, 8]),
 )
 def test_two_drivers_run_the_same_tasks(  # noqa: PLR0917
-    asked, most_vcpus, quota, interval, provisioning, rate, stops, horizon, registry
+    asked, most_vcpus, quota, interval, provisioning, rate, stops, horizon, registry, lifetime
 ):
     def record(drive):
         places = [
@@ -73,7 +74,7 @@ def test_two_drivers_run_the_same_tasks(  # noqa: PLR0917
         for submit, runtime, vcpus, attempts, kind in sorted(asked):
             builder.job(submit, runtime, Need(vcpus, 1000 * vcpus, 0), attempts=attempts, kind=kind)
         world = {
-            "tasks": Tasks({0: "usual", 1: "spot"}, provisioning, interval, 2),
+            "tasks": Tasks({0: "usual", 1: "spot"}, provisioning, interval, 2, lifetime),
             "interruptions": Interruptions(
                 dict.fromkeys(SPOT, rate), {row: row % 2 for row in SPOT}, 0.5, 1, frozenset(SPOT)
             )

@@ -113,7 +113,13 @@ def task_worlds(draw):
     requests = [JobsEvent(at, "terminate", (range(len(builder.submit_us) // 2),), "stop") for at in stops]
     requests += [PlanUpdate(draw(st.integers(0, 12)), row) for row in range(len(builder.updates))]
     world = {
-        "tasks": Tasks({0: "usual", 1: "spot"}, draw(st.integers(0, 2)), draw(st.sampled_from([0, 3])), 2),
+        "tasks": Tasks(
+            {0: "usual", 1: "spot"},
+            draw(st.integers(0, 2)),
+            draw(st.sampled_from([0, 3])),
+            2,
+            draw(st.sampled_from([0, 0, 4, 9])),
+        ),
         "interruptions": spot if rate else None,
         "outcomes": [Outcome(failure_rate=0.3, start_failure_rate=0.2)] * len(builder.classes),
         "requests": sorted(requests, key=lambda request: request.at_us),

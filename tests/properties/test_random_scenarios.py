@@ -100,6 +100,7 @@ def assumptions(draw: st.DrawFn) -> dict[str, Any]:
         "insufficientCapacity": draw(st.sampled_from([0, 0, 0.2, 0.7])),
         "spotInterruptions": draw(st.sampled_from([0, "1/h", "20/h"])),
         "accountQuotas": {"onDemand": draw(QUOTAS), "spot": draw(QUOTAS)},
+        "fargateTaskLifetime": draw(st.sampled_from([0, "90s", "1000s"])),
         "backfill": draw(st.sampled_from(["none", "greedy", "easy"])),
     }
     if draw(st.booleans()):

@@ -43,6 +43,7 @@ AWS = {
     "fargatePullSpread": 0.0,
     "fargateLaunchRate": 20.0,
     "fargateLaunchBurst": 100,
+    "fargateTaskLifetime": 14 * 24 * 3600 * SECOND,
     "fargateSpotFactor": 0.3,
     "instanceVolume": 0,
     "volumePrice": 0.08,

@@ -362,6 +362,29 @@ def test_a_spot_task_that_is_taken_back_says_so(run):
     assert machine["billed_s"] >= 60
 
 
+@pytest.mark.parametrize("kind", ["FARGATE", "FARGATE_SPOT"])
+def test_spec_4_2_a_task_may_be_lost_after_14_days_and_its_job_be_tried_again(run, kind):
+    slow = {"fargateProvisioning": "30s", "fargateTaskLifetime": "14d"}
+    data = on_fargate(
+        job("340h", retryStrategy={"attempts": 2}), environments=[fargate(4, kind)], assumptions=slow
+    )
+    result = run(data)
+    day = 86_400
+    tries = result.attempts[["placed_s", "ended_s", "status_reason"]].to_numpy().tolist()
+    assert tries == [
+        [30, 30 + 14 * day, "Task terminated: Fargate keeps no task for longer"],
+        [60 + 14 * day, 60 + 28 * day, "Task terminated: Fargate keeps no task for longer"],
+    ]
+    assert result.jobs["state"].tolist() == ["FAILED"]
+    assert set(result.instances["end_reason"]) == {"expired: Fargate"}
+    assert result.instances["billed_s"].tolist() == [14 * day] * 2
+    assert result.instances["lost_usd"].sum() == pytest.approx(result.summary["cost_usd"])
+    in_time = on_fargate(job("336h"), environments=[fargate(4, kind)], assumptions=slow)
+    assert run(in_time).jobs["state"].tolist() == ["SUCCEEDED"]
+    data["assumptions"]["fargateTaskLifetime"] = 0
+    assert run(data).jobs["state"].tolist() == ["SUCCEEDED"]
+
+
 def test_tasks_are_provisioned_in_any_order_and_the_horizon_may_come_before(run):
     slow = {"preset": "aws", "fargateProvisioning": {"uniform": {"low": "1s", "high": "10min"}}}
     result = run(on_fargate(job("5min", count=300), assumptions=slow, horizon="7min"))

@@ -26,10 +26,11 @@ _DIRECT: Final = ("busy_usd", "pull_usd", "lost_usd")
 _OVERHEAD: Final = ("boot_usd", "idle_usd", "fragmentation_usd", "tail_usd")
 _PARTS: Final = (*_DIRECT, *_OVERHEAD)
 _KEYS: Final = ("queue", "share", "group", "job_definition")
-_HOST_LOST: Final = (  # [spec 1.6]
+_HOST_LOST: Final = (  # [spec 1.6]; the last is ours
     "Host EC2",
     "Your Spot Task was interrupted.",
     "Task stopped during instance draining",
+    "Task terminated: Fargate",
 )
 _OF_GPUS: Final = 0.9  # of an instance with GPUs
 _FOR_EVER: Final = np.iinfo(np.int64).max
