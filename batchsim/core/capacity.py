@@ -22,6 +22,7 @@ from batchsim.core.feasibility import (
     DISABLED,
     INVALID,
     MAX_RESOURCE,
+    OTHER_ARCHITECTURE,
     RESOURCE_REQUIREMENT,
     never_starts,
     no_capacity,
@@ -44,6 +45,7 @@ from batchsim.core.waits import (
     NO_CAPACITY,
     NOT_THERE,
     NOTHING,
+    OTHER_KIND,
     OVER_MAX,
     TASK_QUOTA,
     TOO_LARGE,
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
 _HOPELESS = {
     None: NOTHING,
     RESOURCE_REQUIREMENT: TOO_LARGE,
+    OTHER_ARCHITECTURE: OTHER_KIND,
     MAX_RESOURCE: OVER_MAX,
     DISABLED: ALL_DISABLED,
     INVALID: ALL_INVALID,

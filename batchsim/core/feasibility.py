@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final
 from batchsim.core.allocation import gang_types, tiers_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from batchsim.core.plan import EnvironmentPlan, Gang, Need, Plan
 
 MAX_RESOURCE: Final = (
@@ -19,6 +21,10 @@ MAX_RESOURCE: Final = (
 RESOURCE_REQUIREMENT: Final = (
     "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - The job resource requirement (vCPU/memory/GPU) is higher"
     " than that can be met by the CE(s) attached to the job queue."
+)
+OTHER_ARCHITECTURE: Final = (  # AWS's word for it, and a sentence of ours: it publishes none
+    "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - The job needs another CPU architecture than the instance"
+    " types of the CE(s) attached to the job queue have."
 )
 NO_CAPACITY_FOR: Final = "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY"
 DISABLED: Final = "Every compute environment of the job queue is DISABLED."
@@ -41,7 +47,8 @@ def lacks_resource(name: str) -> str:
 def never_starts(plan: Plan, queue: int, need: int) -> str | None:
     """The status reason of a job of `need` that can never start in `queue`; None if it can.
 
-    JOB_RESOURCE_REQUIREMENT: no instance type of any enabled environment holds the job.
+    JOB_RESOURCE_REQUIREMENT: no instance type of any enabled environment holds the job, or none is of its
+    architecture.
     COMPUTE_ENVIRONMENT_MAX_RESOURCE: some type would, but each such environment's maxvCpus is below
     the job's vCPUs. [UG: job_stuck_in_runnable_misconfiguration]
     CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY: there is one that would launch such a type, but a quota of the
@@ -60,7 +67,7 @@ def never_starts(plan: Plan, queue: int, need: int) -> str | None:
     gang = plan.gangs[need] if plan.gangs else None
     holding = [environment for environment in enabled if _types(plan, environment, asked, gang)]
     if not holding:
-        return RESOURCE_REQUIREMENT
+        return OTHER_ARCHITECTURE if _is_of_another_kind(plan, queue, enabled) else RESOURCE_REQUIREMENT
     within = [environment for environment in holding if _within_max(plan, environment, asked, gang)]
     if not within:
         return MAX_RESOURCE
@@ -77,6 +84,12 @@ def launchable(plan: Plan, environment: EnvironmentPlan, need: Need, gang: Gang 
     if need.vcpus > environment.max_vcpus:
         return []
     return [index for tier in tiers_of(plan.types, environment, need) for index in tier]
+
+
+def _is_of_another_kind(plan: Plan, queue: int, of_its_kind: Sequence[EnvironmentPlan]) -> bool:
+    """Whether the environments have types, of which none is left `of_its_kind`."""
+    theirs = [plan.environments[index] for index in plan.queues[queue].environments]
+    return any(each.types for each in theirs if each.enabled) and not any(each.types for each in of_its_kind)
 
 
 def _types(plan: Plan, environment: EnvironmentPlan, need: Need, gang: Gang | None) -> list[int]:

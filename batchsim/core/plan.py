@@ -262,6 +262,7 @@ class Plan:
     asks          for each need the consumable resources it locks; empty where no need asks for any
     kinds         for each need the kind of machine it gets where `per_job` or `shared`; empty: all 0. Of
                   tasks there are the same sizes of each kind, so that only prices depend on it
+    architectures for each kind of machine its CPU architecture, for those who explain; () where all are 0
     gangs         for each need the nodes of a multi-node job, or None; empty where no job has several nodes
     consumables   what `asks` refer to
     shares        share identifiers, by index
@@ -282,6 +283,7 @@ class Plan:
     vcpu_parts: int = 1
     asks: Sequence[Asks] = ()
     kinds: Sequence[int] = ()
+    architectures: Sequence[str] = ()
     gangs: Sequence[Gang | None] = ()
     consumables: Sequence[ConsumablePlan] = ()
     shares: Sequence[str] = ()

@@ -11,7 +11,12 @@ from __future__ import annotations
 from array import array
 from typing import TYPE_CHECKING, Final
 
-from batchsim.core.feasibility import MAX_RESOURCE, NO_CAPACITY_FOR, RESOURCE_REQUIREMENT
+from batchsim.core.feasibility import (
+    MAX_RESOURCE,
+    NO_CAPACITY_FOR,
+    OTHER_ARCHITECTURE,
+    RESOURCE_REQUIREMENT,
+)
 from batchsim.core.grid import NEVER
 from batchsim.core.ordering import NOBODY
 
@@ -36,6 +41,7 @@ GATHERING: Final = 11  # enough empty instances of one type for all its nodes
 TASK_QUOTA: Final = 12  # a quota of the account allows no machine for it now, where each job gets one
 ALL_INVALID: Final = 13  # no environment is left, and some are INVALID
 NOT_THERE: Final = 14  # a machine that nobody launches, and that is not there yet or any more
+OTHER_KIND: Final = 15  # no instance type of the environments is of its architecture; the need
 
 REASON_NAMES: Final = (
     "nothing is in its way",
@@ -53,6 +59,7 @@ REASON_NAMES: Final = (
     "the account's quota of Fargate vCPUs does not allow it",
     "the compute environments are INVALID",
     "no machine that is there could hold it",
+    "no instance type has its architecture",
 )
 
 CANCELLED_BY_LIMIT: Final = "Canceled by JobStateTimeLimit action due to reason: "  # [spec 1.6]
@@ -60,6 +67,7 @@ CANCELLED_BY_LIMIT: Final = "Canceled by JobStateTimeLimit action due to reason:
 # The reasons that a time limit can name [spec 1.17].
 _VOCABULARY: Final = {
     TOO_LARGE: RESOURCE_REQUIREMENT.partition(" ")[0],
+    OTHER_KIND: OTHER_ARCHITECTURE.partition(" ")[0],
     OVER_MAX: MAX_RESOURCE.partition(" ")[0],
     NO_CAPACITY: NO_CAPACITY_FOR,
     TASK_QUOTA: NO_CAPACITY_FOR,

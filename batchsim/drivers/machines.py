@@ -40,6 +40,7 @@ class MachineTypes:
             self.catalog = Catalog.load(scenario.region, csv)
         self.vcpu_parts = vcpu_parts
         self._task_kinds = task_kinds
+        self._kinds = [*task_kinds]  # and those of Managed Instances that no job asks for
         self.spot_prices = _recorded_prices(scenario)
         self._rows: dict[tuple[MachineType, Billing], int] = {}
         self._of_catalog: dict[int, str] = {}  # by row the name of its type
@@ -60,6 +61,11 @@ class MachineTypes:
     def billings(self) -> list[Billing]:
         """For each of `rows` how it is billed."""
         return [billing for _, billing in self._rows]
+
+    @property
+    def architectures(self) -> list[str]:
+        """For each kind of machine of `rows` its architecture."""
+        return [kind.architecture for kind in self._kinds]
 
     def on_demand_uusd(self) -> list[int]:
         """For each of `rows` its price On-Demand; 0 of tasks and users' own machines."""
@@ -128,11 +134,10 @@ class MachineTypes:
     def of_ecs(self, name: str, *, spot: bool) -> int:
         """The type as an ECS Managed Instance, which only jobs of its own architecture get."""
         machine = self._on_spot(name, "ECS") if spot else self._described(name, None, "ECS")
-        wanted = TaskKind(self.catalog.get(name).architecture)
-        # One that no job asks for has a number beyond all others.
-        kinds = self._task_kinds
-        kind = kinds.index(wanted) if wanted in kinds else len(kinds)
-        return self._known(replace(machine, kind=kind), "spot" if spot else "ec2")
+        kind = TaskKind(self.catalog.get(name).architecture)
+        if kind not in self._kinds:
+            self._kinds.append(kind)
+        return self._known(replace(machine, kind=self._kinds.index(kind)), "spot" if spot else "ec2")
 
     def of_fargate(self, *, spot: bool) -> list[int]:
         """All sizes of tasks, of each kind: those below a vCPU where vCPUs are in quarters.

@@ -103,6 +103,7 @@ def _prepared(scenario: Scenario, workload: Workload, draw: tuple[int, int]) -> 
         vcpu_parts=parts,
         asks=demand.asks,
         kinds=demand.kinds,
+        architectures=types.architectures,
         gangs=demand.gangs,
         consumables=consumables,
         shares=demand.shares,

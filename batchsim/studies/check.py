@@ -20,6 +20,7 @@ from batchsim.core.allocation import gang_types
 from batchsim.core.feasibility import (
     DISABLED,
     INVALID,
+    OTHER_ARCHITECTURE,
     RESOURCE_REQUIREMENT,
     lacks_resource,
     never_starts,
@@ -84,7 +85,7 @@ class Turn(NamedTuple):
 
         Those with other types than before are replaced, and take no more jobs.
         """
-        return self.reason in {DISABLED, INVALID, RESOURCE_REQUIREMENT}
+        return self.reason in {DISABLED, INVALID, RESOURCE_REQUIREMENT, OTHER_ARCHITECTURE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,12 +316,14 @@ class _Check:
         job_class, planned = self._workload.classes[index], self._plan.classes[index]
         no_room = self._courses[index][-1]
         is_trace = isinstance(self._scenario.workload[self._entries[job_class.group]], TraceJobs)
+        plan, need = self._plan, planned.need
+        asked = Asked(planned.queue, plan.needs[need], kind=plan.kind_of(need))
         return _Kind(
             job_class.group,
             job_class.job_definition,
             planned.queue,
             self._reasons[index],
-            () if no_room is None else missing(self._plan, planned.queue, self._plan.needs[planned.need]),
+            () if no_room is None else missing(self._plan, asked),
             -1 if is_trace else planned.need,
             self._lacking[index],
             self._courses[index],

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from batchsim.catalog import InstanceQuery, rank_instances
 from batchsim.core.feasibility import launchable
@@ -31,6 +31,7 @@ from batchsim.units import UUSD_PER_USD, format_duration, parse_size
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from batchsim.catalog import Architecture
     from batchsim.scenario import ComputeResources, Scenario
     from batchsim.studies.phases import Phase
 
@@ -128,7 +129,8 @@ class Offers:
         need = describe_need(Amounts.of(asked.need, self._parts))
         if all(environment.per_job for environment in enabled(plan, asked.queue)):
             return f"no Fargate task holds {need}: submit them to a queue with an environment of type EC2"
-        text = f"no instance type in {self._scenario.region} holds {need}"
+        kind = self._shared_kind(plan, asked)
+        text = f"no {kind}instance type in {self._scenario.region} holds {need}"
         return f"{text}: split the work into smaller jobs"
 
     def _offer(self, draft: Draft, index: int, asked: Asked) -> _Offer | None:
@@ -154,11 +156,11 @@ class Offers:
         if not holding:
             if environment.per_job or (asked.gang is not None and asked.gang.types):
                 return None  # the sizes of tasks are what they are, and the nodes name their type
-            of_kind = draft.plan.of_kind(environment, asked.kind).types
-            if not of_kind:
-                return None  # not even the architecture of the job is there
-            like = draft.plan.types[of_kind[0]].name
-            found = self._cheapest(index, like, asked.need.with_room(environment.aside))
+            found = self._cheapest(
+                index,
+                self._architecture(draft.plan, environment, asked.kind),
+                asked.need.with_room(environment.aside),
+            )
             if found is None:
                 return None
             found = replace(found, kind=asked.kind)
@@ -205,8 +207,19 @@ class Offers:
             added=kind,
         )
 
-    def _cheapest(self, index: int, like: str, need: Need) -> MachineType | None:
-        """Of the types with the architecture of `like` that hold `need`: virtual and current ones first.
+    def _shared_kind(self, plan: Plan, asked: Asked) -> str:
+        """The architecture that jobs ask for where several are allowed; else ""."""
+        shared = any(each.shared for each in enabled(plan, asked.queue))
+        return f"{plan.architectures[asked.kind].upper()} " if shared else ""
+
+    def _architecture(self, plan: Plan, environment: EnvironmentPlan, kind: int) -> Architecture:
+        """Of what a job gets in an environment, which has one of its own where instances are not `shared`."""
+        if environment.shared:
+            return cast("Architecture", plan.architectures[kind])
+        return self._catalog.get(plan.types[environment.types[0]].name).architecture
+
+    def _cheapest(self, index: int, architecture: Architecture, need: Need) -> MachineType | None:
+        """Of the types of an architecture that hold `need`: virtual and current ones first.
 
         For a Spot environment it is the Spot price that counts, of types that are sold so and below its bid.
         """
@@ -214,7 +227,7 @@ class Offers:
             self._whole(need.vcpus),
             need.memory_mib,
             need.gpus,
-            architecture=self._catalog.get(like).architecture,
+            architecture=architecture,
             memory_model=self._scenario.assumptions.memoryModel,
         )
         ranked = rank_instances(self._catalog, query)

@@ -4,27 +4,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from batchsim.core.feasibility import MAX_RESOURCE, NO_CAPACITY_FOR, RESOURCE_REQUIREMENT, launchable
+from batchsim.core.feasibility import (
+    MAX_RESOURCE,
+    NO_CAPACITY_FOR,
+    OTHER_ARCHITECTURE,
+    RESOURCE_REQUIREMENT,
+    launchable,
+)
 from batchsim.studies.changes import Amounts, Asked, amount, describe_need, enabled
 
 if TYPE_CHECKING:
     from batchsim.core.plan import Need, Plan
 
 
-def _offers(plan: Plan, queue: int) -> list[tuple[Need, str]]:
-    """The largest job that each instance type of the queue can hold, and the type's name."""
+def _offers(plan: Plan, queue: int, kind: int) -> list[tuple[Need, str]]:
+    """The largest job of a kind that each instance type of the queue can hold, and the type's name."""
     return [
         (environment.offers(plan.types[index]), plan.types[index].name)
         for environment in enabled(plan, queue)
-        for index in environment.types
+        for index in plan.of_kind(environment, kind).types
     ]
 
 
-def missing(plan: Plan, queue: int, need: Need) -> tuple[int, ...]:
+def missing(plan: Plan, asked: Asked) -> tuple[int, ...]:
     """The resources (0 vCPUs, 1 memory, 2 GPUs) of which no instance of the queue has enough."""
-    sizes = [size for size, _ in _offers(plan, queue)]
+    sizes = [size for size, _ in _offers(plan, asked.queue, asked.kind)]
     return tuple(
-        axis for axis, asked in enumerate(need) if asked and all(size[axis] < asked for size in sizes)
+        axis for axis, least in enumerate(asked.need) if least and all(size[axis] < least for size in sizes)
     )
 
 
@@ -37,12 +43,36 @@ def in_words(plan: Plan, reason: str | None, lacking: tuple[int, ...], least: Ne
         return _over_max(plan, least, asked)
     if reason is not None and reason.startswith(NO_CAPACITY_FOR):
         return _over_quota(plan, asked)
+    if reason == OTHER_ARCHITECTURE:
+        return _other_architecture(plan, asked)
     return _too_large(plan, lacking, least, asked) if reason == RESOURCE_REQUIREMENT else ""
+
+
+def _other_architecture(plan: Plan, asked: Asked) -> str:
+    """Which one it needs, and which ones the environments have."""
+    environments = enabled(plan, asked.queue)
+    names = " and ".join(each.name for each in environments)
+    has = dict.fromkeys(
+        _in_aws_words(plan, plan.types[row].kind) for each in environments for row in each.types
+    )
+    allows = "allows" if len(environments) == 1 else "allow"
+    return f"needs {_in_aws_words(plan, asked.kind)}; {names} {allows} only {' and '.join(has)} types"
+
+
+def _several_kinds(plan: Plan, asked: Asked) -> str:
+    """The architecture that is asked for, where an environment has another, too; else ""."""
+    others = any(plan.of_kind(each, asked.kind) is not each for each in enabled(plan, asked.queue))
+    return f"{_in_aws_words(plan, asked.kind)} " if others else ""
+
+
+def _in_aws_words(plan: Plan, kind: int) -> str:
+    """The architecture of a kind of machine, as `runtimePlatform.cpuArchitecture` has it."""
+    return plan.architectures[kind].upper()
 
 
 def _too_large(plan: Plan, lacking: tuple[int, ...], least: Need, asked: Asked) -> str:
     """That no instance type holds it."""
-    offers = _offers(plan, asked.queue)
+    offers = _offers(plan, asked.queue, asked.kind)
     if not offers:
         return "no compute environment of the queue has an instance"
     if asked.gang is not None and not any(each.gangs for each in enabled(plan, asked.queue)):
@@ -50,13 +80,14 @@ def _too_large(plan: Plan, lacking: tuple[int, ...], least: Need, asked: Asked) 
     if not lacking:
         node = " for a node" if asked.gang is not None else ""
         return (
-            f"{describe_need(Amounts.of(asked.need, plan.vcpu_parts))}{node}: no instance offers all of this"
+            f"{describe_need(Amounts.of(asked.need, plan.vcpu_parts))}{node}:"
+            f" no {_several_kinds(plan, asked)}instance offers all of this"
         )
-    told = []
+    told, one = [], f"one {_several_kinds(plan, asked)}instance"
     for axis in lacking:
         largest, name = max(offers, key=lambda each: each[0][axis])
         most = Amounts.of(largest, plan.vcpu_parts)[axis]
-        offered = f"the most that one instance offers is {amount(axis, most)} ({name})"
+        offered = f"the most that {one} offers is {amount(axis, most)} ({name})"
         told.append(f"{_asks(plan, axis, least, asked)}; {offered}")
     return ", and ".join(told)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import batchsim
-from batchsim.core.feasibility import MAX_RESOURCE, RESOURCE_REQUIREMENT
+from batchsim.core.feasibility import MAX_RESOURCE, OTHER_ARCHITECTURE, RESOURCE_REQUIREMENT
 from batchsim.errors import CatalogError, ScenarioError
 from batchsim.results.audit import audit_frames
 from batchsim.studies.check import check
@@ -152,9 +152,37 @@ def test_each_job_gets_an_instance_of_its_own_architecture(run):
 def test_a_job_of_an_architecture_that_is_not_allowed_never_starts(run):
     data = world(submit("a", "1h", definition="arm"), environments=[ecs(16, "c6i.*")])
     result = run(data)
-    assert each_job(result, "status_reason")["a-0"] == RESOURCE_REQUIREMENT
+    assert each_job(result, "status_reason")["a-0"] == OTHER_ARCHITECTURE
+    assert result.frames["waits"]["reason"].tolist()[0] == "no instance type has its architecture"
+    (finding,) = check(load(data)).findings
+    assert finding.reason == OTHER_ARCHITECTURE
+    assert finding.shortfall == "needs ARM64; mi allows only X86_64 types"
+    (change,) = finding.changes
+    assert change.text.startswith("add c6g.medium")
+    assert check(load(data, *as_overrides(change.overrides))).can_all_start
+
+
+def test_a_time_limit_on_resources_ends_the_wait_for_an_architecture(run):
+    limits = [
+        {"reason": "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT", "state": "RUNNABLE", "action": "CANCEL"}
+        | {"maxTimeSeconds": 600}
+    ]
+    data = world(submit("a", "1h", definition="arm"), environments=[ecs(16, "c6i.*")])
+    data["jobQueues"] = [queue("q", "mi") | {"jobStateTimeLimitActions": limits}]
+    result = run(data)
+    assert (each_job(result, "state")["a-0"], each_job(result, "end_s")["a-0"]) == ("FAILED", 600)
+
+
+def test_check_compares_a_job_with_types_of_its_own_architecture():
+    data = world(
+        submit("a", "1h", definition="wide"),
+        environments=[ecs(16, "c6g.large", "c6i.2xlarge")],
+        more=[task("wide", 4, architecture="ARM64")],
+    )
     (finding,) = check(load(data)).findings
     assert finding.reason == RESOURCE_REQUIREMENT
+    most = "the most that one ARM64 instance offers is 2 vCPUs (c6g.large)"
+    assert finding.shortfall == f"asks for 4 vCPUs; {most}"
 
 
 def test_without_types_both_architectures_of_the_default_families_are_there(run):
