@@ -96,9 +96,10 @@ def _managed(environment: ComputeEnvironment, types: MachineTypes, path: str) ->
     if resources.managedInstancesProvider is not None:
         return _managed_instances(environment, resources.managedInstancesProvider, types, path)
     spot = resources.type == "SPOT"
-    found = types.catalog.resolve_each(resources.instanceTypes, f"{path}.instanceTypes")
+    place = f"{path}.instanceTypes"
+    found = types.catalog.resolve_each(resources.instanceTypes, place)
     if spot:
-        found = _on_the_market(found, resources, types, path)
+        found = _on_the_market(found, resources, types, place)
     of_catalog = types.of_spot if spot else types.from_catalog
     pools = [types.catalog.spot(each.name) for _, each in found] if spot else []
     unknown = types.unknown_band
@@ -132,7 +133,7 @@ def _managed_instances(
     found = [(0, each) for each in types.catalog.matching(provider.allowed_types, place)]
     spot = provider.on_spot
     if spot:
-        found = _on_the_market(found, resources, types, path)
+        found = _on_the_market(found, resources, types, place)
     pools = [types.catalog.spot(each.name) for _, each in found] if spot else []
     after = provider.infrastructureOptimization.scaleInAfter
     return EnvironmentPlan(
@@ -161,9 +162,9 @@ def _for_daemon_sets(environment: ComputeEnvironment, vcpu_parts: int) -> Need:
 
 
 def _on_the_market(
-    found: Sequence[tuple[int, InstanceType]], resources: ComputeResources, types: MachineTypes, path: str
+    found: Sequence[tuple[int, InstanceType]], resources: ComputeResources, types: MachineTypes, place: str
 ) -> list[tuple[int, InstanceType]]:
-    """The types that are sold as Spot instances, at prices below the bid [spec 3.4].
+    """The types that are sold as Spot instances, at prices below the bid [spec 3.4]; `place` names them.
 
     Recorded prices move, and are compared at each launch; others do not, so that a type above the bid is
     never launched.
@@ -175,12 +176,13 @@ def _on_the_market(
         (entry, each) for entry, each in sold if each.name in moving or types.spot_factor(each.name) < bid
     ]
     if not cheap:
+        on_demand = "capacityOptionType: ON_DEMAND" if resources.is_managed_instances else "type: EC2"
         raise ScenarioError(
             "none of these types is sold as a Spot instance"
             if not sold
             else f"no Spot price of these types is below {bid:.0%} of On-Demand",
-            path=f"{path}.instanceTypes",
-            hint="name other types, or use On-Demand (type: EC2)",
+            path=place,
+            hint=f"name other types, or use On-Demand ({on_demand})",
         )
     return cheap
 

@@ -117,7 +117,7 @@ class Bids:
     def _offers(self, phase: Phase, index: int) -> Iterator[tuple[int, _Offer]]:
         """By row of the plan, of the types whose price is recorded in all zones of the scenario."""
         resources = phase.environments[index].computeResources
-        if self._types is None or resources is None or resources.type != "SPOT":
+        if self._types is None or resources is None or not resources.on_spot:
             return
         percent = resources.bidPercentage or _PERCENT
         for row in phase.plan.environments[index].types:
