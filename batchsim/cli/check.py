@@ -137,7 +137,7 @@ def _print_prices(report: CheckReport) -> None:
     """Which prices the changes are told with."""
     texts = [change.text for finding in report.never for change in finding.changes]
     if any("USD" in text for text in texts):
-        said = ", but where Spot is said," if any("Spot)" in text for text in texts) else ""
+        said = ", but where Spot is said," if any("USD/h Spot" in text for text in texts) else ""
         print_text()
         print_text(f"On-Demand prices{said} in USD, {report.region}, of {report.price_date}", "dim")
 

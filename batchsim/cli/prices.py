@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     Metrics = dict[str, Any]
 
+_OF_ECS = "ECS_MANAGED_INSTANCES"
 _PRICES = {"EC2": "On-Demand", "SPOT": "Spot", "FARGATE": "Fargate", "FARGATE_SPOT": "Fargate Spot"}
 
 
@@ -25,6 +26,8 @@ def prices(manifest: Metrics, scenarios: Sequence[Metrics] = ()) -> str:
     origin = f"{listed} prices of {dated}" if dated else "the scenario's own prices"
     if "SPOT" in kinds and any(each.get("assumptions", {}).get("spotPrices") for each in several):
         origin += "; Spot as recorded where spotPrices has the type"
+    if any(map(_has_fee, several)):
+        origin += "; ECS's fee on Managed Instances included"
     return f"{manifest['currency']} ({manifest['region']}, {origin})"
 
 
@@ -32,7 +35,22 @@ def _kinds(scenario: Metrics) -> Iterator[str]:
     """The types of the environments with which AWS Batch launches anything, at first and after updates."""
     for each in scenario.get("computeEnvironments", ()):
         if resources := each.get("computeResources"):
-            yield resources["type"]
+            yield _market(resources) if resources["type"] == _OF_ECS else resources["type"]
     for each in scenario.get("workload", ()):
         if kind := each.get("update", {}).get("type"):
             yield kind
+
+
+def _market(resources: Metrics) -> str:
+    """Where ECS buys its Managed Instances, as `computeResources.type` says it of others."""
+    template = resources["managedInstancesProvider"].get("instanceLaunchTemplate", {})
+    return "SPOT" if template.get("capacityOptionType") == "SPOT" else "EC2"
+
+
+def _has_fee(scenario: Metrics) -> bool:
+    """Whether ECS is paid for the management of instances."""
+    managed = any(
+        (each.get("computeResources") or {}).get("type") == _OF_ECS
+        for each in scenario.get("computeEnvironments", ())
+    )
+    return managed and scenario.get("assumptions", {}).get("managedInstancesFee") != 0

@@ -25,6 +25,7 @@ from batchsim.studies.changes import (
     override_path,
     reduction,
 )
+from batchsim.studies.money import fee_part
 from batchsim.studies.quotas import given_quota, kept_in_full, quota_name, quota_path
 from batchsim.units import UUSD_PER_USD, format_duration, parse_size
 
@@ -199,7 +200,8 @@ class Offers:
     def _with_type(self, offer: _Offer, index: int, kind: MachineType) -> _Offer:
         listed = (*offer.listed, kind.name)
         spot = " Spot" if self._is_spot(index) else ""
-        price = f"{kind.uusd_per_hour / UUSD_PER_USD:.6g} USD/h{spot}"
+        fee = " with ECS's fee" if fee_part(self._scenario, self._environments[index]) else ""
+        price = f"{kind.uusd_per_hour / UUSD_PER_USD:.6g} USD/h{spot}{fee}"
         return offer.then(
             f"add {kind.name} ({price}) to {offer.environment.name}{self._when(index, 'instanceTypes')}",
             {self._path(index, *self._where_types(index)): f"[{', '.join(listed)}]"},
@@ -252,11 +254,13 @@ class Offers:
         return next(usual, fitting[0][1] if fitting else None)
 
     def _machine(self, name: str, index: int) -> MachineType:
-        """An instance type as an environment would have it, at the price it would pay."""
+        """An instance type as an environment would have it, at the price it would pay, with ECS's fee."""
         environment = self._environments[index]
         of_catalog = self._types.of_spot if self._is_spot(index) else self._types.from_catalog
         row = of_catalog(name, platform=environment.platform)
-        return self._types.rows[row]
+        machine = self._types.rows[row]
+        fee = round(self._catalog.price_uusd(name) * fee_part(self._scenario, environment))
+        return replace(machine, uusd_per_hour=machine.uusd_per_hour + fee)
 
     def _with_max_vcpus(self, offer: _Offer, index: int, least: int) -> _Offer:
         environment = offer.environment

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import batchsim
+from batchsim.cli.prices import prices
 from batchsim.core.feasibility import MAX_RESOURCE, OTHER_ARCHITECTURE, RESOURCE_REQUIREMENT
 from batchsim.errors import CatalogError, ScenarioError
 from batchsim.results.audit import audit_frames
@@ -281,6 +283,36 @@ def test_a_savings_plan_does_not_take_anything_off_the_fee(run):
     assert uusd(result, "cost_usd") == 1_000_000 + 10_200
 
 
+def test_prices_say_the_market_and_the_fee(run):
+    def said(market: str, **more: Any) -> str:
+        data = world(submit("job", "1h"), environments=[ecs(1, "c6i.large", market=market)], **more)
+        return prices(run(data).manifest)
+
+    fee = "; ECS's fee on Managed Instances included)"
+    date = run(world(submit("job", "1h"), environments=[ecs(1, "c6i.large")])).manifest["price_date"]
+    assert said("ON_DEMAND") == f"USD (us-east-1, On-Demand prices of {date}{fee}"
+    assert said("SPOT") == f"USD (us-east-1, Spot prices of {date}{fee}"
+    free = said("SPOT", assumptions={"managedInstancesFee": 0})
+    assert free == f"USD (us-east-1, Spot prices of {date})"
+
+
+@pytest.mark.parametrize("market", ["ON_DEMAND", "SPOT"])
+@pytest.mark.parametrize("fee", [0, 0.12])
+def test_the_price_that_check_tells_is_what_an_hour_costs(market, fee):
+    data = world(
+        submit("a", "1h", definition="arm"),
+        environments=[ecs(8, "c6i.large", market=market)],
+        assumptions={"managedInstancesFee": fee},
+    )
+    (finding,) = check(load(data)).findings
+    (change,) = finding.changes
+    told = re.search(r"\((\S+) USD/h( Spot)?( with ECS's fee)?\)", change.text)
+    assert told is not None
+    assert (told[2] is not None, told[3] is not None) == (market == "SPOT", fee > 0)
+    mended = batchsim.run(load(data, *as_overrides(change.overrides)))
+    assert mended.summary["cost_usd"] == pytest.approx(float(told[1]), abs=2e-6)
+
+
 # --- what is refused ----------------------------------------------------------------------------
 
 
@@ -342,6 +374,29 @@ def test_updates_are_of_maxvcpus_and_state(problems_of):
     update = {"at": "1h", "update": {"computeEnvironment": "mi", "instanceTypes": ["c6i.large"]}}
     (said,) = problems_of(world(submit("job", "1h"), update, environments=[ecs(4, "c6i.large")]))
     assert "instanceTypes is not updated in ECS Managed Instances" in said
+
+
+def test_types_that_are_not_sold_on_spot_are_refused_in_their_place(run):
+    with pytest.raises(ScenarioError) as raised:
+        run(world(submit("job", "1h"), environments=[ecs(4, "u-6tb1.112xlarge", market="SPOT")]))
+    said = str(raised.value)
+    assert "instanceRequirements.allowedInstanceTypes" in said
+    assert "none of these types is sold as a Spot instance" in said
+    assert "capacityOptionType: ON_DEMAND" in said
+
+
+def test_check_sees_that_recorded_spot_prices_are_never_below_on_demand(tmp_path):
+    dear = "instance_type,usd_per_hour,at_s\nc6i.large,0.085,0\n"
+    (tmp_path / "dear.csv").write_text(dear, encoding="utf-8")
+    data = world(
+        submit("job", "1h"),
+        environments=[ecs(4, "c6i.large", market="SPOT")],
+        assumptions={"spotPrices": [{"trace": str(tmp_path / "dear.csv")}], "launchCooloff": "3min"},
+    )
+    (finding,) = check(load(data)).findings
+    assert finding.reason is not None
+    assert finding.reason.startswith("CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY")
+    assert finding.changes[0].text.startswith("use On-Demand in mi")
 
 
 def test_a_pattern_that_is_like_no_type_is_refused_in_its_place(run):
