@@ -67,6 +67,17 @@ class MachineTypes:
         """For each kind of machine of `rows` its architecture."""
         return [kind.architecture for kind in self._kinds]
 
+    def row_architectures(self) -> list[str]:
+        """For each of `rows` its architecture; "" of machines that users describe."""
+        return [
+            self._kinds[each.kind].architecture
+            if billing == "fargate"
+            else self.catalog.get(each.name).architecture
+            if row in self._of_catalog
+            else ""
+            for row, (each, billing) in enumerate(self._rows)
+        ]
+
     def on_demand_uusd(self) -> list[int]:
         """For each of `rows` its price On-Demand; 0 of tasks and users' own machines."""
         return [

@@ -49,6 +49,7 @@ class Setup:
     price_date   "" when no price came from the catalogue
     billings     for each of the plan's types how it is billed
     on_demand_uusd   for each what an hour of it costs On-Demand; 0 of tasks and users' own machines
+    architectures    for each its CPU's; "" of machines that users describe
     """
 
     plan: Plan
@@ -56,6 +57,7 @@ class Setup:
     price_date: str
     billings: Sequence[Billing]
     on_demand_uusd: Sequence[int]
+    architectures: Sequence[str]
 
 
 def prepare(scenario: Scenario, workload: Workload, seed: int = 0, replication: int = 0) -> Setup:
@@ -113,7 +115,8 @@ def _prepared(scenario: Scenario, workload: Workload, draw: tuple[int, int]) -> 
     )
     world = build_world(scenario, workload, types, machines, draw)
     plan = replace(plan, estimate_us=_estimates(scenario.assumptions, workload, world, environments))
-    return Setup(plan, world, types.price_date(), types.billings, types.on_demand_uusd())
+    prices = types.on_demand_uusd()
+    return Setup(plan, world, types.price_date(), types.billings, prices, types.row_architectures())
 
 
 def type_names(scenario: Scenario) -> set[str]:

@@ -75,9 +75,16 @@ def build_manifest(recorder: Recorder, context: RunContext) -> dict[str, Any]:
         "not_modelled": list(context.not_modelled),
         "idle_cost": context.idle_cost,
         "not_in_the_bill": _not_in_the_bill(context),
+        "architectures": _architectures(recorder, context),
         "workload": dict(context.notes),
         "scenario": dict(context.scenario),
     }
+
+
+def _architectures(recorder: Recorder, context: RunContext) -> dict[str, str]:
+    """By instance type the architecture of the instances that there were, as far as it is known."""
+    rows = (context.instance_types[row] for row in sorted(set(recorder.i_type)))
+    return {each.name: each.architecture for each in rows if each.architecture}
 
 
 def _not_in_the_bill(context: RunContext) -> list[str]:

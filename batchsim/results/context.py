@@ -145,6 +145,7 @@ class InstanceTypeRow(NamedTuple):
 
     vcpus                   whole quarters
     on_demand_uusd_per_hour   where fees depend on it; else 0
+    architecture            of its CPU; "" of machines that a user describes
     """
 
     name: str
@@ -154,6 +155,7 @@ class InstanceTypeRow(NamedTuple):
     uusd_per_hour: int
     billing: Billing = "ec2"
     on_demand_uusd_per_hour: int = 0
+    architecture: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -108,8 +108,11 @@ def describe(scenario: Scenario, workload: Workload, setup: Setup, not_submitted
                 each.uusd_per_hour,
                 billing,
                 on_demand,
+                architecture,
             )
-            for each, billing, on_demand in zip(plan.types, setup.billings, setup.on_demand_uusd, strict=True)
+            for each, billing, on_demand, architecture in zip(
+                plan.types, setup.billings, setup.on_demand_uusd, setup.architectures, strict=True
+            )
         ],
         zones=scenario.assumptions.availabilityZones,
         version=__version__,

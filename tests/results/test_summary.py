@@ -192,6 +192,7 @@ def test_the_manifest_says_what_the_result_rests_on():
         "not_modelled": ["tags"],
         "idle_cost": "proportional",
         "not_in_the_bill": list(NOT_IN_THE_BILL),
+        "architectures": {},
         "workload": {"align": {"source": "generated"}},
         "scenario": {
             "batchsim": 1,

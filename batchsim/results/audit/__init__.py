@@ -17,6 +17,7 @@ from pandas.errors import InvalidIndexError
 from batchsim.errors import ResultError
 from batchsim.results.audit import (
     accounts,
+    architectures,
     arrays,
     bill,
     bounds,
@@ -82,6 +83,7 @@ _CHECKS = (
     commitments.commitments,
     updates.updates,
     machines.machines,
+    architectures.architectures,
 )
 
 

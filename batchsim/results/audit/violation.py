@@ -33,6 +33,7 @@ LAWS = {
     "L21": "an array job is what its children are",
     "L22": "what is told of service jobs agrees with itself",
     "L23": "the parts of the bill add up to it, are what instances did, and are borne by the rule",
+    "L24": "each attempt runs on the CPU architecture that its job needs",
 }
 
 
