@@ -13,6 +13,8 @@ from batchsim.errors import InputError
 from tests.spec.scenarios import scenario, submit
 from tests.spec.test_spec_capacity import cloud
 from tests.spec.test_spec_fargate import fargate, task
+from tests.spec.test_spec_managed_instances import ecs
+from tests.spec.test_spec_managed_instances import task as shared
 from tests.studies.scenarios import definition, queue, unmanaged
 
 TYPES = ["c6i.large", "c6i.xlarge", "c6i.2xlarge", "m6i.large", "m6i.4xlarge", "r6i.xlarge"]
@@ -51,6 +53,16 @@ UPDATES = st.sampled_from(
         {"instanceTypes": ["c6i.large", "m6i.4xlarge"]},
     ]
 )
+ECS_TYPES = ["c6i.large", "c6i.2xlarge", "m6i.*", "c6g.medium", "c6g.xlarge", "m6g.*"]
+ON_ECS = [
+    shared("any", 1),
+    shared("arm", 1, architecture="ARM64"),
+    shared("arm2", 2, 3000, architecture="ARM64"),
+    shared("x86", 2, architecture="X86_64"),
+    shared("wide", 4, 9000, architecture="X86_64"),
+]
+ARM = task(1, 2048) | {"jobDefinitionName": "arm-task"}
+ARM["containerProperties"] = ARM["containerProperties"] | {"runtimePlatform": {"cpuArchitecture": "ARM64"}}
 INSTANTS = st.sampled_from(["0s", "5s", "60s", "400s", "3000s"])
 QUOTAS = st.dictionaries(st.sampled_from(["Standard", "Fargate"]), st.sampled_from([2, 4, 10, 20]))
 
@@ -108,6 +120,37 @@ def assumptions(draw: st.DrawFn) -> dict[str, Any]:
     return found | ({"idleScaleIn": draw(st.sampled_from(["0s", "1s"]))} if draw(st.booleans()) else {})
 
 
+def _on_fargate(draw: st.DrawFn, data: dict[str, Any]) -> None:
+    most = st.sampled_from([2, 4, 9])
+    data["computeEnvironments"] += [fargate(draw(most)), fargate(draw(most), "FARGATE_SPOT")]
+    data["jobQueues"].append(queue("f", "fargate_spot", "fargate"))
+    data["jobDefinitions"] += [task(1, 2048), task(0.5, 1024) | {"jobDefinitionName": "half"}, ARM]
+    data["workload"] += draw(workloads("f", ["task", "half", "arm-task"]))
+    if draw(st.booleans()):
+        data["workload"].append({"at": "100s", "update": {"computeEnvironment": "fargate", "maxvCpus": 1}})
+
+
+def _on_managed_instances(draw: st.DrawFn, data: dict[str, Any]) -> None:
+    """Jobs of both architectures share two environments of ECS."""
+    names = ["usual", "spot"]
+    for name, market in zip(names, ["ON_DEMAND", "SPOT"], strict=True):
+        types = draw(st.lists(st.sampled_from(ECS_TYPES), min_size=2, max_size=5, unique=True))
+        after = draw(st.sampled_from([-1, 0, 60, 3600]))
+        more = {"infrastructureOptimization": {"scaleInAfter": after}}
+        most = draw(st.sampled_from([1, 2, 3, 5, 8, 20]))
+        data["computeEnvironments"].append(ecs(most, *types, name=name, market=market, **more))
+    data["jobQueues"].append(queue("m", *names[: draw(st.integers(1, 2))]))
+    data["jobDefinitions"] += ON_ECS
+    data["workload"] += draw(workloads("m", [each["jobDefinitionName"] for each in ON_ECS]))
+    for at in draw(st.lists(INSTANTS, max_size=2)):
+        change = draw(
+            st.sampled_from([{"maxvCpus": 1}, {"maxvCpus": 6}, {"state": "DISABLED"}, {"state": "ENABLED"}])
+        )
+        data["workload"].append(
+            {"at": at, "update": {"computeEnvironment": draw(st.sampled_from(names)), **change}}
+        )
+
+
 @st.composite
 def scenarios(draw: st.DrawFn) -> dict[str, Any]:
     assumed = draw(assumptions())
@@ -126,15 +169,9 @@ def scenarios(draw: st.DrawFn) -> dict[str, Any]:
         *workload, environments=places, definitions=DEFINITIONS, assumptions=assumed, horizon="6h"
     )
     if draw(st.booleans()):
-        most = st.sampled_from([2, 4, 9])
-        data["computeEnvironments"] += [fargate(draw(most)), fargate(draw(most), "FARGATE_SPOT")]
-        data["jobQueues"].append(queue("f", "fargate_spot", "fargate"))
-        data["jobDefinitions"] += [task(1, 2048), task(0.5, 1024) | {"jobDefinitionName": "half"}]
-        data["workload"] += draw(workloads("f", ["task", "half"]))
-        if draw(st.booleans()):
-            data["workload"].append(
-                {"at": "100s", "update": {"computeEnvironment": "fargate", "maxvCpus": 1}}
-            )
+        _on_fargate(draw, data)
+    if assumed["backfill"] != "easy" and draw(st.booleans()):
+        _on_managed_instances(draw, data)
     if draw(st.booleans()):
         data["computeEnvironments"].append(unmanaged("own", *draw(st.lists(machines(), max_size=3))))
         data["jobQueues"][0]["computeEnvironmentOrder"].append({"order": 9, "computeEnvironment": "own"})

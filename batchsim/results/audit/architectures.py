@@ -59,7 +59,9 @@ def _needed(facts: Facts) -> Any:
     """What each job needs by its definition, if it may choose."""
     column = facts.frames["jobs"]["job_definition"]
     told = [_of_definition(facts.manifest["scenario"], name) for name in column.cat.categories]
-    return np.array([_NUMBERS.get(each, -1) for each in (*told, _USUAL)], np.int8)[column.cat.codes.to_numpy()]
+    return np.array([_NUMBERS.get(each, -1) for each in (*told, _USUAL)], np.int8)[
+        column.cat.codes.to_numpy()
+    ]
 
 
 def _of_definition(scenario: Mapping[str, Any], reference: str) -> str:
