@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from batchsim.core.allocation import pick_size
 from batchsim.core.fleet import Fleet, Instance
 from batchsim.core.room import Room
 from batchsim.core.scaling import Scaler
@@ -211,6 +212,27 @@ class SharedScaler(Scaler):
         self._allowed -= vcpus
         if boots:
             self._promised += vcpus
+
+    def _choose(self, now: int, need: int, room_vcpus: int) -> int:
+        """As the strategy says among types that the jobs which wait can fill; if there is none, the cheapest.
+
+        ECS chooses types by cost, and AWS publishes no rule: one that prefers larger types for their price a
+        vCPU, or for the capacity of their pool, would pay for what nobody may use.
+        """
+        until, cheapest = self.refusals.until, -1
+        for tier in self._tiers_for(need):
+            usable = [index for index in tier if until.get(index, -1) <= now]
+            filled = [index for index in usable if self._types[index].vcpus <= room_vcpus]
+            if filled:
+                return pick_size(self._types, filled, self._policy.size_tiebreak, room_vcpus)
+            for index in usable:
+                if cheapest < 0 or self._costs(index) < self._costs(cheapest):
+                    cheapest = index
+        return cheapest
+
+    def _costs(self, type_index: int) -> tuple[int, int]:
+        machine = self._types[type_index]
+        return machine.uusd_per_hour, machine.vcpus
 
     def _plan_for(self, need: int) -> EnvironmentPlan:
         kind = self._whole_plan.kind_of(need)

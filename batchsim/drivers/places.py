@@ -124,7 +124,9 @@ def _managed(environment: ComputeEnvironment, types: MachineTypes, path: str) ->
 def _managed_instances(
     environment: ComputeEnvironment, provider: ManagedInstancesProvider, types: MachineTypes, path: str
 ) -> EnvironmentPlan:
-    """ECS says only that it takes what costs least: here the strategies of AWS Batch that do so."""
+    """ECS says only that it chooses by cost: here the strategies of AWS Batch that do so, and `SharedScaler`
+    keeps them from types that are larger than what waits.
+    """
     resources = environment.computeResources
     assert resources is not None
     place = (

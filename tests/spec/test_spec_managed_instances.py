@@ -134,6 +134,33 @@ def test_jobs_may_ask_for_any_vcpus_and_memory_and_for_gpus(run):
     assert kinds == {"small-0": "c6i.large", "small-1": "c6i.large", "gpu-0": "g5.xlarge"}
 
 
+@pytest.mark.parametrize("market", ["ON_DEMAND", "SPOT"])
+@pytest.mark.parametrize(
+    ("jobs", "vcpus"),
+    [(1, [1]), (2, [2]), (3, [2, 1]), (9, [2, 1])],  # no more than 3 may run
+)
+def test_no_instance_is_larger_than_what_may_run(run, market, jobs, vcpus):
+    data = world(
+        submit("a", "1h", definition="arm", count=jobs),
+        environments=[ecs(3, "m6i.*", "m6g.*", market=market)],
+    )
+    instances = run(data).instances
+    first = instances[instances["requested_s"] == 0]
+    assert first["vcpus"].tolist() == vcpus
+
+
+def test_where_every_type_is_larger_than_what_waits_the_cheapest_is_launched(run):
+    places = [ecs(8, "m6g.16xlarge", "r6g.2xlarge", "c6i.large", "c6g.2xlarge", "m6g.2xlarge")]
+    result = run(world(submit("a", "1h", definition="arm"), environments=places))
+    assert result.instances["instance_type"].tolist() == ["c6g.2xlarge"]
+
+
+def test_a_cheaper_vcpu_does_not_pay_for_those_that_nobody_may_use(run):
+    places = [ecs(8, "c6g.16xlarge", "m6g.medium")]
+    result = run(world(submit("a", "1h", definition="arm", count=2), environments=places))
+    assert result.instances["instance_type"].tolist() == ["m6g.medium"] * 2
+
+
 # --- architectures ------------------------------------------------------------------------------
 
 
