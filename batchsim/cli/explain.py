@@ -12,12 +12,14 @@ from batchsim.cli.output import (
     Column,
     Format,
     Table,
+    note,
     print_csv,
     print_facts,
     print_json,
     print_table,
     print_text,
 )
+from batchsim.cli.prices import of_ecs
 from batchsim.cli.verbs import OutputFormat  # noqa: TC001 - typer reads the annotations
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ def explain(
 ) -> None:
     """Tell where a job's time went: who was ahead in its queue, and what the head of the queue waited for."""
     from batchsim.results import Result
+    from batchsim.scenario.managedinstances import NOT_MODELLED as MOVES_NOT_MODELLED
 
     result = Result.read(folder)
     life = result.explain(job)
@@ -63,6 +66,8 @@ def explain(
             wide=wide,
         )
         print_text(_end(row))
+        if row.get("environment") in of_ecs(result.manifest["scenario"]):
+            note(f"note: {MOVES_NOT_MODELLED}")
         if told := [*updates.facts(updates.of_job(result, job))]:
             print_text()
             print_text("Updates of its queue and environments meanwhile", "bold")

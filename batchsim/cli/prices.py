@@ -31,6 +31,15 @@ def prices(manifest: Metrics, scenarios: Sequence[Metrics] = ()) -> str:
     return f"{manifest['currency']} ({manifest['region']}, {origin})"
 
 
+def of_ecs(scenario: Metrics) -> set[str]:
+    """The environments of ECS Managed Instances."""
+    return {
+        each["computeEnvironmentName"]
+        for each in scenario.get("computeEnvironments", ())
+        if (each.get("computeResources") or {}).get("type") == _OF_ECS
+    }
+
+
 def _kinds(scenario: Metrics) -> Iterator[str]:
     """The types of the environments with which AWS Batch launches anything, at first and after updates."""
     for each in scenario.get("computeEnvironments", ()):
@@ -49,8 +58,4 @@ def _market(resources: Metrics) -> str:
 
 def _has_fee(scenario: Metrics) -> bool:
     """Whether ECS is paid for the management of instances."""
-    managed = any(
-        (each.get("computeResources") or {}).get("type") == _OF_ECS
-        for each in scenario.get("computeEnvironments", ())
-    )
-    return managed and scenario.get("assumptions", {}).get("managedInstancesFee") != 0
+    return bool(of_ecs(scenario)) and scenario.get("assumptions", {}).get("managedInstancesFee") != 0

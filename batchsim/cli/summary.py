@@ -17,7 +17,7 @@ from batchsim.cli.output import (
     print_table,
     print_text,
 )
-from batchsim.cli.prices import prices
+from batchsim.cli.prices import of_ecs, prices
 from batchsim.units import US_PER_S, parse_duration
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ PARTS = {
     "tail": "free after the last job of an instance",
     "lost": "jobs whose host was lost: work done in vain",
 }
+OF_ECS = "free, but what waits does not fit, is beyond maxvCpus, or may not pass its queue's head"
 UNUSED = "committed to, and used by nobody"
 CLUSTERS = "EKS clusters, whether used or not"
 _RULES = {
@@ -174,9 +175,10 @@ def _never_started(summary: Metrics) -> str:
 def _bill(summary: Metrics, manifest: Metrics) -> Table:
     total, parts = summary["cost_usd"], summary["cost_parts_usd"]
     amounts = usd([parts[part] for part in PARTS])
+    told = PARTS | ({"fragmentation": OF_ECS} if of_ecs(manifest["scenario"]) else {})
     rows = [
         (part, amount, percent(parts[part] / total), words)
-        for (part, words), amount in zip(PARTS.items(), amounts, strict=True)
+        for (part, words), amount in zip(told.items(), amounts, strict=True)
     ]
     if unused := summary["commitment_unused_usd"]:
         rows.append(("commitment", usd([unused])[0], percent(unused / total), UNUSED))

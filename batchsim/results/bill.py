@@ -9,7 +9,8 @@ An instance's cost is shared out over the time for which it ran, and that over i
     tail            free, after the last attempt on this instance
     fragmentation   free before that, while jobs were RUNNABLE in a queue of its environment and this was
                     ENABLED: too little is left of some resource, or the queue's order does not let them
-                    pass. Of a Fargate task: what its size has more than its job asked for
+                    pass, or jobs on ECS Managed Instances have all of maxvCpus. Of a Fargate task: what
+                    its size has more than its job asked for
     idle            free before that, with nobody waiting who might have used it
 
 Capacity is vCPUs; of an instance with GPUs nine tenths are its GPUs and a tenth its vCPUs, since it is the

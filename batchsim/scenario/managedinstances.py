@@ -14,6 +14,12 @@ from .values import ManyPlain, Model, integral, matching
 ANY_TYPES = tuple(f"{family}.*" for family in ("m6i", "c6i", "r6i", "c7i", "m6g", "c6g", "r6g", "c7g"))
 """What ECS may launch where no types are said; it names none, and these are AWS Batch's default families."""
 
+NOT_MODELLED = (
+    "That ECS moves tasks off Managed Instances which are used little is not modelled: only idle ones go."
+)
+"""AWS says neither when an instance is used little, nor where its tasks go [ECS API:
+InfrastructureOptimization]."""
+
 AllowedTypes = Annotated[
     ManyPlain[
         Annotated[

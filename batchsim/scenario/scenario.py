@@ -21,6 +21,7 @@ from .document import Document
 from .entry_checks import check_workload
 from .environments import ComputeEnvironment
 from .jobs import Event, GeneratedJobs, Jobs, ServiceJobs, TraceJobs, WorkloadEntry
+from .managedinstances import NOT_MODELLED as MOVES_NOT_MODELLED
 from .metadata import not_modelled
 from .policies import FairsharePolicy, SchedulingPolicy
 from .queues import JobQueue
@@ -188,11 +189,13 @@ class Scenario(Model):
     def not_modelled(self) -> list[str]:
         """One sentence for each kind of field that was given and has no effect on the simulation.
 
-        So for each override that has none on AWS either.
+        So for each override that has none on AWS either, and for what AWS does without being asked.
         """
         sentences = [*not_modelled(self), *self._vain_overrides()]
         if any(isinstance(entry, ServiceJobs) for _, entry in self.entries()):
             sentences += SERVICE_JOBS_NOT_MODELLED
+        if any(each.platform == "ECS_MANAGED_INSTANCES" for each in self.computeEnvironments):
+            sentences.append(MOVES_NOT_MODELLED)
         return list(dict.fromkeys(sentences))
 
     def _vain_overrides(self) -> Iterator[str]:

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import batchsim
+from batchsim.cli.explain import explain
 from batchsim.cli.prices import prices
+from batchsim.cli.summary import print_summary
 from batchsim.core.feasibility import MAX_RESOURCE, OTHER_ARCHITECTURE, RESOURCE_REQUIREMENT
 from batchsim.errors import CatalogError, ScenarioError
 from batchsim.results.audit import audit_frames
 from batchsim.studies.check import check
 from tests.spec.scenarios import each_attempt, each_job, lab, queue, scenario, submit
+from tests.spec.test_spec_capacity import cloud
 from tests.spec.test_spec_fargate import fargate, on_fargate
 from tests.spec.test_spec_fargate import job as task_job
 from tests.spec.test_spec_spot import OFTEN, interrupted_at
@@ -308,6 +311,27 @@ def test_a_savings_plan_does_not_take_anything_off_the_fee(run):
     result = run(world(submit("job", "1h"), environments=[ecs(1, "c6i.large")], commitments=saving))
     assert uusd(result, "fee_usd") == 10_200
     assert uusd(result, "cost_usd") == 1_000_000 + 10_200
+
+
+def test_the_bill_says_that_maxvcpus_may_keep_jobs_from_what_is_free(run, capsys):
+    def printed(result: batchsim.Result) -> str:
+        print_summary(result.summary, result.manifest, "", wide=True)
+        return str(capsys.readouterr().out)
+
+    result = run(world(submit("job", "1h", count=6), environments=[ecs(4, "c6i.2xlarge")]))
+    assert result.summary["cost_parts_usd"]["fragmentation"] > 0
+    assert "is beyond maxvCpus" in printed(result)
+    usual = scenario(submit("job", "1h"), environments=[cloud(8, "c6i.large")])
+    assert "is beyond maxvCpus" not in printed(run(usual))
+
+
+def test_that_tasks_are_not_moved_is_told(run, capsys, tmp_path):
+    result = run(world(submit("job", "1h"), environments=[ecs(4, "c6i.2xlarge")]))
+    said = "used little is not modelled"
+    assert any(said in each for each in result.manifest["not_modelled"])
+    result.write(tmp_path / "out")
+    explain(str(tmp_path / "out"), "job-0")
+    assert said in capsys.readouterr().err
 
 
 def test_prices_say_the_market_and_the_fee(run):
