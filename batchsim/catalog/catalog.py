@@ -189,6 +189,11 @@ class Catalog:
             found |= {one.name: one for one in members}
         return list(found.values())
 
+    def default_patterns(self) -> tuple[str, ...]:
+        """For `matching`: AWS Batch's default families of both architectures that this region sells."""
+        types = self.expand(("default_x86_64", "default_arm64"))
+        return tuple(dict.fromkeys(f"{one.family}.*" for one in types))
+
     def _expand(self, entries: Sequence[str], path: str) -> list[tuple[int, InstanceType]]:
         if not entries:
             raise CatalogError(path=path, expected="an instance type, a family or a bundle", found="none")

@@ -132,7 +132,8 @@ def _managed_instances(
     place = (
         f"{path}.managedInstancesProvider.instanceLaunchTemplate.instanceRequirements.allowedInstanceTypes"
     )
-    found = [(0, each) for each in types.catalog.matching(provider.allowed_types, place)]
+    patterns = provider.allowed_types or types.catalog.default_patterns()
+    found = [(0, each) for each in types.catalog.matching(patterns, place)]
     spot = provider.on_spot
     if spot:
         found = _on_the_market(found, resources, types, place)

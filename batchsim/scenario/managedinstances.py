@@ -11,9 +11,6 @@ from pydantic import Field
 from .metadata import Access, Identity, MachineImage, Network, Storage, Unbuilt
 from .values import ManyPlain, Model, integral, matching
 
-ANY_TYPES = tuple(f"{family}.*" for family in ("m6i", "c6i", "r6i", "c7i", "m6g", "c6g", "r6g", "c7g"))
-"""What ECS may launch where no types are said; it names none, and these are AWS Batch's default families."""
-
 NOT_MODELLED = (
     "That ECS moves tasks off Managed Instances which are used little is not modelled: only idle ones go."
 )
@@ -42,8 +39,9 @@ class InfrastructureOptimization(Model):
 class InstanceRequirements(Model):
     """Which instance types ECS may launch."""
 
-    allowedInstanceTypes: AllowedTypes = Field(
-        default=ANY_TYPES, description="Types, and patterns with *, of both architectures."
+    allowedInstanceTypes: AllowedTypes | None = Field(
+        default=None,
+        description="Types, and patterns with *, of both architectures; absent: Batch's default families.",
     )
 
 
@@ -83,5 +81,6 @@ class ManagedInstancesProvider(Model):
         return self.instanceLaunchTemplate.capacityOptionType == "SPOT"
 
     @property
-    def allowed_types(self) -> tuple[str, ...]:
+    def allowed_types(self) -> tuple[str, ...] | None:
+        """None where nothing is said: ECS names no types that it takes then, and the catalogue does."""
         return self.instanceLaunchTemplate.instanceRequirements.allowedInstanceTypes

@@ -89,7 +89,9 @@ class Offers:
         self._catalog = self._types.catalog
         written = scenario.to_dict().get("computeEnvironments", [])
         listed = [
-            _listed(each.computeResources) if each.computeResources else written[index].get("instances", ())
+            self._named(each.computeResources)
+            if each.computeResources
+            else written[index].get("instances", ())
             for index, each in enumerate(phase.environments)
         ]
         self.start = Draft(plan, tuple(map(tuple, listed)), {})
@@ -352,6 +354,13 @@ class Offers:
         left = [each for each in self._scenario.assumptions.neverRegisters if each != name]
         return {"assumptions.neverRegisters": f"[{', '.join(left)}]"}
 
+    def _named(self, resources: ComputeResources) -> tuple[str, ...]:
+        """The names of an environment's instance types, or those that stand for none."""
+        provider = resources.managedInstancesProvider
+        if provider is None:
+            return resources.instanceTypes
+        return provider.allowed_types or self._catalog.default_patterns()
+
     def _where_types(self, index: int) -> tuple[str, ...]:
         """Where an environment says its instance types."""
         resources = self._environments[index].computeResources
@@ -375,9 +384,3 @@ class Offers:
 def _fields(need: Need) -> dict[str, Any]:
     """A machine that holds `need`, as a scenario describes it."""
     return {"vcpus": need.vcpus, "memory": f"{need.memory_mib}MiB", "gpus": need.gpus}
-
-
-def _listed(resources: ComputeResources) -> tuple[str, ...]:
-    """What an environment says of its instance types."""
-    provider = resources.managedInstancesProvider
-    return resources.instanceTypes if provider is None else provider.allowed_types

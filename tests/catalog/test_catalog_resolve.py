@@ -220,3 +220,12 @@ def test_resolution_is_what_a_plain_reading_of_the_list_gives(entries):
 
 
 US_PRICED = frozenset(one.name for one in US.launchable_types())
+
+
+def test_patterns_of_the_default_families_stand_for_what_the_bundles_do():
+    for region in US.regions():
+        catalog = Catalog.load(region)
+        bundles = catalog.expand(("default_x86_64", "default_arm64"))
+        matched = catalog.matching(catalog.default_patterns(), "types")
+        assert {one.name for one in matched} == {one.name for one in bundles}
+        assert {one.architecture for one in matched} == {"x86_64", "arm64"}

@@ -226,6 +226,21 @@ def test_without_types_both_architectures_of_the_default_families_are_there(run)
     assert kinds["a-0"].startswith("c6g.")
 
 
+def test_check_adds_a_type_to_those_that_are_not_said():
+    data = world(
+        submit("a", "1h", definition="large"),
+        environments=[ecs(200)],
+        more=[task("large", 8, 900_000, architecture="ARM64")],
+    )
+    (finding,) = check(load(data)).findings
+    (change,) = [each for each in finding.changes if "add" in each.text]
+    ((path, types),) = change.overrides.items()
+    assert path.endswith("allowedInstanceTypes")
+    families = ("m6i", "c6i", "r6i", "c7i", "m6g", "c6g", "r6g", "c7g")
+    assert types.startswith(f"[{', '.join(f'{family}.*' for family in families)}, ")
+    assert check(load(data, *as_overrides(change.overrides))).can_all_start
+
+
 # --- instances ----------------------------------------------------------------------------------
 
 
