@@ -20,7 +20,7 @@ from tests.spec.scenarios import each_attempt, each_job, lab, queue, scenario, s
 from tests.spec.test_spec_capacity import cloud
 from tests.spec.test_spec_fargate import fargate, on_fargate
 from tests.spec.test_spec_fargate import job as task_job
-from tests.spec.test_spec_spot import OFTEN, interrupted_at
+from tests.spec.test_spec_spot import OFTEN, interrupted_at, spot
 from tests.studies.scenarios import definition
 from tests.studies.test_check_features import as_overrides
 
@@ -377,6 +377,28 @@ def test_the_price_that_check_tells_is_what_an_hour_costs(market, fee):
     assert (told[2] is not None, told[3] is not None) == (market == "SPOT", fee > 0)
     mended = batchsim.run(load(data, *as_overrides(change.overrides)))
     assert mended.summary["cost_usd"] == pytest.approx(float(told[1]), abs=2e-6)
+
+
+def test_roles_that_aws_requires_may_be_given_and_left_out(run):
+    role = "arn:aws:iam::123456789012:role/mine"
+    job = task("job", 1)
+    instance = {"ec2InstanceProfileArn": role}
+    places = [ecs(2, "c6i.large"), ecs(2, "c6i.large", template=instance, infrastructureRoleArn=role)]
+    job_of_fargate = on_fargate(task_job("1h"), environments=[fargate(2)])
+    plain = world(submit("job", "1h", definition="job"), environments=places[:1], more=[job])
+    roles = {"executionRoleArn": role, "taskRoleArn": role}
+    tasks = [each | roles for each in job["ecsProperties"]["taskProperties"]]
+    said = job | {"ecsProperties": {"taskProperties": tasks}}
+    given = world(submit("job", "1h", definition="job"), environments=places[1:], more=[said])
+    assert run(given).summary == run(plain).summary
+    container = job_of_fargate["jobDefinitions"][0]["containerProperties"]
+    usual = run(job_of_fargate).summary
+    container |= {"executionRoleArn": role, "jobRoleArn": role}
+    assert run(job_of_fargate).summary == usual
+    market = scenario(submit("job", "1h"), environments=[spot(2, "c6i.large")])
+    usual = run(market).summary
+    market["computeEnvironments"][0]["computeResources"] |= {"spotIamFleetRole": role, "instanceRole": role}
+    assert run(market).summary == usual
 
 
 # --- what is refused ----------------------------------------------------------------------------
