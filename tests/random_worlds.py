@@ -75,13 +75,18 @@ def slowed(builder: PlanBuilder, world: dict[str, object], k: int) -> dict[str, 
 
 
 def _shared(draw: st.DrawFn) -> EnvironmentPlan:
-    """ECS Managed Instances."""
+    """ECS Managed Instances, On-Demand or with the pools of the Spot market."""
+    types = tuple(draw(st.lists(st.integers(0, 3), min_size=1, max_size=4, unique=True)))
+    spot = draw(st.booleans())
+    bands = tuple(draw(st.integers(-2, 0)) for _ in types) if spot else ()
     return EnvironmentPlan(
         "mi",
-        tuple(draw(st.lists(st.integers(0, 3), min_size=1, max_size=4, unique=True))),
+        types,
         managed=True,
         enabled=draw(st.sampled_from([True, True, True, False])),
         max_vcpus=draw(st.integers(0, 12)),
+        strategy="SPOT_PRICE_CAPACITY_OPTIMIZED" if spot else "BEST_FIT_PROGRESSIVE",
+        bands=bands,
         shared=True,
         idle_us=draw(st.sampled_from([-1, 0, 3, NEVER])),
     )
