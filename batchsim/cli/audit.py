@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from batchsim.cli.output import Format, print_csv, print_json, print_text
+from batchsim.cli.output import Format, note, print_csv, print_json, print_text
 from batchsim.cli.verbs import FAILED, OutputFormat
 
 
@@ -19,12 +19,14 @@ def audit(
 ) -> None:
     """Derive the laws of a result again, from its files alone.
 
-    Exit code 1 if one is broken. A folder of replications is audited one by one, and then as a whole.
+    Exit code 1 if one is broken. A folder of replications is audited one by one, and then as a whole; it is
+    said when it is only a part, because the run was broken off.
     """
     from batchsim.results.audit import LAWS, audit_folder, audit_replication_folder
-    from batchsim.studies.replications import replication_folders
+    from batchsim.studies.replications import is_partial, replication_folders
 
     folders = [str(each) for each in replication_folders(folder)] or [folder]
+    partial = is_partial(folder)
     found = [(each, violation) for each in folders for violation in audit_folder(each)]
     found += [(folder, violation) for violation in audit_replication_folder(folder)]
     rows = [
@@ -40,7 +42,7 @@ def audit(
         for each, violation in found
     ]
     if output_format is Format.JSON:
-        print_json({"folders": folders, "laws": list(LAWS), "violations": rows})
+        print_json({"folders": folders, "partial": partial, "laws": list(LAWS), "violations": rows})
     elif output_format is Format.CSV:
         print_csv(
             {**row, "rows": " ".join(map(str, violation.rows))}
@@ -52,5 +54,10 @@ def audit(
         if not found:
             results = "the result" if len(folders) == 1 else f"all {len(folders)} results"
             print_text(f"{len(LAWS)} laws hold for {results} in {folder}")
+    if partial:
+        note(
+            f"note: {folder} is partial: it holds replications ({len(folders)}) but no summary.json, which"
+            " batchsim run -n writes after the last one"
+        )
     if found:
         raise typer.Exit(FAILED)

@@ -203,5 +203,10 @@ def replication_folders(folder: str | Path) -> list[Path]:
     return sorted(entry for entry in source.iterdir() if _IS_FOLDER.fullmatch(entry.name))
 
 
+def is_partial(folder: str | Path) -> bool:
+    """Whether replications are there without the `summary.json` of all of them: the run was broken off."""
+    return bool(replication_folders(folder)) and not (Path(folder) / SUMMARY).is_file()
+
+
 def _temporary(name: str) -> str:
     return f".{name}.tmp"

@@ -295,6 +295,31 @@ def test_audit_of_a_folder(invoke, good, tmp_path, replications):
     assert {row["law"]: row["folder"] for row in listed} == expected
 
 
+def test_an_audit_says_that_the_replications_were_broken_off(invoke, good, tmp_path):
+    out = tmp_path / "out"
+    invoke("run", good, "-n", "2", "-o", str(out))
+    assert "partial" not in invoke("audit", str(out)).stderr
+    (out / "summary.json").unlink()
+    done = invoke("audit", str(out))
+    assert done.exit_code == 0
+    assert f"note: {out} is partial: it holds replications (2) but no summary.json" in done.stderr
+    assert json.loads(invoke("audit", str(out), "--format", "json").stdout)["partial"] is True
+
+
+def test_an_audit_finds_a_scenario_that_was_changed_after_the_run(invoke, good, tmp_path):
+    out = tmp_path / "out"
+    invoke("run", good, "-o", str(out))
+    manifest = json.loads((out / "manifest.json").read_text())
+    manifest["scenario"]["computeEnvironments"][0]["computeResources"]["maxvCpus"] += 100
+    (out / "manifest.json").write_text(json.dumps(manifest))
+    done = invoke("audit", str(out))
+    assert done.exit_code == 1
+    assert done.stdout == (
+        f"{out}: L18 (what the scenario fixes is so: names, attempts allowed, fixed delays): manifest:"
+        " scenario_sha256 is not that of the scenario beside it: one of them was changed after the run\n"
+    )
+
+
 # --- interrupts ---------------------------------------------------------------------------------
 
 

@@ -167,7 +167,8 @@ def test_the_summary_and_the_manifest_are_plain_json():
 
 
 def test_the_manifest_says_what_the_result_rests_on():
-    manifest = build_result(*told_by_hand()).manifest
+    recorder, context = told_by_hand()
+    manifest = build_result(recorder, context).manifest
     assert manifest == {
         "batchsim": "0.1.0",
         "numpy": np.__version__,
@@ -178,7 +179,7 @@ def test_the_manifest_says_what_the_result_rests_on():
         "price_date": "2026-01-31",
         "seed": 7,
         "replication": 0,
-        "scenario_sha256": "0" * 64,
+        "scenario_sha256": context.digest,
         "outcome": "horizon",
         "ended_at_s": 200,
         "horizon_s": 200,

@@ -6,6 +6,8 @@ driver does, so whatever it gives is a good result by construction.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -57,11 +59,12 @@ def context_of(classes: list[JobClass], jobs: list[tuple[int, int]], **more: Any
         group = classes[row].group
         ordinals.append(seen.setdefault(group, 0))
         seen[group] += 1
+    scenario = more.get("scenario", {"batchsim": 1, "name": "small", "workload": _entries(classes)})
     settings: dict[str, Any] = {
         "name": "small",
         "region": "us-east-1",
-        "scenario": {"batchsim": 1, "name": "small", "workload": _entries(classes)},
-        "digest": "0" * 64,
+        "scenario": scenario,
+        "digest": digest_of(scenario),
         "assumptions": {"preset": "ideal", "backfill": "none"},
         "submit_us": np.array([submit for submit, _ in jobs], dtype=np.int64),
         "job_class": np.array([row for _, row in jobs], dtype=np.int32),
@@ -73,6 +76,11 @@ def context_of(classes: list[JobClass], jobs: list[tuple[int, int]], **more: Any
         "version": "0.1.0",
     }
     return RunContext(**(settings | more))
+
+
+def digest_of(scenario: dict[str, Any]) -> str:
+    """SHA-256 of a scenario as a manifest holds it."""
+    return hashlib.sha256(json.dumps(scenario, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def _entries(classes: list[JobClass]) -> list[dict[str, Any]]:

@@ -115,8 +115,10 @@ def test_planted_attempts_are_noticed(result, planted):
 def test_capacity_that_is_exceeded_is_noticed(result):
     manifest = copy.deepcopy(result.manifest)
     manifest["scenario"]["serviceEnvironments"][0]["capacityLimits"][0]["maxCapacity"] = 2
-    told = [each.message for each in audit_frames(result.frames, result.summary, manifest)]
-    assert told == [f"more than maxCapacity of e is held, counted in {TYPE}"]
+    found = audit_frames(result.frames, result.summary, manifest)
+    assert [each.message for each in found if each.law != "L18"] == [
+        f"more than maxCapacity of e is held, counted in {TYPE}"
+    ]
 
 
 def attempts_found(result, attempts):

@@ -5,13 +5,15 @@ The scenario and its assumptions are read as the manifest holds them, as plain d
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 
-from batchsim.results.audit.violation import Violation, rows_where
+from batchsim.results.audit.violation import Violation, rows_where, unless
 from batchsim.units import parse_duration
 
 if TYPE_CHECKING:
@@ -25,8 +27,17 @@ _SIMULATED = "simulated"
 
 
 def fixed(facts: Facts) -> list[Violation]:
-    """L18: a job's name tells its group; its attempts allowed and its delays are the scenario's."""
+    """L18: a job's name tells its group; its attempts allowed and its delays are the scenario's.
+
+    And the scenario is the one that was run, by its digest.
+    """
     return [
+        *unless(
+            facts.manifest["scenario_sha256"] == _digest(facts.manifest["scenario"]),
+            "L18",
+            "scenario_sha256 is not that of the scenario beside it: one of them was changed after the run",
+            "manifest",
+        ),
         *rows_where(~_named_by_group(facts), "L18", "jobs", "the name is not of a job of this group"),
         *_as_submitted(facts),
         *_dispatch(facts),
@@ -43,6 +54,12 @@ def fixed_delay(facts: Facts, assumption: str) -> int | None:
 def is_simulated(facts: Facts) -> bool:
     """Whether what happened when is as it was said, and not measured."""
     return bool(facts.manifest["driver"] == _SIMULATED)
+
+
+def _digest(scenario: Mapping[str, Any]) -> str:
+    """SHA-256 (hex) of the canonical JSON."""
+    canonical = json.dumps(scenario, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def _named_by_group(facts: Facts) -> npt.NDArray[np.bool_]:
