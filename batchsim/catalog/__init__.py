@@ -13,7 +13,7 @@ from batchsim.catalog.families import BUNDLES
 from batchsim.catalog.instance_types import ARCHITECTURES, Architecture, BatchAllowed, InstanceType
 from batchsim.catalog.memory import MEMORY_MODELS, MemoryModel
 from batchsim.catalog.prices import Price, PriceMethod
-from batchsim.catalog.query import SORT_KEYS, InstanceQuery, RankedInstance, rank_instances
+from batchsim.catalog.query import SORT_KEYS, InstanceQuery, RankedInstance, rank_instances, why_none
 from batchsim.catalog.spot import INTERRUPTION_BANDS, SpotPool
 
 __all__ = [
@@ -33,4 +33,5 @@ __all__ = [
     "RankedInstance",
     "SpotPool",
     "rank_instances",
+    "why_none",
 ]

@@ -74,15 +74,34 @@ def rank_instances(catalog: Catalog, query: InstanceQuery) -> list[RankedInstanc
     Raises UsageError for a need or a sort key that makes no sense, CatalogError for an unknown entry.
     """
     _check(query)
-    candidates = catalog.expand(query.entries) if query.entries else catalog.launchable_types()
     rows = [
         row
-        for candidate in candidates
+        for candidate in _candidates(catalog, query)
         if query.architecture in {None, candidate.architecture}
         and (row := _fit(catalog, candidate, query)) is not None
     ]
     key = SORT_KEYS[query.sort_by]
     return sorted(rows, key=lambda row: (key(row), *_tie(row)))
+
+
+def why_none(catalog: Catalog, query: InstanceQuery) -> str:
+    """In words, what of a query for which `rank_instances` finds nothing contradicts what."""
+    found = _candidates(catalog, query)
+    kinds = [one for one in found if query.architecture in {None, one.architecture}]
+    if not kinds:
+        return f"{', '.join(query.entries)}: {found[0].architecture} only, not {query.architecture}"
+    offers = {one.name: catalog.usable_memory_mib(one.name, query.memory_model) for one in kinds}
+    most = (
+        ("vCPUs", query.vcpus, max(one.vcpus for one in kinds)),
+        ("MiB", query.memory_mib, max(offers.values())),
+        ("GPUs", query.gpus, max(one.gpus for one in kinds)),
+    )
+    beyond = [f"{asked:,} {what}, the most is {there:,}" for what, asked, there in most if asked > there]
+    return "; ".join(beyond) or "each of its needs is met by some type, but not all of them by one"
+
+
+def _candidates(catalog: Catalog, query: InstanceQuery) -> list[InstanceType]:
+    return catalog.expand(query.entries) if query.entries else catalog.launchable_types()
 
 
 def _fit(catalog: Catalog, candidate: InstanceType, query: InstanceQuery) -> RankedInstance | None:

@@ -78,7 +78,7 @@ def instances(
     """
     from pathlib import Path
 
-    from batchsim.catalog import Catalog, InstanceQuery, rank_instances
+    from batchsim.catalog import Catalog, InstanceQuery, rank_instances, why_none
 
     known = Catalog.load(region, None if catalog is None else Path(catalog))
     query = InstanceQuery(
@@ -104,7 +104,7 @@ def instances(
         print_table(_table(title, rows, wide=wide), wide=wide)
         print_text(f"On-Demand prices (Linux) in USD, {region}, of {known.price_date()}", "dim")
     if not ranked:
-        note(f"no instance type in {region} can hold such a job")
+        note(f"no instance type in {region} can hold such a job: {why_none(known, query)}")
     elif len(shown) < len(ranked):
         note(f"{len(ranked) - len(shown):,} of {len(ranked):,} rows were cut; --limit 0 shows all")
 

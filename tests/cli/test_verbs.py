@@ -483,7 +483,19 @@ def test_instances_of_a_catalogue_of_ones_own(invoke, tmp_path):
 def test_instances_where_none_fits(invoke):
     done = invoke("instances", "--gpus", "1000")
     assert (done.exit_code, done.stdout) == (0, "")
-    assert done.stderr == "no instance type in us-east-1 can hold such a job\n"
+    assert done.stderr.startswith(
+        "no instance type in us-east-1 can hold such a job: 1,000 GPUs, the most is "
+    )
+
+
+def test_a_query_that_contradicts_itself_is_told_what_contradicts_what(invoke):
+    done = invoke("instances", "m7g", "--arch", "x86_64")
+    none = "no instance type in us-east-1 can hold such a job"
+    assert done.stderr == f"{none}: m7g: arm64 only, not x86_64\n"
+    done = invoke("instances", "c6i.large", "r6i.large", "--vcpus", "4", "--memory", "15000MiB")
+    assert done.stderr == f"{none}: 4 vCPUs, the most is 2\n"
+    done = invoke("instances", "c6i.xlarge", "r6i.large", "--vcpus", "4", "--memory", "15000MiB")
+    assert done.stderr == f"{none}: each of its needs is met by some type, but not all of them by one\n"
 
 
 # --- schema and columns -------------------------------------------------------------------------
