@@ -14,12 +14,13 @@ from batchsim.catalog.instance_types import ARCHITECTURES, Architecture, BatchAl
 from batchsim.catalog.memory import MEMORY_MODELS, MemoryModel
 from batchsim.catalog.prices import Price, PriceMethod
 from batchsim.catalog.query import SORT_KEYS, InstanceQuery, RankedInstance, rank_instances, why_none
-from batchsim.catalog.spot import INTERRUPTION_BANDS, SpotPool
+from batchsim.catalog.spot import INTERRUPTION_BANDS, INTERRUPTION_WORDS, SpotPool
 
 __all__ = [
     "ARCHITECTURES",
     "BUNDLES",
     "INTERRUPTION_BANDS",
+    "INTERRUPTION_WORDS",
     "MEMORY_MODELS",
     "SORT_KEYS",
     "Architecture",

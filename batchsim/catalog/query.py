@@ -9,11 +9,13 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
 from batchsim.catalog.instance_types import ARCHITECTURES, Architecture, InstanceType
+from batchsim.catalog.spot import spot_price_uusd
 from batchsim.errors import UsageError
 
 if TYPE_CHECKING:
     from batchsim.catalog.catalog import Catalog
     from batchsim.catalog.memory import MemoryModel
+    from batchsim.catalog.spot import SpotPool
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,7 @@ class InstanceQuery:
     entries   only these types, families and bundles, as in `instanceTypes`; empty: everything that a
               managed compute environment could list
     sort_by   one of SORT_KEYS
+    spot      at Spot prices; only the types of which the region's Spot market is known
     """
 
     vcpus: int
@@ -32,6 +35,7 @@ class InstanceQuery:
     entries: tuple[str, ...] = ()
     sort_by: str = "price"
     memory_model: MemoryModel = "registered"
+    spot: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +44,9 @@ class RankedInstance:
 
     jobs                how many such jobs fit on one instance at once, at least 1
     limited_by          the resources that allow no further job: "vcpus", "memory", "gpus"
-    uusd_per_hour       On-Demand price of one instance
+    uusd_per_hour       price of one instance: On-Demand, or its part that `pool` tells
     uusd_per_job_hour   that price divided by `jobs`, rounded half up to a micro-USD
+    pool                what is known of the type's Spot market, where the query is for Spot
     """
 
     instance_type: InstanceType
@@ -49,6 +54,7 @@ class RankedInstance:
     jobs: int
     limited_by: tuple[str, ...]
     uusd_per_hour: int
+    pool: SpotPool | None = None
 
     @property
     def uusd_per_job_hour(self) -> int:
@@ -65,6 +71,7 @@ SORT_KEYS: Final[Mapping[str, _SortKey]] = {
     "vcpus": lambda row: row.instance_type.vcpus,
     "memory": lambda row: row.usable_memory_mib,
     "jobs": lambda row: -row.jobs,
+    "interruption": lambda row: row.pool.interruption_band if row.pool else 0,
 }
 
 
@@ -87,6 +94,8 @@ def rank_instances(catalog: Catalog, query: InstanceQuery) -> list[RankedInstanc
 def why_none(catalog: Catalog, query: InstanceQuery) -> str:
     """In words, what of a query for which `rank_instances` finds nothing contradicts what."""
     found = _candidates(catalog, query)
+    if not found:
+        return f"{', '.join(query.entries)}: nothing is known of the Spot market"
     kinds = [one for one in found if query.architecture in {None, one.architecture}]
     if not kinds:
         return f"{', '.join(query.entries)}: {found[0].architecture} only, not {query.architecture}"
@@ -101,7 +110,8 @@ def why_none(catalog: Catalog, query: InstanceQuery) -> str:
 
 
 def _candidates(catalog: Catalog, query: InstanceQuery) -> list[InstanceType]:
-    return catalog.expand(query.entries) if query.entries else catalog.launchable_types()
+    found = catalog.expand(query.entries) if query.entries else catalog.launchable_types()
+    return [one for one in found if catalog.spot(one.name) is not None] if query.spot else found
 
 
 def _fit(catalog: Catalog, candidate: InstanceType, query: InstanceQuery) -> RankedInstance | None:
@@ -113,7 +123,11 @@ def _fit(catalog: Catalog, candidate: InstanceType, query: InstanceQuery) -> Ran
     if jobs == 0:
         return None
     limited_by = tuple(resource for resource, fit in room.items() if fit == jobs)
-    return RankedInstance(candidate, usable, jobs, limited_by, catalog.price_uusd(candidate.name))
+    price = catalog.price_uusd(candidate.name)
+    pool = catalog.spot(candidate.name) if query.spot else None
+    if pool is not None:
+        price = spot_price_uusd(price, pool.price_factor)
+    return RankedInstance(candidate, usable, jobs, limited_by, price, pool)
 
 
 def _tie(row: RankedInstance) -> tuple[int, int, int, str]:
@@ -141,3 +155,5 @@ def _check(query: InstanceQuery) -> None:
             found=query.sort_by,
             hint=f"did you mean {close[0]}?" if close else None,
         )
+    if query.sort_by == "interruption" and not query.spot:
+        raise UsageError("only Spot instances are interrupted", path="sort-by", hint="add --spot")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from batchsim.catalog.prices import regions
 from batchsim.catalog.tables import read_table
+from batchsim.units import UUSD_PER_USD, usd_to_uusd
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,6 +18,9 @@ INTERRUPTION_BANDS: Final = (0.025, 0.075, 0.125, 0.175, 0.30)
 """The Advisor's bands (below 5, 5-10, 10-15, 15-20 and above 20%), as the middle of each; of the open one,
 what its data are usually taken for.
 """
+
+INTERRUPTION_WORDS: Final = ("< 5 %", "5-10 %", "10-15 %", "15-20 %", "> 20 %")
+"""The same bands, as the Advisor writes them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,11 @@ class SpotPool:
     interruption_band: int
     as_of: str
     source: str
+
+
+def spot_price_uusd(on_demand_uusd: int, factor: float) -> int:
+    """The part `factor` of an On-Demand price, rounded half up to a micro-USD."""
+    return usd_to_uusd(on_demand_uusd * factor / UUSD_PER_USD)
 
 
 @cache

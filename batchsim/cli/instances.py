@@ -12,7 +12,7 @@ from batchsim.cli.verbs import OutputFormat  # noqa: TC001 - typer reads it
 from batchsim.units import UUSD_PER_USD
 
 if TYPE_CHECKING:
-    from batchsim.catalog import Catalog, RankedInstance
+    from batchsim.catalog import Catalog, InstanceQuery, RankedInstance
 
 
 _SHORT = {"vcpus": "vCPUs", "memory": "MiB", "gpus": "GPUs"}
@@ -27,6 +27,7 @@ class SortBy(StrEnum):
     VCPUS = "vcpus"
     MEMORY = "memory"
     JOBS = "jobs"
+    INTERRUPTION = "interruption"
 
 
 class Arch(StrEnum):
@@ -49,6 +50,10 @@ _Types = Annotated[
     typer.Argument(metavar="[TYPE]...", help="Only these types, families or bundles.", show_default=False),
 ]
 _ByPrice = Annotated[SortBy, typer.Option(help="Best first; ties by price.")]
+_Spot = Annotated[
+    bool,
+    typer.Option("--spot", help="Spot prices, and how often instances are interrupted, by the Spot Advisor."),
+]
 _Usable = Annotated[MemoryModel, typer.Option(help="How much of an instance's memory jobs can use.")]
 _Csv = Annotated[
     str | None,
@@ -64,6 +69,7 @@ def instances(
     gpus: Annotated[int, typer.Option(min=0, max=10_000, help="GPUs of one job.")] = 0,
     region: Annotated[str, typer.Option(help="AWS region of the prices.")] = "us-east-1",
     arch: Annotated[Arch | None, typer.Option(help="Processor architecture.", show_default=False)] = None,
+    spot: _Spot = False,
     sort_by: _ByPrice = SortBy.PRICE,
     limit: Annotated[int, typer.Option(min=0, help="Most rows to print; 0: all of them.")] = 20,
     memory_model: _Usable = MemoryModel.REGISTERED,
@@ -89,6 +95,7 @@ def instances(
         entries=tuple(types or ()),
         sort_by=sort_by.value,
         memory_model=memory_model.value,
+        spot=spot,
     )
     ranked = rank_instances(known, query)
     shown = ranked[:limit] if limit else ranked
@@ -99,14 +106,39 @@ def instances(
         print_csv({**row, "limited_by": " ".join(row["limited_by"])} for row in rows)
     elif rows:
         job = f"{vcpus} vCPU, {query.memory_mib} MiB" + (f", {gpus} GPU" if gpus else "")
-        title = f"Instance types for jobs of {job}, by {sort_by.value}"
+        title = f"{'Spot' if spot else 'Instance'} types for jobs of {job}, by {sort_by.value}"
         wide = output_format is Format.WIDE
-        print_table(_table(title, rows, wide=wide), wide=wide)
-        print_text(f"On-Demand prices (Linux) in USD, {region}, of {known.price_date()}", "dim")
+        print_table(_table(title, rows, wide=wide, spot=spot), wide=wide)
+        print_text(_origin(known, rows), "dim")
     if not ranked:
         note(f"no instance type in {region} can hold such a job: {why_none(known, query)}")
     elif len(shown) < len(ranked):
         note(f"{len(ranked) - len(shown):,} of {len(ranked):,} rows were cut; --limit 0 shows all")
+    if spot and (unknown := _without_pool(known, query) - len(ranked)):
+        note(
+            f"not listed, for the Spot Advisor's data do not have them: {unknown:,} more that can hold such a"
+            " job; a run takes assumptions.spotPriceFactor and spotInterruptionBand for them"
+        )
+
+
+def _origin(known: Catalog, rows: list[dict[str, Any]]) -> str:
+    listed = f"On-Demand prices (Linux) in USD, {known.region}, of {known.price_date()}"
+    dates = sorted({row["spot_as_of"] for row in rows if "spot_as_of" in row})
+    if not dates:
+        return listed
+    return (
+        f"{listed}, times their usual share on the Spot market; share and monthly rate of interruptions by"
+        f" the Spot Instance Advisor of {' and '.join(dates)}"
+    )
+
+
+def _without_pool(known: Catalog, query: InstanceQuery) -> int:
+    """How many types would hold the job if Spot did not matter."""
+    from dataclasses import replace
+
+    from batchsim.catalog import rank_instances
+
+    return len(rank_instances(known, replace(query, spot=False, sort_by="price")))
 
 
 def _mib(size: str) -> int:
@@ -120,7 +152,20 @@ def _mib(size: str) -> int:
 
 
 def _row(known: Catalog, ranked: RankedInstance) -> dict[str, Any]:
-    kind = ranked.instance_type
+    from batchsim.catalog import INTERRUPTION_WORDS
+
+    kind, pool = ranked.instance_type, ranked.pool
+    of_spot = (
+        {}
+        if pool is None
+        else {
+            "on_demand_usd_per_hour": known.price_uusd(kind.name) / UUSD_PER_USD,
+            "spot_share": pool.price_factor,
+            "interruption_band": pool.interruption_band,
+            "interruption": INTERRUPTION_WORDS[pool.interruption_band],
+            "spot_as_of": pool.as_of,
+        }
+    )
     price = known.price_row(kind.name)
     return {
         "instance_type": kind.name,
@@ -134,6 +179,7 @@ def _row(known: Catalog, ranked: RankedInstance) -> dict[str, Any]:
         "limited_by": list(ranked.limited_by),
         "usd_per_hour": ranked.uusd_per_hour / UUSD_PER_USD,
         "usd_per_job_hour": ranked.uusd_per_job_hour / UUSD_PER_USD,
+        **of_spot,
         "network": kind.network,
         "local_disk_gb": kind.local_disk_gb,
         "current_generation": kind.current_generation,
@@ -144,7 +190,7 @@ def _row(known: Catalog, ranked: RankedInstance) -> dict[str, Any]:
     }
 
 
-def _table(title: str, rows: list[dict[str, Any]], *, wide: bool) -> Table:
+def _table(title: str, rows: list[dict[str, Any]], *, wide: bool, spot: bool) -> Table:
     columns = [
         Column("instance type", True),
         Column("arch", True, spare=4),
@@ -156,6 +202,8 @@ def _table(title: str, rows: list[dict[str, Any]], *, wide: bool) -> Table:
         Column("USD/h"),
         Column("USD/h\nper job", spare=2),
     ]
+    if spot:
+        columns += [Column("of On-\nDemand"), Column("inter-\nrupted")]
     cells = [
         [
             row["instance_type"],
@@ -167,6 +215,7 @@ def _table(title: str, rows: list[dict[str, Any]], *, wide: bool) -> Table:
             ", ".join(_SHORT[each] for each in row["limited_by"]),
             f"{row['usd_per_hour']:,.4f}",
             f"{row['usd_per_job_hour']:,.4f}",
+            *((f"{row['spot_share']:.0%}".replace("%", " %"), row["interruption"]) if spot else ()),
         ]
         for row in rows
     ]

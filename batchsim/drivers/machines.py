@@ -10,9 +10,10 @@ from batchsim.catalog.eks import allocatable_mib, allocatable_milli, max_pods
 from batchsim.catalog.fargate import FREE_STORAGE_GIB, MEMORY_MIB, TaskPrice, task_prices
 from batchsim.catalog.memory import ECS_RESERVED_MIB
 from batchsim.catalog.prices import date_span
+from batchsim.catalog.spot import spot_price_uusd
 from batchsim.core.plan import MachineType
 from batchsim.errors import CatalogError, ScenarioError, at_path
-from batchsim.units import UUSD_PER_USD, format_size, usd_to_uusd
+from batchsim.units import format_size, usd_to_uusd
 from batchsim.workload.steps import read_prices
 from batchsim.workload.table import QUARTERS, USUAL_TASK, TaskKind
 
@@ -136,7 +137,7 @@ class MachineTypes:
 
     def _on_spot(self, name: str, platform: str) -> MachineType:
         on_demand = self._described(name, None, platform)
-        price = usd_to_uusd(on_demand.uusd_per_hour * self.spot_factor(name) / UUSD_PER_USD)
+        price = spot_price_uusd(on_demand.uusd_per_hour, self.spot_factor(name))
         recorded = self._recorded_at_first(name)
         if recorded:
             price = round(sum(recorded) / len(recorded))

@@ -95,7 +95,8 @@ def test_the_memory_model_decides():
 )
 def test_each_sort_key(sort_by, best_first):
     """Jobs of 1 vCPU and 3,600 MiB: c6i.large holds 1 of them, m6i.large 2, c6i.4xlarge 8, r6i.4xlarge 16."""
-    assert set(SORT_KEYS) == {"price", "price_per_vcpu", "price_per_job", "vcpus", "memory", "jobs"}
+    of_spot = {"interruption"}
+    assert set(SORT_KEYS) - of_spot == {"price", "price_per_vcpu", "price_per_job", "vcpus", "memory", "jobs"}
     entries = ("r6i.4xlarge", "c6i.4xlarge", "m6i.large", "c6i.large")
     assert ranked(vcpus=1, memory_mib=3600, entries=entries, sort_by=sort_by) == best_first
 
@@ -108,6 +109,7 @@ def test_each_sort_key(sort_by, best_first):
         ({"gpus": -1}, "gpus: expected 0 or more, found -1"),
         ({"architecture": "arm"}, "architecture: expected one of x86_64, arm64, found arm"),
         ({"sort_by": "prize"}, "found prize; did you mean price?"),
+        ({"sort_by": "interruption"}, "sort-by: only Spot instances are interrupted; add --spot"),
         ({"memory_model": "guess"}, "expected one of registered, fitted, nominal, found guess"),
     ],
 )
@@ -115,6 +117,22 @@ def test_senseless_queries(need, said):
     with pytest.raises(UsageError) as caught:
         ranked(**{"vcpus": 1, "memory_mib": 1, **need})
     assert said in str(caught.value)
+
+
+def test_on_spot_the_price_is_its_share_of_on_demand_and_types_without_a_known_market_are_left_out():
+    need = {"vcpus": 2, "memory_mib": 3000, "entries": ("m6i", "c6i", "c8a"), "spot": True}
+    rows = rank_instances(US, InstanceQuery(**need))
+    assert {row.instance_type.family for row in rows} == {"m6i", "c6i"}
+    for row in rows:
+        pool = US.spot(row.instance_type.name)
+        assert row.pool == pool
+        on_demand = US.price_uusd(row.instance_type.name)
+        assert abs(row.uusd_per_hour - on_demand * pool.price_factor) <= 0.5
+    assert [row.uusd_per_hour for row in rows] == sorted(row.uusd_per_hour for row in rows)
+    calm_first = rank_instances(US, InstanceQuery(**need, sort_by="interruption"))
+    order = [(row.pool.interruption_band, row.uusd_per_hour) for row in calm_first]
+    assert order == sorted(order)
+    assert order[0][0] < order[-1][0]
 
 
 def test_an_unknown_entry_is_a_catalogue_error():
@@ -141,7 +159,7 @@ queries = st.builds(
     memory_mib=st.integers(1, 3000),
     gpus=st.sampled_from([0, 0, 1, 2]),
     architecture=st.sampled_from([None, None, "x86_64", "arm64"]),
-    sort_by=st.sampled_from(sorted(SORT_KEYS)),
+    sort_by=st.sampled_from(sorted({*SORT_KEYS} - {"interruption"})),
     memory_model=st.sampled_from(MEMORY_MODELS),
 )
 

@@ -480,6 +480,21 @@ def test_instances_of_a_catalogue_of_ones_own(invoke, tmp_path):
     assert (first["instance_type"], first["usd_per_hour"], first["gpus"]) == ("lab.big", 0.001, 2)
 
 
+def test_instances_on_the_spot_market_tell_price_share_and_interruptions(invoke):
+    asked = ("instances", "c6i.4xlarge", "m6i.4xlarge", "c8a.4xlarge", "--vcpus", "4", "--spot")
+    done = invoke(*asked)
+    told = {row["instance_type"]: row for row in json.loads(invoke(*asked, "--format", "json").stdout)}
+    assert {*told} == {"c6i.4xlarge", "m6i.4xlarge"}
+    for name, row in told.items():
+        price = row["on_demand_usd_per_hour"] * row["spot_share"]
+        assert row["usd_per_hour"] == pytest.approx(price, abs=1e-6)
+        line = next(line for line in done.stdout.splitlines() if line.startswith(name))
+        assert line.endswith(f"  {row['spot_share']:.0%}".replace("%", " %") + f"  {row['interruption']:>7}")
+    assert "Spot Instance Advisor of 2025-06-28" in done.stdout
+    assert "do not have them: 1 more that can hold such a job" in done.stderr
+    assert "c8a: nothing is known of the Spot market\n" in invoke("instances", "c8a", "--spot").stderr
+
+
 def test_instances_where_none_fits(invoke):
     done = invoke("instances", "--gpus", "1000")
     assert (done.exit_code, done.stdout) == (0, "")
