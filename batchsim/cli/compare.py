@@ -167,8 +167,8 @@ def _print(found: Comparison, *, audited: bool, wide: bool) -> None:
 
 
 def _facts(found: Comparison, *, audited: bool) -> list[tuple[str, str]]:
+    from batchsim.cli.foundations import foundations
     from batchsim.cli.prices import prices
-    from batchsim.cli.summary import foundations
     from batchsim.results.audit import LAWS
 
     manifest = {**found.manifest, "workload": {}}

@@ -6,6 +6,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from batchsim.cli.figures import NOTHING, column, counts, duration, has_gpus, percent, usd
+from batchsim.cli.foundations import foundations
 from batchsim.cli.output import (
     Column,
     Format,
@@ -17,7 +18,7 @@ from batchsim.cli.output import (
     print_text,
 )
 from batchsim.cli.prices import prices
-from batchsim.cli.summary import MOST_ROWS, PARTS, SPARE, Metrics, flat, foundations, scopes
+from batchsim.cli.summary import MOST_ROWS, PARTS, SPARE, Metrics, flat, scopes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

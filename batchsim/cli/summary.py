@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from batchsim.cli import startup, updates
 from batchsim.cli.figures import by_reason, column, count, duration, has_gpus, jobs, percent, usd, vcpus
+from batchsim.cli.foundations import foundations
 from batchsim.cli.output import (
     Column,
     Format,
@@ -199,44 +199,6 @@ def _borne(summary: Metrics, manifest: Metrics) -> str:
         return f"boot, idle, fragmentation and tail, {usd([unborne])[0]} USD, are borne by no queue"
     sharers = sum(each["cost_usd"] > 0 for each in summary["queues"].values())
     return f"boot, idle, fragmentation and tail are borne {words} (--idle-cost)" if sharers > 1 else ""
-
-
-def foundations(result: Metrics, manifest: Metrics) -> Iterator[tuple[str, str]]:
-    """What a result rests on: the draw, and the assumptions that differ from their preset.
-
-    result   has the seed and the replication, or how many there are
-    """
-    replications = result.get("replications", 1)
-    yield (
-        "seed",
-        f"{result['seed']}" + (f", replications 0 to {replications - 1}" if replications > 1 else ""),
-    )
-    given = dict(manifest["scenario"].get("assumptions", {}))
-    preset = given.pop("preset", "aws")
-    changed = ", ".join(f"{name} {_plain(value)}" for name, value in given.items())
-    yield "assumptions", f"preset {preset}" + (f"; {changed}" if changed else ", unchanged")
-    for name, notes in manifest["workload"].items():
-        if notes["source"] == "trace":
-            yield f"trace {name}", _trace(notes)
-
-
-def _trace(notes: Metrics) -> str:
-    """What became of the rows of a log."""
-    lost = {
-        **notes["dropped"],
-        "outside from and to": notes["outside_window"],
-        "beyond the limit": notes["beyond_limit"],
-    }
-    told = "".join(f", {number:,} left out ({why})" for why, number in lost.items() if number)
-    assumed = notes["memory_assumed_jobs"]
-    memory = (
-        f", {notes['memory_assumed_mib_per_vcpu']} MiB per vCPU assumed for {assumed:,}" if assumed else ""
-    )
-    return f"{notes['jobs']:,} of {notes['rows_read']:,} rows{told}{memory}"
-
-
-def _plain(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value).replace('"', "")
 
 
 # --- tables -------------------------------------------------------------------------------------

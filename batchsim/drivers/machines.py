@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from batchsim.catalog import Catalog
 from batchsim.catalog.eks import allocatable_mib, allocatable_milli, max_pods
@@ -14,7 +14,7 @@ from batchsim.catalog.spot import spot_price_uusd
 from batchsim.core.plan import MachineType
 from batchsim.errors import CatalogError, ScenarioError, at_path
 from batchsim.units import format_size, usd_to_uusd
-from batchsim.workload.steps import read_prices
+from batchsim.workload.spotprices import read_prices
 from batchsim.workload.table import QUARTERS, USUAL_TASK, TaskKind
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class MachineTypes:
         self.vcpu_parts = vcpu_parts
         self._task_kinds = task_kinds
         self._kinds = [*task_kinds]  # and those of Managed Instances that no job asks for
-        self.spot_prices = _recorded_prices(scenario)
+        self.spot_prices, self.price_notes = _recorded_prices(scenario)
         self._rows: dict[tuple[MachineType, Billing], int] = {}
         self._of_catalog: dict[int, str] = {}  # by row the name of its type
         self._priced = False
@@ -249,13 +249,17 @@ def _task_name(kind: TaskKind, quarters: int, memory_mib: int, *, spot: bool) ->
     return f"{family}.{quarters / QUARTERS:g}x{memory_mib}{storage}"
 
 
-def _recorded_prices(scenario: Scenario) -> Mapping[tuple[str, str], Steps]:
-    """By instance type and zone; of zones that the scenario does not have, none."""
+def _recorded_prices(
+    scenario: Scenario,
+) -> tuple[Mapping[tuple[str, str], Steps], list[dict[str, Any]]]:
+    """By instance type and zone, of zones that the scenario has; and notes on the rows of each file."""
     zones = scenario.assumptions.availabilityZones
     prices: dict[tuple[str, str], Steps] = {}
+    notes = []
     for number, given in enumerate(scenario.assumptions.spotPrices):
         with at_path(f"assumptions.spotPrices.{number}.trace"):
-            found = read_prices(scenario.base_dir / given.trace, scenario.region, given.begin)
+            found, noted = read_prices(scenario.base_dir / given.trace, scenario.region, given.begin)
+        notes.append(noted)
         kept = {key: steps for key, steps in found.items() if key[1] in ("", *zones)}
         if not kept:
             raise ScenarioError(
@@ -265,4 +269,4 @@ def _recorded_prices(scenario: Scenario) -> Mapping[tuple[str, str], Steps]:
                 hint=f"it has {', '.join(sorted({zone for _, zone in found})[:10])}",
             )
         prices = kept | prices
-    return prices
+    return prices, notes

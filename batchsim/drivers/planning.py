@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -29,7 +29,7 @@ from batchsim.errors import ScenarioError
 from batchsim.workload.table import QUARTERS, task_kinds
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from batchsim.core.plan import EnvironmentPlan, QueuePlan
     from batchsim.drivers.world import World
@@ -50,6 +50,7 @@ class Setup:
     billings     for each of the plan's types how it is billed
     on_demand_uusd   for each what an hour of it costs On-Demand; 0 of tasks and users' own machines
     architectures    for each its CPU's; "" of machines that users describe
+    price_notes  of each record of Spot prices what became of its rows
     """
 
     plan: Plan
@@ -58,6 +59,7 @@ class Setup:
     billings: Sequence[Billing]
     on_demand_uusd: Sequence[int]
     architectures: Sequence[str]
+    price_notes: Sequence[Mapping[str, Any]] = ()
 
 
 def prepare(scenario: Scenario, workload: Workload, seed: int = 0, replication: int = 0) -> Setup:
@@ -115,8 +117,15 @@ def _prepared(scenario: Scenario, workload: Workload, draw: tuple[int, int]) -> 
     )
     world = build_world(scenario, workload, types, machines, draw)
     plan = replace(plan, estimate_us=_estimates(scenario.assumptions, workload, world, environments))
-    prices = types.on_demand_uusd()
-    return Setup(plan, world, types.price_date(), types.billings, prices, types.row_architectures())
+    return Setup(
+        plan,
+        world,
+        types.price_date(),
+        types.billings,
+        types.on_demand_uusd(),
+        types.row_architectures(),
+        types.price_notes,
+    )
 
 
 def type_names(scenario: Scenario) -> set[str]:

@@ -77,6 +77,7 @@ def build_manifest(recorder: Recorder, context: RunContext) -> dict[str, Any]:
         "not_in_the_bill": _not_in_the_bill(context),
         "architectures": _architectures(recorder, context),
         "workload": dict(context.notes),
+        **({"spot_prices": [dict(each) for each in context.price_notes]} if context.price_notes else {}),
         "scenario": dict(context.scenario),
     }
 

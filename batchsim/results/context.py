@@ -182,6 +182,7 @@ class RunContext:
     commitments                     Reserved Instances and a Savings Plan
     cluster_uusd_per_hour           what EKS clusters cost together, whether used or not
     updates                         of environments and queues, in order of time
+    price_notes                     JSON-able: of each record of Spot prices what became of its rows
     """
 
     name: str
@@ -215,6 +216,7 @@ class RunContext:
     commitments: CommitmentRows | None = None
     cluster_uusd_per_hour: int = 0
     updates: Sequence[UpdateRow] = ()
+    price_notes: Sequence[Mapping[str, Any]] = ()
 
     @property
     def evaluation_us(self) -> int:

@@ -6,7 +6,7 @@ Ours: AWS has no such things in its API. All are parts of the assumptions.
 import datetime as dt
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 
 from .values import (
     Duration,
@@ -99,27 +99,39 @@ class SpotAvailability(_OfPools):
     start: Duration = Field(0, description="Where in the trace the run begins; after its end the last holds.")
 
 
-def _date(value: Any) -> Any:
-    if isinstance(value, dt.date):
-        return value
+def _instant(value: Any) -> dt.datetime:
     try:
-        return dt.date.fromisoformat(value)
-    except (TypeError, ValueError):
-        raise MismatchError("a date such as 2024-06-10") from None
+        at = dt.datetime.fromisoformat(str(value))
+    except ValueError:
+        raise MismatchError("a date such as 2024-06-10, or a time such as 2024-06-10T08:00Z") from None
+    return at.replace(tzinfo=dt.UTC) if at.tzinfo is None else at.astimezone(dt.UTC)
 
 
-Date = Annotated[dt.date, BeforeValidator(_date), PlainSerializer(dt.date.isoformat, when_used="json")]
+def _instant_text(at: dt.datetime) -> str:
+    whole_day = at.time() == dt.time.min
+    return at.date().isoformat() if whole_day else at.isoformat().replace("+00:00", "Z")
+
+
+Instant = Annotated[
+    dt.datetime,
+    BeforeValidator(_instant),
+    PlainSerializer(_instant_text, when_used="json"),
+    WithJsonSchema({"type": "string", "anyOf": [{"format": "date"}, {"format": "date-time"}]}),
+]
 
 
 class SpotPrices(Model):
     """Prices that move, as recorded, of types and zones that no trace before it has."""
 
     trace: FilePath = Field(
-        description="CSV with instance_type, usd_per_hour, and at_s or date; where it has them, region and"
-        " zone. A price holds until the next of its type and zone."
+        description="JSON as aws ec2 describe-spot-price-history prints it; or CSV with instance_type,"
+        " usd_per_hour, and at_s or date; where it has them, region and zone. A price holds until the next of"
+        " its type and zone."
     )
-    begin: Date | None = Field(
-        None, description="The date on which the run begins, at 00:00; for traces with date."
+    begin: Instant | None = Field(
+        None,
+        description="The date (at 00:00) or the time in UTC at which the run begins; for traces with date,"
+        " and for AWS's, where it is that of the earliest price unless it is said.",
     )
 
 

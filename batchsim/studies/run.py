@@ -128,6 +128,7 @@ def describe(scenario: Scenario, workload: Workload, setup: Setup, not_submitted
         commitments=commitment_rows(scenario, setup),
         cluster_uusd_per_hour=cluster_uusd_per_hour(scenario),
         updates=list(_update_rows(scenario, plan)),
+        price_notes=setup.price_notes,
     )
 
 

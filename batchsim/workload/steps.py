@@ -1,15 +1,14 @@
-"""What changes in steps during a run, from files of users: probabilities, counts of instances, prices."""
+"""What changes in steps during a run, from files of users: probabilities, counts of instances."""
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 from bisect import bisect_right
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from batchsim.errors import TraceError
-from batchsim.units import S_PER_HOUR, US_PER_S, usd_to_uusd
+from batchsim.units import US_PER_S
 from batchsim.workload.csvrows import lines_of, number, rows_of
 from batchsim.workload.textblocks import TextBlocks, require_file
 
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-_DAY_US: Final = 24 * S_PER_HOUR * US_PER_S
 _US_PER_MS: Final = 1000
 
 
@@ -48,14 +46,14 @@ class Steps(NamedTuple):
 def read_probabilities(path: Path) -> Steps:
     """CSV with at_s and probability. Raises TraceError for a file that is no such thing."""
     rows = []
-    for line, row in _table(path, ("at_s", "probability")):
+    for line, row in table(path, ("at_s", "probability")):
         chance = number(row["probability"], "probability", line, str(path))
         if chance > 1:
             raise TraceError(
                 file=str(path), line=line, expected="a probability up to 1", found=row["probability"]
             )
-        rows.append((_seconds(row["at_s"], "at_s", line, path), chance))
-    return _steps(rows, path)
+        rows.append((seconds(row["at_s"], "at_s", line, path), chance))
+    return steps_of(rows, path)
 
 
 def read_availability(path: Path) -> Steps:
@@ -74,59 +72,14 @@ def read_availability(path: Path) -> Steps:
     first = next(rows, None)
     if first is not None and len(first[1]) == 3 and first[1][1] in {"add", "remove"}:
         return _of_changes(path)
-    table = [
+    counts = [
         (
-            _seconds(row["at_s"], "at_s", line, path),
+            seconds(row["at_s"], "at_s", line, path),
             float(int(number(row["instances"], "instances", line, str(path)))),
         )
-        for line, row in _table(path, ("at_s", "instances"))
+        for line, row in table(path, ("at_s", "instances"))
     ]
-    return _steps(table, path)
-
-
-def read_prices(path: Path, region: str, begin: dt.date | None) -> dict[tuple[str, str], Steps]:
-    """(instance type, zone) -> micro-USD an hour; the zone is "" where the file names none.
-
-    Rows of other regions are left out, and so are those before the last one at the beginning. Raises
-    TraceError for a file that is no such thing.
-    """
-    found: dict[tuple[str, str], list[tuple[int, float]]] = {}
-    for line, row in _table(path, ("instance_type", "usd_per_hour")):
-        if row.get("region", region) != region:
-            continue
-        price = usd_to_uusd(number(row["usd_per_hour"], "usd_per_hour", line, str(path)))
-        key = row["instance_type"], row.get("zone", "")
-        found.setdefault(key, []).append((_instant(row, line, path, begin), price))
-    if not found:
-        raise TraceError(file=str(path), expected=f"at least one price of {region}", found="none")
-    return {key: _from_beginning(rows, path) for key, rows in found.items()}
-
-
-def _from_beginning(rows: list[tuple[int, float]], path: Path) -> Steps:
-    steps = _steps(sorted(rows), path)
-    return steps.shifted(0)
-
-
-def _instant(row: dict[str, str], line: int, path: Path, begin: dt.date | None) -> int:
-    if "at_s" in row:
-        return _seconds(row["at_s"], "at_s", line, path)
-    if begin is None:
-        raise TraceError(
-            "this trace has dates",
-            file=str(path),
-            line=1,
-            hint="say with begin on which date the run begins",
-        )
-    try:
-        date = dt.date.fromisoformat(row.get("date", "")[:10])
-    except ValueError:
-        raise TraceError(
-            file=str(path),
-            line=line,
-            expected="at_s, or a date such as 2024-06-10",
-            found=row.get("date", ""),
-        ) from None
-    return (date - begin).days * _DAY_US
+    return steps_of(counts, path)
 
 
 def _of_json(path: Path) -> Steps:
@@ -155,10 +108,10 @@ def _of_changes(path: Path) -> Steps:
         if rows[-1][0] == at_us:
             rows.pop()
         rows.append((at_us, float(len(there))))
-    return _steps(rows, path)
+    return steps_of(rows, path)
 
 
-def _table(path: Path, needed: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+def table(path: Path, needed: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
     """The rows of a CSV with a header that has all the columns needed."""
     require_file(path)
     blocks = TextBlocks(path)
@@ -180,11 +133,13 @@ def _table(path: Path, needed: Sequence[str]) -> Iterator[tuple[int, dict[str, s
         yield line, dict(zip(header, cells, strict=True))
 
 
-def _seconds(text: str, name: str, line: int, path: Path) -> int:
+def seconds(text: str, name: str, line: int, path: Path) -> int:
+    """A cell of seconds in microseconds. Raises TraceError."""
     return round(number(text, name, line, str(path)) * US_PER_S)
 
 
-def _steps(rows: list[tuple[int, float]], path: Path) -> Steps:
+def steps_of(rows: Sequence[tuple[int, float]], path: Path) -> Steps:
+    """As steps, those that change nothing left out. Raises TraceError unless they ascend."""
     if not rows:
         raise TraceError(file=str(path), expected="at least one row", found="none")
     for (before, _), (at, _) in pairwise(rows):
@@ -195,6 +150,6 @@ def _steps(rows: list[tuple[int, float]], path: Path) -> Steps:
     return _without_repetitions(rows)
 
 
-def _without_repetitions(rows: list[tuple[int, float]]) -> Steps:
+def _without_repetitions(rows: Sequence[tuple[int, float]]) -> Steps:
     kept = [row for before, row in zip([(-1, -1.0), *rows], rows, strict=False) if row[1] != before[1]]
     return Steps([at for at, _ in kept], [value for _, value in kept])

@@ -557,6 +557,91 @@ def test_prices_of_zones_and_dates_are_those_of_the_scenario(run, beside):
     assert set(instances(result, "zone", "usd_per_hour")) == {("use1-az1", "0.03"), ("use1-az2", "0.02")}
 
 
+def history(*rows: tuple[str, str, str], product: str = "Linux/UNIX") -> list[dict[str, str]]:
+    """Rows as `aws ec2 describe-spot-price-history` prints them: (time, zone, price) of c6i.large."""
+    return [
+        {
+            "AvailabilityZone": zone,
+            "InstanceType": "c6i.large",
+            "ProductDescription": product,
+            "SpotPrice": price,
+            "Timestamp": at,
+        }
+        for at, zone, price in rows
+    ]
+
+
+A, B = "us-east-1a", "us-east-1b"
+LINUX = history(  # the newest first, as AWS gives them
+    ("2024-06-10T09:30:00+00:00", A, "0.060000"),
+    ("2024-06-10T08:00:00+00:00", A, "0.030000"),
+    ("2024-06-10T09:00:00.000Z", A, "0.040000"),
+    ("2024-06-10T08:30:00+00:00", "us-west-2a", "0.500000"),
+)
+
+
+@pytest.mark.parametrize(
+    ("begin", "expected"),
+    [
+        ({}, 0.03),  # 08:00, the earliest
+        ({"begin": "2024-06-10T09:00:00Z"}, (0.04 + 0.06) / 2),
+        ({"begin": "2024-06-10T10:00:00+01:00"}, (0.04 + 0.06) / 2),
+        ({"begin": "2024-06-11"}, 0.06),
+    ],
+)
+def test_the_price_history_as_aws_prints_it_is_read(run, beside, begin, expected):
+    windows = history(("2024-06-10T07:00:00+00:00", A, "0.2"), product="Windows")
+    text = json.dumps({"SpotPriceHistory": [*LINUX, *windows, LINUX[0]], "NextToken": ""})
+    result = run(
+        world(
+            submit("job", "1h", definition="pair"),
+            environment=spot(2),
+            availabilityZones=[A],
+            spotPrices=[{"trace": beside("prices.json", text), **begin}],
+        )
+    )
+    assert result.instances["usd_per_hour"].tolist() == [pytest.approx(expected, abs=2e-6)]
+    dropped = {"not Linux/UNIX": 1, "other regions": 1, "told twice": 1}
+    assert result.manifest["spot_prices"] == [{"rows_read": 6, "prices": 3, "dropped": dropped}]
+
+
+def test_a_beginning_is_written_as_it_was_read(load, beside):
+    for begin in ("2024-06-10", "2024-06-10T09:00:00Z"):
+        prices = {"trace": beside("prices.json", json.dumps(LINUX)), "begin": begin}
+        loaded = load(world(submit("job", "1h"), environment=spot(2), spotPrices=[prices]))
+        assert loaded.to_dict()["assumptions"]["spotPrices"][0]["begin"] == begin
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ({"Prices": []}, "expected a list under SpotPriceHistory"),
+        (
+            history(("2024-06-10T09:00:00Z", B, "dear")),
+            "SpotPriceHistory.0.SpotPrice: expected a number of 0",
+        ),
+        (history(("soon", B, "1")), "SpotPriceHistory.0.Timestamp: expected a time such as 2024-06-10T"),
+        ([{"InstanceType": "c6i.large"}], "SpotPriceHistory.0.Timestamp: expected a text"),
+        (["c6i.large"], "SpotPriceHistory.0: expected an object"),
+        (history(("2024-06-10", B, "1"), product="Windows"), "at least one price of us-east-1 of Linux/UNIX"),
+        (
+            [*LINUX, {**LINUX[0], "SpotPrice": "1"}],
+            "c6i.large has two prices in us-east-1a at 2024-06-10T09:30",
+        ),
+        (
+            history(("2024-06-10", B, "1")),
+            "expected zones of the price trace, found us-east-1a; it has us-east-1b",
+        ),
+    ],
+)
+def test_a_price_history_that_is_none_is_one_clear_line(load, beside, content, says):
+    prices = [{"trace": beside("prices.json", json.dumps(content))}]
+    data = world(submit("job", "1min"), environment=spot(8), availabilityZones=[A], spotPrices=prices)
+    with pytest.raises(InputError) as caught:
+        batchsim.run(load(data))
+    assert says in caught.value.one_line()
+
+
 # --- what is refused ------------------------------------------------------------------------------
 
 
