@@ -49,6 +49,7 @@ def test_there_are_scenarios_of_each_kind():
         "philly-2017",
         "pipeline",
         "real-jobs",
+        "spot-market",
         "training-shares",
         STUCK,
     }
@@ -148,6 +149,25 @@ def test_the_cloud_takes_what_the_lab_cannot():
         "computeEnvironments.lab.instances.0.count=6",
     )
     assert told["waiting_p95_s"] < larger["waiting_p95_s"] < alone["waiting_p95_s"]
+
+
+def test_a_quota_and_not_the_market_keeps_jobs_waiting_when_spot_capacity_is_gone():
+    result = batchsim.run(load("spot-market"))
+    told = result.summary
+    refused = set(result.instances["end_reason"].astype(str))
+    assert {"InsufficientInstanceCapacity", "MaxSpotInstanceCountExceeded", "VcpuLimitExceeded"} <= refused
+    assert result.manifest["spot_prices"] == [
+        {"rows_read": 26, "prices": 24, "dropped": {"not Linux/UNIX": 2, "other regions": 0, "told twice": 0}}
+    ]
+    assert told["waiting_p95_s"] > 45 * 60
+    without = {
+        each: summary("spot-market", f"assumptions.{each}={nothing}")
+        for each, nothing in (("accountQuotas", "{}"), ("spotAvailability", "[]"), ("spotPrices", "[]"))
+    }
+    assert without["accountQuotas"]["waiting_p95_s"] < 240
+    assert without["accountQuotas"]["cost_usd"] == pytest.approx(told["cost_usd"] * 1.05, rel=0.01)
+    assert without["spotAvailability"]["waiting_p95_s"] < 180
+    assert without["spotPrices"]["cost_usd"] < told["cost_usd"]
 
 
 def test_who_reserves_doubles_the_waits_of_others_and_gains_nothing():
