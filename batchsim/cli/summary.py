@@ -18,6 +18,7 @@ from batchsim.cli.output import (
     print_text,
 )
 from batchsim.cli.prices import of_ecs, prices
+from batchsim.cli.purchases import table_of_purchases
 from batchsim.units import US_PER_S, parse_duration
 
 if TYPE_CHECKING:
@@ -49,8 +50,9 @@ _RULES = {
 _OUTCOMES = {"finished": "bold green", "horizon": "bold yellow", "stalled": "bold red"}
 
 
-def print_summary(summary: Metrics, manifest: Metrics, audit: str, *, wide: bool) -> None:
+def print_summary(result: Result, audit: str, *, wide: bool) -> None:
     """The tables of one run; `audit` says in words what the audit found."""
+    summary, manifest = result.summary, result.manifest
     services = summary.get("services")
     alone = services is not None and not summary["queues"]
     whole = summary["services"] if alone else summary
@@ -61,6 +63,9 @@ def print_summary(summary: Metrics, manifest: Metrics, audit: str, *, wide: bool
     for table in () if alone else _tables(summary, manifest, wide=wide):
         print_text()
         print_table(table, wide=wide)
+    if not alone and (bought := table_of_purchases(result)) is not None:
+        print_text()
+        print_table(bought, wide=wide)
     if services is not None:
         from batchsim.cli.services import print_services
 
@@ -358,7 +363,7 @@ def print_result(
         print_as_csv(result)
     else:
         words = audit_in_words(violations)
-        print_summary(result.summary, result.manifest, words, wide=form is Format.WIDE)
+        print_summary(result, words, wide=form is Format.WIDE)
         if told := [*updates.facts(updates.records(result))]:
             print_text()
             print_text("Updates during the run", "bold")

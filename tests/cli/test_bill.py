@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
+import batchsim
+from batchsim.results.purchases import purchases
 from tests.spec.scenarios import scenario, submit
-from tests.spec.test_spec_fargate import fargate, on_fargate
+from tests.spec.test_spec_fargate import fargate, on_fargate, task
 from tests.spec.test_spec_spot import OFTEN, interrupted_at, spot
-from tests.studies.scenarios import managed
+from tests.studies.scenarios import managed, unmanaged
 
 
 def test_the_bill_is_told_by_what_it_was_spent_on_and_what_is_not_in_it(invoke, good):
@@ -107,3 +110,60 @@ def test_volumes_discounts_and_unused_commitments_are_told(invoke, write):
         text = invoke("run", write(data), *more).stdout
         assert [each for each in words if each not in text] == []
         assert "Not in it: EBS" not in text
+
+
+def purchase_rows(text: str) -> dict[str, list[str]]:
+    """The table of purchase options: the cells of each row."""
+    if "\npurchase option" not in text:
+        return {}
+    lines = text[text.index("\npurchase option") + 1 :].splitlines()[2:]
+    table = lines[: lines.index("")] if "" in lines else lines
+    return {cells[0]: cells[1:] for line in table if len(cells := re.split(r"  +", line)) > 1}
+
+
+def test_the_bill_is_told_by_purchase_option_and_adds_up(invoke, write):
+    lab = unmanaged("lab", {"instanceType": "c6i.large", "usdPerHour": 0.05})
+    cheap = spot(2, "c6i.large") | {"computeEnvironmentName": "spot"}
+    data = scenario(
+        submit("job", "1h", count=6),
+        submit("tasks", "1h", count=2, definition="task", queue="serverless"),
+        environments=[lab, managed("cloud", 2, "c6i.large"), cheap],
+        definitions=[task(1, 2048)],
+        commitments={"savingsPlan": {"commitment": 0.5, "discount": 0.28}},
+    )
+    data["computeEnvironments"] += [fargate(1), fargate(1, "FARGATE_SPOT")]
+    order = [
+        {"order": 1, "computeEnvironment": "fargate"},
+        {"order": 2, "computeEnvironment": "fargate_spot"},
+    ]
+    data["jobQueues"].append({"jobQueueName": "serverless", "priority": 1, "computeEnvironmentOrder": order})
+    path = write(data)
+    told = purchase_rows(invoke("run", path).stdout)
+    options = ["own machines", "On-Demand", "Spot", "Fargate", "Fargate Spot", "commitments unused"]
+    assert sorted(told) == sorted(options)
+    result = batchsim.run(batchsim.load_scenario(path))
+    found = {each.option: each for each in purchases(result.frames, result.manifest)}
+    assert sum(each.cost_usd for each in found.values()) == pytest.approx(
+        result.summary["cost_usd"], abs=1e-9
+    )
+    assert sum(each.instances for each in found.values()) == result.summary["instances"]
+    for option in options:
+        cost = result.instances["cost_usd"]
+        assert float(told[option][3]) == pytest.approx(found[option].cost_usd, abs=5e-3)
+        if option != "commitments unused":
+            mine = result.instances["environment"] == ENVIRONMENTS[option]
+            assert found[option].cost_usd == pytest.approx(cost[mine].sum(), abs=1e-9)
+
+
+ENVIRONMENTS = {
+    "own machines": "lab",
+    "On-Demand": "cloud",
+    "Spot": "spot",
+    "Fargate": "fargate",
+    "Fargate Spot": "fargate_spot",
+}
+
+
+def test_there_is_no_table_of_purchase_options_where_there_is_one(invoke, write):
+    one = scenario(submit("job", "1h"), environments=[managed("cloud", 2, "c6i.large")])
+    assert purchase_rows(invoke("run", write(one)).stdout) == {}
