@@ -462,6 +462,7 @@ class _Driver:
                 mine = [each for each in self.there() if recorder.i_type[each] in quota.rows]
                 used = sum(self.plan.types[recorder.i_type[each]].vcpus for each in mine)
                 over |= row in quota.rows and used + self.plan.types[row].vcpus > quota.vcpus
+            over |= capacity.shortage_of.get(row, 0.0) >= 1
             shut, zones = 0, self.zones_of(capacity.group(environment, now))
             for pool in [(row, zone) for zone in zones]:
                 mine = {
@@ -473,7 +474,11 @@ class _Driver:
                 shut += (
                     at_last(capacity.slots.get(pool), lowest + 1) <= lowest
                     or 0 <= bid <= at_last(capacity.prices.get(pool), -1)
-                    or any(at_last(each.steps, 0) >= 1 for each in capacity.shortages if pool in each.pools)
+                    or any(
+                        at_last(each.steps, 0) >= 1 or min(each.hourly, default=0) >= 1
+                        for each in capacity.shortages
+                        if pool in each.pools
+                    )
                 )
             if over or shut == len(zones):
                 found.append(row)

@@ -173,9 +173,13 @@ def capacities(draw: st.DrawFn, rows: int, environments: int) -> Capacity:
 
     chance = draw(st.sampled_from([0.3, 1.0]))
     return Capacity(
-        dict.fromkeys(range(rows), draw(st.sampled_from([0.0, 0.5]))),
+        {row: draw(st.sampled_from([0.0, 0.0, 0.5, 1.0])) for row in range(rows)},
         [
-            Shortage(frozenset(pools[::2]), [chance] + [0.2] * 23, draw(st.integers(0, 1))),
+            Shortage(
+                frozenset(pools[::2]),
+                [chance] + [draw(st.sampled_from([0.2, chance]))] * 23,
+                draw(st.integers(0, 1)),
+            ),
             Shortage(frozenset(pools[::3]), steps=Steps([0, 10], [chance, 0.0])),
         ][: draw(st.integers(0, 2))],
         zones,

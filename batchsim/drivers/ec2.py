@@ -61,6 +61,12 @@ class Shortage:
             return self.steps.at(at_us)
         return self.hourly[(at_us // _HOUR_US + self.start_hour) % _HOURS]
 
+    def is_for_good(self, at_us: int) -> bool:
+        """Whether there is no capacity at any instant from one on."""
+        if self.steps is not None:
+            return self.steps.at(at_us) >= 1 and _rests(self.steps, at_us)
+        return min(self.hourly) >= 1
+
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
@@ -106,12 +112,18 @@ class Capacity:
 
     def is_short_for_good(self, pool: Pool, at_us: int) -> bool:
         """Whether a zone has no capacity for any instance, from an instant on."""
-        return any(
-            pool in each.pools
-            and each.steps is not None
-            and each.steps.at(at_us) >= 1
-            and _rests(each.steps, at_us)
-            for each in self.shortages
+        return any(pool in each.pools and each.is_for_good(at_us) for each in self.shortages)
+
+    def has_no_slots(self, pool: Pool, at_us: int) -> bool:
+        """Whether a pool has no instance at any instant from one on, by `slots`."""
+        steps = self.slots.get(pool)
+        return steps is not None and steps.at(at_us) < 1 and all(each < 1 for _, each in steps.after(at_us))
+
+    def never_has(self, row: int, at_us: int) -> bool:
+        """Whether launches of a type are refused for certain from an instant on, whatever runs."""
+        return self.shortage_of.get(row, 0.0) >= 1 or all(
+            self.is_short_for_good((row, zone), at_us) or self.has_no_slots((row, zone), at_us)
+            for zone in range(self.zones)
         )
 
     def zones_in_order(self, draw: tuple[int, int, int]) -> list[int]:
@@ -231,6 +243,8 @@ class Ec2:
         if quota is not None and self._exceeds(quota, row):
             return True
         capacity = self._world.capacity
+        if capacity.shortage_of.get(row, 0.0) >= 1:
+            return True
         bid = capacity.bid(environment, row, now)
         for zone in self._zones(capacity.group(environment, now), range(capacity.zones)):
             pool = row, zone

@@ -29,6 +29,7 @@ from .values import (
     sized,
 )
 
+Chance = Annotated[float, Field(ge=0, le=1)]
 Probability = Annotated[float, Field(ge=0, le=0.99)]
 
 
@@ -146,12 +147,12 @@ class Assumptions(Model):
     launchCooloff: Duration = assumed(
         "180s", 0, "time", "[spec 3.4]", "Time for which a type that could not be launched is left alone."
     )
-    insufficientCapacity: Probability | dict[InstanceTypeName, Probability] = assumed(
+    insufficientCapacity: Chance | dict[InstanceTypeName, Chance] = assumed(
         0,
         0,
         "fraction",
         "[spec 3.4]",
-        "Probability that EC2 has no capacity for a launch; or such numbers by instance type or family.",
+        "Probability that EC2 has no capacity for a launch, or numbers by type or family; 1: it never has.",
     )
     availabilityZones: Zones = assumed(
         [],

@@ -44,7 +44,7 @@ class Shortage(_OfPools):
     """When EC2 has no capacity for launches: with a probability, by the hour of the day, or as recorded."""
 
     type: Literal["EC2", "SPOT"] | None = Field(None, description="Absent: On-Demand and Spot instances.")
-    probability: Annotated[float, Field(ge=0, le=0.99)] | None = None
+    probability: _Chance | None = None
     hourly: Annotated[ManyPlain[_Chance], Field(min_length=HOURS, max_length=HOURS)] | None = Field(
         None, description="Probabilities of the hours 0 to 23."
     )
@@ -61,8 +61,6 @@ class Shortage(_OfPools):
         if len(given) != 1:
             said = " and ".join(given) or "none of them"
             raise MismatchError("exactly one of probability, hourly and trace", message=f"there is {said}")
-        if self.hourly is not None and min(self.hourly) == 1:
-            raise MismatchError("at least one hour with a probability below 1", place=("hourly",))
         if self.hourly is None and "startHour" in self.model_fields_set:
             raise MismatchError(message="startHour belongs to hourly", hint="remove it", place=("startHour",))
         return self

@@ -55,12 +55,7 @@ class Bids:
         affordable = self._affordable(phase)
         if affordable is phase.plan or never_starts(affordable, queue, need) is None:
             return None
-        plan = phase.plan
-        gang = plan.gangs[need] if plan.gangs else None
-        for environment in enabled(plan, queue):
-            for row in launchable(plan, environment, plan.needs[need], gang):
-                return no_capacity(plan.types[row].name)
-        return None
+        return status_reason(phase.plan, queue, need)
 
     def in_words(self, phase: Phase, asked: Asked) -> str:
         """By how much the bids are too low."""
@@ -133,6 +128,15 @@ class Bids:
     def _steps(self, name: str, zone: str) -> Steps | None:
         assert self._types is not None
         return self._types.spot_prices.get((name, zone)) or self._types.spot_prices.get((name, ""))
+
+
+def status_reason(plan: Plan, queue: int, need: int) -> str | None:
+    """AWS's words for a job whose launches EC2 refuses; None where none would be made for it."""
+    gang = plan.gangs[need] if plan.gangs else None
+    for environment in enabled(plan, queue):
+        for row in launchable(plan, environment, plan.needs[need], gang):
+            return no_capacity(plan.types[row].name)
+    return None
 
 
 def _lowest(steps: Steps, since_us: int) -> int:

@@ -29,7 +29,6 @@ from batchsim.core.plan import Need
 from batchsim.drivers.planning import Setup, prepare
 from batchsim.scenario import TraceJobs
 from batchsim.studies.beyond_aws import ManyDependencies, many_dependencies
-from batchsim.studies.bids import Bids
 from batchsim.studies.changes import (
     Amounts,
     Asked,
@@ -38,6 +37,7 @@ from batchsim.studies.changes import (
     enabled,
 )
 from batchsim.studies.checkservices import ServiceFinding, check_services
+from batchsim.studies.ec2market import Ec2Market
 from batchsim.studies.held_up import HeldUp, dependants, held_up
 from batchsim.studies.offers import Offers
 from batchsim.studies.phases import phases
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from batchsim.core.plan import Plan
+    from batchsim.drivers.ec2 import Capacity
     from batchsim.scenario import Scenario
 
 
@@ -227,7 +228,7 @@ class _Check:
         self._entries = {entry.name: index for index, entry in scenario.entries()}
         self._jobs = np.bincount(workload.job_class, minlength=len(workload.classes)).tolist()
         self._totals = largest_totals(plan, workload)
-        self._bids = Bids(scenario, plan.vcpu_parts)
+        self._market = Ec2Market(scenario, plan.vcpu_parts, setup.world.capacity)
         self._courses = self._reasons_by_phase()
         self._no_room = [
             None if any(reason is None for reason in course[begin:]) else course[-1]
@@ -247,20 +248,20 @@ class _Check:
         kinds: dict[_Kind, list[int]] = {}
         for index in range(len(self._reasons)):
             kinds.setdefault(self._kind(index), []).append(index)
-        draft, bids = self._offers.start, dict[str, str]()
+        draft, market = self._offers.start, dict[str, str]()
         for kind, members in kinds.items():
             if self._no_room[members[0]] is None:
                 continue
             asked = self._asked(kind, members)
-            if self._bids_too_low(asked):
-                bids |= self._bids.raised(self._phases[-1], asked).overrides
+            if self._is_refused(asked):
+                market |= self._market.mended(self._phases[-1], asked).overrides
             else:
                 _, draft = self._offers.offer_more(draft, asked)
         never = np.array([reason is not None for reason in self._reasons])[self._workload.job_class]
         return CheckReport(
             findings=tuple(self._finding(kind, members) for kind, members in kinds.items()),
             held_up=held_up(self._plan, self._workload, self._reasons),
-            mend_all={**draft.overrides, **bids},
+            mend_all={**draft.overrides, **market},
             region=self._scenario.region,
             price_date=self._offers.price_date,
             beyond_aws=many_dependencies(self._workload),
@@ -277,13 +278,13 @@ class _Check:
             if (each.queue, each.need) not in known:
                 known[each.queue, each.need] = tuple(
                     never_starts(phase.plan, each.queue, each.need)
-                    or self._bids.never_starts(phase, each.queue, each.need)
+                    or self._market.never_starts(phase, each.queue, each.need)
                     for phase in self._phases
                 )
         return [known[each.queue, each.need] for each in self._plan.classes]
 
-    def _bids_too_low(self, asked: Asked) -> bool:
-        """Of jobs that cannot start at the end of the run: whether they could, but for the bids."""
+    def _is_refused(self, asked: Asked) -> bool:
+        """Of jobs that cannot start at the end of the run: whether they could, if EC2 had capacity."""
         return asked.never_starts(self._plan) is None
 
     def _phase_of_jobs(self) -> NDArray[np.int64]:
@@ -392,8 +393,8 @@ class _Check:
         if kind.lacking >= 0:
             yield more_of(self._scenario, self._plan.consumables[kind.lacking].name, self._quantity(kind))
             return
-        if self._bids_too_low(asked):
-            yield self._bids.raised(self._phases[-1], asked)
+        if self._is_refused(asked):
+            yield self._market.mended(self._phases[-1], asked)
             return
         less = None
         if kind.need >= 0 and kind.definition is not None:
@@ -415,8 +416,8 @@ class _Check:
         )
 
     def _shortfall(self, kind: _Kind, least: Need, asked: Asked) -> str:
-        if kind.lacking < 0 and kind.course[-1] is not None and self._bids_too_low(asked):
-            return self._bids.in_words(self._phases[-1], asked)
+        if kind.lacking < 0 and kind.course[-1] is not None and self._is_refused(asked):
+            return self._market.in_words(self._phases[-1], asked)
         if kind.lacking < 0:
             return in_words(self._plan, kind.course[-1], kind.missing, least, asked)
         name, most = self._plan.consumables[kind.lacking].name, self._totals[kind.lacking]

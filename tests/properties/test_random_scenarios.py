@@ -109,7 +109,7 @@ def assumptions(draw: st.DrawFn) -> dict[str, Any]:
     found = {
         "preset": draw(st.sampled_from(["ideal", "aws", "measured"])),
         "launchCooloff": draw(st.sampled_from(["1s", "180s"])),
-        "insufficientCapacity": draw(st.sampled_from([0, 0, 0.2, 0.7])),
+        "insufficientCapacity": draw(st.sampled_from([0, 0, 0.2, 0.7, 1])),
         "spotInterruptions": draw(st.sampled_from([0, "1/h", "20/h"])),
         "accountQuotas": {"onDemand": draw(QUOTAS), "spot": draw(QUOTAS)},
         "fargateTaskLifetime": draw(st.sampled_from([0, "90s", "1000s"])),

@@ -212,7 +212,7 @@ def test_the_table_says_what_the_presets_hold(all_built, preset):
 
 
 def test_a_number_that_is_too_large_is_not_told_that_it_is_no_mapping(problems_of):
-    text = "batchsim: 1\nname: n\nassumptions: {insufficientCapacity: 0.999}\n"
+    text = "batchsim: 1\nname: n\nassumptions: {insufficientCapacity: 1.5}\n"
     told = [line for line in problems_of(text) if "insufficientCapacity" in line]
     assert len(told) == 1
-    assert told[0].endswith("expected a value of at most 0.99, found 0.999")
+    assert told[0].endswith("expected a value of at most 1, found 1.5")

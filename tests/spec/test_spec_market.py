@@ -505,6 +505,58 @@ def test_real_records_can_be_run(run, traces, name):
     assert (result.instances["end_reason"] == "InsufficientInstanceCapacity").any()
 
 
+CERTAIN = {
+    "by all types": {"insufficientCapacity": 1},
+    "by family": {"insufficientCapacity": {"c6i": 1}},
+    "as a rule": {"capacityShortages": [{"probability": 1}]},
+    "by the hour": {"capacityShortages": [{"hourly": [1] * 24}]},
+}
+
+
+@pytest.mark.parametrize("certain", CERTAIN)
+@pytest.mark.parametrize("cooloff", ["10min", "1s"])
+def test_a_certain_shortage_ends_the_run_with_awss_reason_and_check_foretells_it(load, certain, cooloff):
+    data = world(
+        submit("job", "1h", count=3, definition="pair"), environment=cloud(8, "c6i.large"), **CERTAIN[certain]
+    )
+    data["assumptions"]["launchCooloff"] = cooloff
+    loaded = load(data)
+    result = batchsim.run(loaded)
+    assert result.summary["outcome"] == "stalled"
+    assert result.audit() == []
+    reason = "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - Service cannot fulfill the capacity requested for"
+    assert result.jobs["status_reason"].iloc[0] == f"{reason} instance type [c6i.large]"
+    (finding,) = check(loaded).never
+    assert finding.reason == f"{reason} instance type [c6i.large]"
+    (assumption,) = CERTAIN[certain]
+    said = f"assumptions.{assumption}"
+    assert finding.shortfall == f"EC2 never has capacity for c6i.large, by {said}"
+    assert finding.changes[0].text == f"list a type in cloud that EC2 has, or lower {said}"
+
+
+def test_a_certain_shortage_without_a_cooloff_ends_the_run_too(load):
+    data = world(submit("job", "1h"), environment=cloud(8), insufficientCapacity=1, launchCooloff=0)
+    assert batchsim.run(load(data)).summary["outcome"] == "stalled"
+
+
+def test_a_type_that_ec2_never_has_gives_way_to_the_others(load):
+    environment = cloud(8, "c6i.large", "m6i.large")
+    data = world(submit("job", "1h"), environment=environment, insufficientCapacity={"c6i": 1})
+    loaded = load(data)
+    result = batchsim.run(loaded)
+    assert result.summary["outcome"] == "finished"
+    ran = result.instances[result.instances["running_s"].notna()]
+    assert set(ran["instance_type"]) == {"m6i.large"}
+    assert check(loaded).can_all_start
+
+
+def test_check_tells_of_spot_pools_that_are_empty_throughout(load, beside):
+    trace = beside("slots.csv", "at_s,instances\n0,0\n")
+    data = world(submit("job", "1h"), environment=spot(8), spotAvailability=[{"trace": trace}])
+    (finding,) = check(load(data)).never
+    assert finding.shortfall == "EC2 never has capacity for c6i.large, by assumptions.spotAvailability"
+
+
 # --- recorded Spot prices -------------------------------------------------------------------------
 
 PRICES = "instance_type,usd_per_hour,at_s\nc6i.large,0.03,0\nc6i.large,0.06,1800\nc6i.large,0.02,5400\n"
@@ -649,7 +701,7 @@ def test_a_price_history_that_is_none_is_one_clear_line(load, beside, content, s
     ("assumptions", "says"),
     [
         ({"capacityShortages": [{}]}, "there is none of them: expected exactly one of probability"),
-        ({"capacityShortages": [{"hourly": [1] * 24}]}, "at least one hour with a probability below 1"),
+        ({"capacityShortages": [{"probability": 1.01}]}, "at most 1, found 1.01"),
         ({"capacityShortages": [{"hourly": [0.5] * 23}]}, "hourly"),
         ({"accountQuotas": {"onDemand": {"C": 4}}}, "'Standard'"),
         ({"accountQuotas": {"onDemand": {"P5": 4}}}, "On-Demand P5 instances are of the family P"),

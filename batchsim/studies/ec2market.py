@@ -1,0 +1,90 @@
+"""What EC2 refuses for certain by the assumptions: types that it never has, and bids that are too low.
+
+Planning knows neither: it says what could run if EC2 had it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from batchsim.core.feasibility import never_starts
+from batchsim.studies.bids import Bids, status_reason
+from batchsim.studies.changes import Change, enabled
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from batchsim.drivers.ec2 import Capacity
+    from batchsim.scenario import Scenario
+    from batchsim.studies.changes import Asked
+    from batchsim.studies.phases import Phase
+
+
+class Ec2Market:
+    """What EC2 rules out, by phases of a run.
+
+    capacity   of the scenario, for the rows of its plan
+    """
+
+    def __init__(self, scenario: Scenario, vcpu_parts: int, capacity: Capacity) -> None:
+        self._bids = Bids(scenario, vcpu_parts)
+        self._capacity = capacity
+
+    def never_starts(self, phase: Phase, queue: int, need: int) -> str | None:
+        """The status reason of a job that could start in this phase, but for the market; None if it can."""
+        there = self._there(phase)
+        if there is not phase and never_starts(there.plan, queue, need) is not None:
+            return status_reason(phase.plan, queue, need)
+        return self._bids.never_starts(there, queue, need)
+
+    def in_words(self, phase: Phase, asked: Asked) -> str:
+        """What EC2 never has, or by how much the bids are too low."""
+        there = self._there(phase)
+        if asked.never_starts(there.plan) is None:
+            return self._bids.in_words(there, asked)
+        names = dict.fromkeys(name for _, name, _ in self._missing(phase, asked))
+        return f"EC2 never has capacity for {', '.join(names)}, by {self._said(phase, asked)}"
+
+    def mended(self, phase: Phase, asked: Asked) -> Change:
+        """The smallest change that lets these jobs start; of what EC2 never has, only in words."""
+        there = self._there(phase)
+        if asked.never_starts(there.plan) is None:
+            return self._bids.raised(there, asked)
+        where = next(name for name, _, _ in self._missing(phase, asked))
+        return Change(f"list a type in {where} that EC2 has, or lower {self._said(phase, asked)}")
+
+    def _there(self, phase: Phase) -> Phase:
+        """The phase without the types that EC2 never has in it or later."""
+        environments = []
+        for environment in phase.plan.environments:
+            rows = {row for row in environment.types if self._capacity.never_has(row, phase.at_us)}
+            missing = rows if environment.managed else set()
+            environments.append(environment.only({*environment.types} - missing) if missing else environment)
+        pairs = zip(environments, phase.plan.environments, strict=True)
+        if all(one is other for one, other in pairs):
+            return phase
+        return replace(phase, plan=replace(phase.plan, environments=tuple(environments)))
+
+    def _missing(self, phase: Phase, asked: Asked) -> Iterator[tuple[str, str, int]]:
+        """The types that would hold the job and that EC2 never has: environment, name and row."""
+        plan = phase.plan
+        for environment in enabled(plan, asked.queue):
+            for row in asked.fits(plan, environment):
+                if environment.managed and self._capacity.never_has(row, phase.at_us):
+                    yield environment.name, plan.types[row].name, row
+
+    def _said(self, phase: Phase, asked: Asked) -> str:
+        """By which assumptions."""
+        capacity = self._capacity
+        found = dict[str, None]()
+        for _, _, row in self._missing(phase, asked):
+            pools = [(row, zone) for zone in range(capacity.zones)]
+            if capacity.shortage_of.get(row, 0) >= 1:
+                found["assumptions.insufficientCapacity"] = None
+                continue
+            if any(capacity.is_short_for_good(pool, phase.at_us) for pool in pools):
+                found["assumptions.capacityShortages"] = None
+            if any(capacity.has_no_slots(pool, phase.at_us) for pool in pools):
+                found["assumptions.spotAvailability"] = None
+        return " and ".join(found)
