@@ -33,7 +33,7 @@ Vary = Annotated[
         "--vary",
         metavar="PATH=VALUES",
         help="What to vary, as with --set: horizon=12h,24h or PATH.instanceTypes='[c6i],[m6i]'; again for"
-        " a grid.",
+        " a grid. What changes together: PATH.{a,b}='[1,2],[3,4]'.",
         show_default=False,
     ),
 ]

@@ -23,10 +23,35 @@ _LONGEST_LABEL: Final = 60
 
 
 class Axis(NamedTuple):
-    """A part of a scenario, by its `--set` path, and the values it is given, as plain data."""
+    """A part of a scenario, by its `--set` path, and the values it is given, as plain data.
+
+    Several parts that change together are one path with braces, `PATH.{type,allocationStrategy}`; each value
+    is then a list with one for each of them.
+    """
 
     path: str
     values: tuple[Any, ...]
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The parts that it changes."""
+        before, brace, inside = self.path.partition("{")
+        if not brace:
+            return (self.path,)
+        return tuple(f"{before}{each.strip()}" for each in inside.removesuffix("}").split(","))
+
+    @property
+    def name(self) -> str:
+        """The last words of its path."""
+        return ", ".join(path.rpartition(".")[2] for path in self.paths)
+
+    def overrides(self, value: Any) -> list[str]:
+        """What gives it one of its values."""
+        values = value if len(self.paths) > 1 else [value]
+        return [
+            f"{path}={json.dumps(each, ensure_ascii=False)}"
+            for path, each in zip(self.paths, values, strict=True)
+        ]
 
 
 class Variant(NamedTuple):
@@ -66,7 +91,7 @@ def axes_of(vary: Mapping[str, Sequence[Any]] | Iterable[str]) -> tuple[Axis, ..
         axes = [parse_axis(text) for text in texts(vary)]
     if not axes:
         raise UsageError(expected="at least one part of the scenario to vary", found="none")
-    paths = [axis.path for axis in axes]
+    paths = [path for axis in axes for path in axis.paths]
     for path in paths:
         if paths.count(path) > 1:
             raise UsageError(f"{path} is varied twice", hint="give all its values at once")
@@ -83,14 +108,23 @@ def refuse_both(axes: Sequence[Axis], overrides: Iterable[str]) -> None:
     """Raise UsageError if an override sets what is varied, or a part of it: it would have no effect."""
     for override in overrides:
         path = override.partition("=")[0].strip()
-        for axis in axes:
-            if f"{path}.".startswith(f"{axis.path}."):
+        for varied in (each for axis in axes for each in axis.paths):
+            if f"{path}.".startswith(f"{varied}."):
                 raise UsageError(
-                    f"{axis.path} is varied, too", file=f"--set {override}", hint="leave one of them out"
+                    f"{varied} is varied, too", file=f"--set {override}", hint="leave one of them out"
                 )
 
 
 def _checked(axis: Axis, place: str) -> Axis:
+    number = len(axis.paths)
+    for value in axis.values if number > 1 else ():
+        if not isinstance(value, list | tuple) or len(value) != number:
+            raise UsageError(
+                file=place,
+                expected=f"lists of {number} values, one for each of {', '.join(axis.paths)}",
+                found=label(value),
+                hint="for example '[EC2, BEST_FIT_PROGRESSIVE],[SPOT, SPOT_CAPACITY_OPTIMIZED]'",
+            )
     whole = [_in_full(value) for value in axis.values]
     if len(whole) < 2:
         raise UsageError(
@@ -107,7 +141,7 @@ def _checked(axis: Axis, place: str) -> Axis:
 
 def names(axes: Sequence[Axis]) -> list[str]:
     """What the axes are called: the last part of their path where no two share it."""
-    last = [axis.path.rpartition(".")[2] for axis in axes]
+    last = [axis.name for axis in axes]
     return [name if last.count(name) == 1 else axis.path for name, axis in zip(last, axes, strict=True)]
 
 
@@ -127,12 +161,35 @@ def variants(scenario: Scenario, axes: Sequence[Axis]) -> list[Variant]:
 
 def _variant(scenario: Scenario, axes: Sequence[Axis], values: Sequence[tuple[str, Any]]) -> Variant:
     """`values` with their labels."""
-    overrides = tuple(
-        f"{axis.path}={json.dumps(value, ensure_ascii=False)}"
-        for axis, (_, value) in zip(axes, values, strict=True)
-    )
+    pairs = list(zip(axes, values, strict=True))
+    overrides = tuple(override for axis, (_, value) in pairs for override in axis.overrides(value))
     with blaming(axes):
-        return Variant(tuple(each for each, _ in values), overrides, with_overrides(scenario, overrides))
+        try:
+            changed = with_overrides(scenario, overrides)
+        except InputError as error:
+            for each in (error, *getattr(error, "others", ())):
+                _tell_variant(each, [(axis, text) for axis, (text, _) in pairs])
+            raise
+        return Variant(tuple(each for each, _ in values), overrides, changed)
+
+
+def _tell_variant(error: InputError, told: Sequence[tuple[Axis, str]]) -> None:
+    """Say in which variant an error is that the scenario's own lines have, and how to vary both together."""
+    if (
+        (error.file or "")
+        .removeprefix("--set ")
+        .startswith(tuple(f"{path}=" for axis, _ in told for path in axis.paths))
+    ):
+        return  # the value itself is wrong
+    said = " and ".join(f"{axis.name}={text}" for axis, text in told)
+    error.message = f"with {said}: {error.message}" if error.message else f"with {said}"
+    parent, _, field = (error.path or "").rpartition(".")
+    for axis, text in told:
+        beside, _, own = axis.path.rpartition(".")
+        if len(axis.paths) == 1 and beside.rpartition(".")[2] == parent.rpartition(".")[2] and own != field:
+            together = f"vary both: --vary '{beside}.{{{own},{field}}}=[{text}, ...],...'"
+            error.hint = f"{error.hint}; or {together}" if error.hint else together
+            return
 
 
 @contextmanager
@@ -143,7 +200,8 @@ def blaming(axes: Sequence[Axis]) -> Iterator[None]:
     except InputError as error:
         for each in (error, *getattr(error, "others", ())):
             override = (each.file or "").removeprefix("--set ")
-            if override != each.file and override.startswith(tuple(f"{axis.path}=" for axis in axes)):
+            varied = tuple(f"{path}=" for axis in axes for path in axis.paths)
+            if override != each.file and override.startswith(varied):
                 each.file = f"--vary {override}"
         raise error from None
 

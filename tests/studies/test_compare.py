@@ -19,7 +19,7 @@ from batchsim.studies.measures import MEASURES, parse_target
 from batchsim.studies.parallel import do_all
 from batchsim.studies.replications import interval
 from batchsim.studies.speeds import speed_factors
-from batchsim.studies.variants import axes_of, label, labels, names, parse_axis
+from batchsim.studies.variants import axes_of, label, labels, names, parse_axis, refuse_both
 from batchsim.units import format_duration
 from tests.studies.scenarios import definition, jobs, managed, world
 
@@ -430,6 +430,57 @@ def test_a_wrong_value_names_the_option_that_gave_it(found):
 
 
 # ----------------------------------------------------------------------------------------------------- speeds
+
+
+RESOURCES = "computeEnvironments.cloud.computeResources"
+TOGETHER = f"{RESOURCES}.{{type,allocationStrategy}}"
+
+
+def test_an_error_of_a_variant_says_which_and_how_to_vary_both_together():
+    on_spot = [f"{RESOURCES}.type=SPOT", f"{RESOURCES}.allocationStrategy=SPOT_CAPACITY_OPTIMIZED"]
+    scenario = batchsim.parse_scenario(json.dumps(data()), overrides=on_spot)
+    with pytest.raises(InputError) as caught:
+        batchsim.compare(scenario, [f"{RESOURCES}.type=SPOT,EC2"], replications=1, workers=1)
+    line = caught.value.one_line()
+    assert f"{RESOURCES}.allocationStrategy: with type=EC2: SPOT_CAPACITY_OPTIMIZED is for type SPOT" in line
+    assert line.endswith(f"or vary both: --vary '{TOGETHER}=[EC2, ...],...'")
+
+
+def test_parts_that_change_together_are_one_axis():
+    scenario = batchsim.parse_scenario(json.dumps(data()))
+    vary = [f"{TOGETHER}=[EC2, BEST_FIT_PROGRESSIVE],[SPOT, SPOT_CAPACITY_OPTIMIZED]"]
+    found = batchsim.compare(scenario, vary, replications=1, workers=1)
+    assert list(found.axes) == ["type, allocationStrategy"]
+    kinds = [
+        (resources.type, resources.allocationStrategy)
+        for each in found.outcomes
+        if (resources := each.variant.scenario.computeEnvironments[0].computeResources) is not None
+    ]
+    assert kinds == [("EC2", "BEST_FIT_PROGRESSIVE"), ("SPOT", "SPOT_CAPACITY_OPTIMIZED")]
+    for each in found.outcomes:
+        alone = batchsim.parse_scenario(json.dumps(data()), overrides=each.variant.overrides)
+        cost = batchsim.run(alone).summary["cost_usd"]
+        assert found.runs.set_index("variant").loc[each.variant.name, "cost_usd"] == cost
+
+
+@pytest.mark.parametrize(
+    ("vary", "said"),
+    [
+        (f"{TOGETHER}=EC2,SPOT", "expected lists of 2 values, one for each of"),
+        (f"{TOGETHER}=[EC2, BEST_FIT, 3],[SPOT, BEST_FIT]", "expected lists of 2 values, one for each of"),
+    ],
+)
+def test_values_of_parts_that_change_together_have_one_for_each(vary, said):
+    with pytest.raises(UsageError, match=said):
+        axes_of([vary])
+
+
+def test_a_part_is_not_varied_twice_nor_set_where_it_changes_with_another():
+    together = f"{TOGETHER}=[EC2, BEST_FIT],[SPOT, BEST_FIT]"
+    with pytest.raises(UsageError, match="type is varied twice"):
+        axes_of([together, f"{RESOURCES}.type=EC2,SPOT"])
+    with pytest.raises(UsageError, match="allocationStrategy is varied, too"):
+        refuse_both(axes_of([together]), [f"{RESOURCES}.allocationStrategy=BEST_FIT"])
 
 
 def test_speeds_are_read_from_options_and_tables(tmp_path):
