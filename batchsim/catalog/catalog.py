@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+_FARGATE: Final = {"fargate", "fargate_spot", "fargate-spot", "fargate-arm"}
 _REGION_NAME: Final = re.compile(r"[a-z]{2}(-[a-z]{1,16}){1,3}-\d", re.ASCII)
 
 
@@ -248,6 +249,10 @@ class Catalog:
 
     def _likely(self, name: str) -> str:
         family = name.partition(".")[0]
+        if family.lower() in _FARGATE:
+            return (
+                "environments of type FARGATE or FARGATE_SPOT list no types: each job gets a task of its size"
+            )
         if "." in name and family in self._families:
             return f"{family} has {', '.join(one.size for one in self._families[family])}"
         known = [*self._types, *self._families, *BUNDLES]

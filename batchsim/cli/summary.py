@@ -19,6 +19,7 @@ from batchsim.cli.output import (
 )
 from batchsim.cli.prices import of_ecs, prices
 from batchsim.cli.purchases import table_of_purchases
+from batchsim.cli.requests import in_vain
 from batchsim.units import US_PER_S, parse_duration
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def print_summary(result: Result, audit: str, *, wide: bool) -> None:
     whole = summary["services"] if alone else summary
     print_text(f"{manifest['name']}: {outcome_of(whole)}", _OUTCOMES[whole["outcome"]])
     print_text()
-    headline = () if alone else _headline(summary, manifest)
+    headline = () if alone else (*_headline(summary, manifest), *in_vain(result))
     print_facts([*headline, *foundations(manifest, manifest), ("audit", audit)])
     for table in () if alone else _tables(summary, manifest, wide=wide):
         print_text()
@@ -179,16 +180,14 @@ def _never_started(summary: Metrics) -> str:
 
 def _bill(summary: Metrics, manifest: Metrics) -> Table:
     total, parts = summary["cost_usd"], summary["cost_parts_usd"]
-    amounts = usd([parts[part] for part in PARTS])
     told = PARTS | ({"fragmentation": OF_ECS} if of_ecs(manifest["scenario"]) else {})
+    spent = [(part, parts[part], words) for part, words in told.items()]
+    beside = (("commitment", "commitment_unused_usd", UNUSED), ("clusters", "cluster_usd", CLUSTERS))
+    spent += [(name, summary[key], words) for name, key, words in beside if summary[key]]
     rows = [
-        (part, amount, percent(parts[part] / total), words)
-        for (part, words), amount in zip(told.items(), amounts, strict=True)
+        (name, amount, percent(part / total), words)
+        for (name, part, words), amount in zip(spent, usd([part for _, part, _ in spent]), strict=True)
     ]
-    if unused := summary["commitment_unused_usd"]:
-        rows.append(("commitment", usd([unused])[0], percent(unused / total), UNUSED))
-    if clusters := summary["cluster_usd"]:
-        rows.append(("clusters", usd([clusters])[0], percent(clusters / total), CLUSTERS))
     headers = [Column("bill", words=True), Column("USD"), Column("of it")]
     excluded = f"Not in it: {', '.join(manifest['not_in_the_bill'])}."
     if has_gpus(summary):

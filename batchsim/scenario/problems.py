@@ -36,12 +36,16 @@ _EXPECTED = {
     "finite_number": "a finite number",
     "greater_than": "a value above {gt}",
     "greater_than_equal": "a value of at least {ge}",
+    "less_than": "a value below {lt}",
     "less_than_equal": "a value of at most {le}",
     "too_long": "at most {max_length} entries",
     "too_short": "at least {min_length} entries",
     "string_too_long": "at most {max_length} characters",
     "string_too_short": "at least {min_length} characters",
     "literal_error": "{expected}",
+}
+_SHORTEST = {
+    "arrivals": "the shortest is arrivals: {atOnce: {}}, which submits all of its jobs at the beginning",
 }
 
 
@@ -81,7 +85,8 @@ def _problems(failure: ValidationError, document: Document) -> Iterator[Scenario
         elif kind == "missing":
             at = document.existing(location)
             lack = "has no value" if at == location else "is missing"
-            yield ScenarioProblems(f"the key {location[-1]!r} {lack}", **document.origin(at))
+            hint = _SHORTEST.get(str(location[-1]))
+            yield ScenarioProblems(f"the key {location[-1]!r} {lack}", hint=hint, **document.origin(at))
         else:
             if kind == "literal_error":
                 context = {**context, "expected": _built_choices(context["expected"], at)}

@@ -283,9 +283,14 @@ def _duration_text(us: int) -> str:
 
 
 def _rate_text(per_s: float) -> str | int:
-    """Reads back to exactly the same rate."""
-    short = f"{per_s:g}"
-    return f"{short if float(short) == per_s else repr(per_s)}/s" if per_s else 0
+    """Reads back to exactly the same rate; in the unit in which it is short."""
+    if not per_s:
+        return 0
+    for unit, seconds in (("s", 1), ("m", 60), ("h", 3600), ("d", 86_400)):
+        short = f"{per_s * seconds:g}/{unit}"
+        if "e" not in short and parse_rate(short) == per_s:
+            return short
+    return f"{per_s!r}/s"
 
 
 def _image_text(size: int) -> str:

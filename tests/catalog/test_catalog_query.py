@@ -135,6 +135,12 @@ def test_on_spot_the_price_is_its_share_of_on_demand_and_types_without_a_known_m
     assert order[0][0] < order[-1][0]
 
 
+@pytest.mark.parametrize("name", ["fargate", "fargate.0.25x512", "FARGATE_SPOT"])
+def test_fargate_is_no_type_to_list(name):
+    with pytest.raises(CatalogError, match="environments of type FARGATE or FARGATE_SPOT list no types"):
+        ranked(vcpus=1, memory_mib=1, entries=(name,))
+
+
 def test_an_unknown_entry_is_a_catalogue_error():
     with pytest.raises(CatalogError, match="did you mean"):
         ranked(vcpus=1, memory_mib=1, entries=("m5large",))

@@ -167,3 +167,16 @@ ENVIRONMENTS = {
 def test_there_is_no_table_of_purchase_options_where_there_is_one(invoke, write):
     one = scenario(submit("job", "1h"), environments=[managed("cloud", 2, "c6i.large")])
     assert purchase_rows(invoke("run", write(one)).stdout) == {}
+
+
+def test_amounts_of_one_column_have_one_number_of_decimals(invoke, write):
+    data = scenario(
+        submit("job", "100h"),
+        environments=[managed("cloud", 2, "c6i.large")],
+        commitments={"savingsPlan": {"commitment": 0.1, "discount": 0.28}},
+    )
+    text = invoke("run", write(data)).stdout
+    table = text[text.index("\nbill  ") + 1 :].split("Not in it")[0].splitlines()[2:]
+    amounts = {line.split()[0]: line.split()[1] for line in table}
+    assert {"busy", "commitment"} <= set(amounts)
+    assert {len(each.partition(".")[2]) for each in amounts.values()} == {2}

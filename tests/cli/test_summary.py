@@ -9,6 +9,8 @@ import json
 import pytest
 
 import batchsim
+from tests.spec.scenarios import lab, submit
+from tests.spec.scenarios import scenario as scenario_of
 from tests.studies.scenarios import definition, jobs, managed, unmanaged, world
 
 DETAILS = {"runtime": "1m", "arrivals": {"atOnce": {}}}
@@ -152,3 +154,28 @@ def test_a_horizon_to_which_nothing_is_billed_is_told(invoke, write, least, hori
     data = world([place], [jobs("j", "q0", "one", 1)], definition("one", 1, 9))
     text = invoke("run", write(data | ({"horizon": horizon} if horizon else {}))).stdout
     assert ("horizon      not reached: the bill ends with the last job, " in text) == told
+
+
+def test_a_request_that_ended_no_job_is_told(invoke, write):
+    def said(*workload):
+        data = scenario_of(*workload, environments=[lab(2)])
+        lines = invoke("run", write(data)).stdout.splitlines()
+        return [line for line in lines if line.startswith(("cancel ", "terminate "))]
+
+    two, later = submit("job", "10min", count=2), submit("other", "1min", at="2h")
+    alone = submit("late", "1min", at="3h")
+    assert said(two, later, {"at": "1h", "terminate": "job"}) == [
+        "terminate    job at 1h 00m: of no effect; 2 jobs had ended"
+    ]
+    assert said(two, {"at": "5min", "cancel": "job-1"}) == [
+        "cancel       job-1 at 5m 00s: of no effect; 1 job STARTING or RUNNING"
+    ]
+    assert said(two, alone, {"at": "1h", "cancel": "late", "reason": "no more"}) == [
+        "cancel       late at 1h 00m: of no effect; 1 job not submitted yet"
+    ]
+    assert said(two, {"at": "5min", "terminate": "job-1"}) == []
+    assert said(submit("job", "10min", count=4), {"at": "5min", "cancel": "job"}) == []
+    child = submit("array", "10min", array={"size": 2})
+    assert said(child, later, {"at": "1h", "terminate": "array-0"}) == [
+        "terminate    array-0 at 1h 00m: of no effect; 2 jobs had ended"
+    ]

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from batchsim.scenario import Assumptions, assumption_table, load_scenario
+from batchsim.units import parse_rate
 
 SECOND = 1_000_000
 
@@ -216,3 +217,20 @@ def test_a_number_that_is_too_large_is_not_told_that_it_is_no_mapping(problems_o
     told = [line for line in problems_of(text) if "insufficientCapacity" in line]
     assert len(told) == 1
     assert told[0].endswith("expected a value of at most 1, found 1.5")
+
+
+@pytest.mark.parametrize(
+    ("given", "written"),
+    [
+        ("0.02/h", "0.02/h"),
+        ("120/h", "2/m"),
+        ("0.5/d", "0.5/d"),
+        ("2/s", "2/s"),
+        ("7/h", "7/h"),
+        ("1/m", "1/m"),
+    ],
+)
+def test_a_rate_is_written_in_the_unit_in_which_it_is_short_and_reads_back(given, written):
+    assumed = Assumptions.model_validate({"spotInterruptions": given})
+    assert assumed.model_dump(mode="json")["spotInterruptions"] == written
+    assert parse_rate(written) == parse_rate(given)

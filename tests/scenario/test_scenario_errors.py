@@ -171,3 +171,15 @@ def test_a_scenario_tells_where_its_values_stand(genomics):
     # A value that was left out stands where the mapping does that could have it.
     nearest = scenario.origin("workload", 1, "trace", "limit")
     assert f"{nearest['line']}:{nearest['column']}" == place(genomics.read_text(), "{format")
+
+
+def test_what_is_missing_or_beyond_a_bound_is_told_with_the_shortest_form(problems_of):
+    text = """\
+batchsim: 1
+name: n
+workload: [{name: j, jobQueue: q, jobDefinition: d}]
+commitments: {savingsPlan: {commitment: 2, discount: 28}}
+"""
+    told = "\n".join(problems_of(text))
+    assert "the key 'arrivals' is missing; the shortest is arrivals: {atOnce: {}}" in told
+    assert "discount: expected a value below 1, found 28" in told
