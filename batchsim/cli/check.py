@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from batchsim.cli.figures import duration, jobs
+from batchsim.cli.figures import duration, jobs, several
 from batchsim.cli.output import (
     Column,
     Format,
@@ -75,18 +75,19 @@ def _print(scenario: str, report: CheckReport, *, wide: bool) -> None:
     if report.findings or not report.services:
         _print_findings(scenario, report, wide=wide)
         print_text()
-    print_findings(report.services, len(report.never) + 1)
+    print_findings(report.services, len(_alike(report.never)) + 1)
     if report.services:
         print_text()
     print_text(*_verdict(report))
 
 
 def _print_findings(scenario: str, report: CheckReport, *, wide: bool) -> None:
-    never = report.never
+    never = _alike(report.never)
+    numbers = {id(each): number for number, alike in enumerate(never, start=1) for each in alike}
     cut = not wide and len(report.findings) > _MOST_ROWS
     findings = sorted(report.findings, key=lambda each: each.reason is None) if cut else report.findings
     shown = findings[:_MOST_ROWS] if cut else findings
-    rows = [_row(each, never.index(each) + 1 if each.reason else 0) for each in shown]
+    rows = [_row(each, numbers.get(id(each), 0)) for each in shown]
     hidden = len(findings) - len(shown)
     notes = [f"{hidden} of {len(findings)} rows were cut; --format wide shows all"] if hidden else []
     nodes = any(each.nodes > 1 for each in shown)
@@ -103,8 +104,8 @@ def _print_findings(scenario: str, report: CheckReport, *, wide: bool) -> None:
         wide=wide,
     )
     _print_supplies(report.supplies, wide=wide)
-    for number, finding in enumerate(never if wide else never[:_MOST_ROWS], start=1):
-        _print_never(number, finding)
+    for number, alike in enumerate(never if wide else never[:_MOST_ROWS], start=1):
+        _print_never(number, alike)
     for finding in report.findings if wide else report.findings[:_MOST_ROWS]:
         if finding.turns and not finding.reason:
             _print_turns(finding)
@@ -239,11 +240,23 @@ def _hosts(finding: Finding) -> str:
     return ", ".join(told)
 
 
-def _print_never(number: int, finding: Finding) -> None:
+def _alike(never: Sequence[Finding]) -> list[list[Finding]]:
+    """Those of one queue of which the same is to be said, together."""
+    found: dict[str, list[Finding]] = {}
+    for each in never:
+        said = repr((each.queue, each.reason, each.shortfall, each.changes))
+        found.setdefault(said, []).append(each)
+    return list(found.values())
+
+
+def _print_never(number: int, alike: Sequence[Finding]) -> None:
+    finding = alike[0]
     example = f", such as {finding.example}" if finding.example else ""
     print_text()
     print_text(
-        f"{number}. {finding.title}: {jobs(finding.jobs)} in job queue {finding.queue}{example}", "bold"
+        f"{number}. {several([each.title for each in alike])}: {jobs(sum(each.jobs for each in alike))}"
+        f" in job queue {finding.queue}{example}",
+        "bold",
     )
     print_text(str(finding.reason), "red", indent=3)
     _print_mending(finding)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 NOTHING = "-"
 _MOST_REASONS = 4
+_MOST_NAMES = 4
 
 
 def duration(seconds: float | None) -> str:
@@ -29,6 +30,12 @@ def count(number: int | None) -> str:
 
 def jobs(number: int) -> str:
     return f"{number:,} job{'' if number == 1 else 's'}"
+
+
+def several(names: Sequence[str]) -> str:
+    """Names with commas, the first of many only."""
+    more = len(names) - _MOST_NAMES
+    return ", ".join(names[:_MOST_NAMES]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def decimals(values: Iterable[float | None], least: int) -> int:

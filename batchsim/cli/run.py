@@ -152,6 +152,7 @@ def _advice(job: Job, waiting: Collection[str]) -> list[tuple[str, str]]:
 
     waiting   workload entries of which jobs are left; updates may have kept them from starting
     """
+    from batchsim.cli.figures import several
     from batchsim.studies.check import check
 
     report = check(job.scenario, job.seed)
@@ -159,7 +160,10 @@ def _advice(job: Job, waiting: Collection[str]) -> list[tuple[str, str]]:
     never += [(each.title, each.changes) for each in report.no_longer if each.group in waiting]
     never += [(each.group, each.changes) for each in report.services_never]
     never += [(each.resource, (each.change,)) for each in report.supplies if each.change is not None]
-    return [(title, ", or ".join(change.text for change in changes)) for title, changes in never]
+    titles: dict[str, list[str]] = {}
+    for title, changes in never:
+        titles.setdefault(", or ".join(change.text for change in changes), []).append(title)
+    return [(several(alike), advice) for advice, alike in titles.items()]
 
 
 def _several(job: Job) -> Verdict:

@@ -101,3 +101,19 @@ def test_jobs_that_must_start_before_an_update_are_told_in_the_verdict(invoke, w
     assert done.stdout.splitlines()[-1].startswith(
         "Each of the 3 jobs can start; 3 only until 1h 00m: who waits then never starts"
     )
+
+
+def test_what_is_the_same_for_several_entries_is_told_once(invoke, write):
+    big, small = definition("big", 1, 100_000), definition("small", 1, 1000)
+    entries = [jobs(f"j{number}", "q0", "big", 2) for number in range(6)]
+    path = write(
+        world([managed("cloud", 64, "m6i.large")], [*entries, jobs("k", "q0", "small", 1)], big, small)
+    )
+    text = invoke("check", path).stdout
+    assert text.count("NEVER, see 1") == 6
+    assert (
+        "1. j0 (big), j1 (big), j2 (big), j3 (big) and 2 more: 12 jobs in job queue q0, such as j0-0" in text
+    )
+    assert text.count("to mend it: ask for at most 7591 MiB") == 1
+    advice = invoke("run", path).stdout.split("What to do")[1]
+    assert advice.count("ask for at most 7591 MiB") == 1
