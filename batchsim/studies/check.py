@@ -52,7 +52,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from batchsim.core.plan import Plan
-    from batchsim.drivers.ec2 import Capacity
     from batchsim.scenario import Scenario
 
 
