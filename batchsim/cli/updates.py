@@ -30,6 +30,8 @@ def facts(updates: Sequence[dict[str, Any]]) -> Iterator[tuple[str, str]]:
 
 
 def _consequences(update: dict[str, Any]) -> Iterator[str]:
+    if update["not_made"] is not None:
+        yield f"not made: {update['not_made']}"
     if update["above_max_vcpus"]:
         until = update["above_until_s"]
         above, there = vcpus(update["above_max_vcpus"]), vcpus(update["there_vcpus"])

@@ -223,6 +223,7 @@ _UPDATES = (
     ("queue", CATEGORY, "", "job queue, where it is one of a job queue"),
     ("kind", CATEGORY, "", "scaling; infrastructure, which replaces instances; queue"),
     ("change", TEXT, "", "the new settings"),
+    ("not_made", TEXT, "", "why it was not made, or which part of it; missing: it was"),
     ("max_vcpus", NULLABLE_INTEGER, "vCPU", "maxvCpus from then on, of managed environments"),
     ("there_vcpus", FLOAT, "vCPU", "of its instances, booting or ready, after that instant"),
     ("above_max_vcpus", FLOAT, "vCPU", "max(0, there_vcpus - max_vcpus)"),

@@ -125,6 +125,7 @@ class UpdateRow(NamedTuple):
     kind        scaling or infrastructure, of environments; queue
     change      in words
     max_vcpus   maxvCpus from then on; -1 where there is none
+    desired_vcpus   the desiredvCpus that it asks for; -1: nothing
     """
 
     at_us: int
@@ -133,6 +134,7 @@ class UpdateRow(NamedTuple):
     kind: str
     change: str
     max_vcpus: int = -1
+    desired_vcpus: int = -1
 
 
 Billing = Literal["ec2", "spot", "fargate"]

@@ -1,7 +1,8 @@
 """What users updated during a run, and what became of the instances that were there, as a frame.
 
 Lowering maxvCpus ends nothing: what is above it then stays until it is idle [spec 3.2]. An infrastructure
-update leaves its environment UPDATING until the last instance that it replaces has gone [spec 3.8].
+update leaves its environment UPDATING until the last instance that it replaces has gone [spec 3.8]. A lower
+desiredvCpus than what is there is refused [spec 3.2]; here that part of the update is without effect.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from batchsim.results.tables import Instances, Tables
 
 _MISSING = -1
+TOO_LATE = "the run had ended"
 
 
 class _Told(NamedTuple):
@@ -32,18 +34,21 @@ class _Told(NamedTuple):
     above_until: int = _MISSING
     replaced: int = _MISSING
     updating_until: int = _MISSING
+    refused: int = _MISSING  # what was there before, where desiredvCpus is below it
 
 
 def updates_frame(tables: Tables, context: RunContext) -> pd.DataFrame | None:
-    """One row an update that was made in the run, in order of time; None if there was none."""
+    """One row an update, in order of time; None if there was none."""
     import pyarrow as pa  # type: ignore[import-untyped]  # noqa: PLC0415 - seldom needed
 
-    rows = [
-        row for row in context.updates if row.at_us <= tables.ended_at and row.at_us != context.horizon_us
-    ]
+    rows = context.updates
     if not rows:
         return None
-    told = [_told(tables.instances, row, _until(rows, number)) for number, row in enumerate(rows)]
+    made = [row for row in rows if row.at_us <= tables.ended_at and row.at_us != context.horizon_us]
+    told = [_told(tables.instances, row, _until(made, number)) for number, row in enumerate(made)]
+    told += [_Told()] * (len(rows) - len(made))
+    not_made = [_refusal(row, each) for row, each in zip(made, told, strict=False)]
+    not_made += [TOO_LATE] * (len(rows) - len(made))
     columns = {name: np.array([getattr(each, name) for each in told]) for name in _Told._fields}
     max_vcpus = np.array([row.max_vcpus for row in rows])
     return assemble(
@@ -56,6 +61,7 @@ def updates_frame(tables: Tables, context: RunContext) -> pd.DataFrame | None:
             "queue": category(np.array([row.queue for row in rows]), context.queues),
             "kind": category(np.arange(len(rows)), [row.kind for row in rows]),
             "change": strings(pa.array([row.change for row in rows], pa.large_string())),
+            "not_made": strings(pa.array(not_made, pa.large_string())),
             "max_vcpus": nullable(max_vcpus, max_vcpus < 0),
             "there_vcpus": _vcpus(columns["there"]),
             "above_max_vcpus": _vcpus(columns["above"]),
@@ -72,6 +78,13 @@ def _until(rows: list[UpdateRow], number: int) -> int:
     return next((each.at_us for each in rows[number + 1 :] if each.environment == row.environment), _MISSING)
 
 
+def _refusal(row: UpdateRow, told: _Told) -> str | None:
+    if told.refused == _MISSING:
+        return None
+    there = f"{told.refused / QUARTERS:g} vCPUs that are there"
+    return f"AWS refuses it: desiredvCpus {row.desired_vcpus} is below the {there}, and can only be raised"
+
+
 def _vcpus(quarters: Ints) -> npt.NDArray[np.float64]:
     return np.where(quarters < 0, np.nan, quarters / QUARTERS)
 
@@ -86,6 +99,8 @@ def _told(instances: Instances, row: UpdateRow, until: int) -> _Told:
     limit = QUARTERS * row.max_vcpus
     goes = np.where(ended < 0, np.iinfo(np.int64).max, ended)
     there = (requested <= row.at_us) & (goes > row.at_us)
+    before = int(quarters[there & (requested < row.at_us)].sum())
+    refused = 0 <= QUARTERS * row.desired_vcpus < before
     above = max(int(quarters[there].sum()) - limit, 0)
     replaced, updating_until = _MISSING, _MISSING
     if row.kind == "infrastructure":
@@ -99,6 +114,7 @@ def _told(instances: Instances, row: UpdateRow, until: int) -> _Told:
         _falls_to(limit, row.at_us, until, (requested, goes, quarters)) if above else _MISSING,
         replaced,
         updating_until,
+        before if refused else _MISSING,
     )
 
 

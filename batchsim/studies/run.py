@@ -142,7 +142,9 @@ def _update_rows(scenario: Scenario, plan: Plan) -> Iterator[UpdateRow]:
         else:
             kind = "infrastructure" if applied.replaces else "scaling"
             limit = planned.after.max_vcpus // plan.vcpu_parts if planned.after.managed else -1
-            yield UpdateRow(applied.at_us, planned.environment, -1, kind, change, limit)
+            desired = event.update.desiredvCpus
+            asked = -1 if desired is None else desired
+            yield UpdateRow(applied.at_us, planned.environment, -1, kind, change, limit, asked)
 
 
 def _notes(workload: Workload) -> dict[str, Any]:

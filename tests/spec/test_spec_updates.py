@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -485,8 +486,9 @@ def test_a_result_tells_what_was_above_maxvcpus_and_for_how_long(run):
     assert told(result, *columns) == [
         ("maxvCpus 4", 4, 8, 4, None, None),
         ("maxvCpus 5", 5, 8, 3, 3600, None),
-    ]  # nobody was there for the third
-    assert told(result, "environment", "queue", "kind") == [("cloud", None, "scaling")] * 2
+        ("maxvCpus 1", 1, None, None, None, None),  # too late
+    ]
+    assert told(result, "environment", "queue", "kind") == [("cloud", None, "scaling")] * 3
 
 
 def test_a_result_tells_how_long_an_environment_was_updating(run):
@@ -508,8 +510,8 @@ def test_a_result_tells_how_long_an_environment_was_updating(run):
 
 def test_an_update_at_the_horizon_is_none_of_the_run(run):
     data = scenario(submit("job", "60min"), of_cloud("10min", maxvCpus=4), environments=[cloud(8)])
-    assert run({**data, "horizon": "10min"}).updates is None
-    assert len(run({**data, "horizon": "11min"}).updates) == 1
+    assert told(run({**data, "horizon": "10min"}), "not_made") == [("the run had ended",)]
+    assert told(run({**data, "horizon": "11min"}), "not_made") == [(None,)]
 
 
 @pytest.mark.parametrize(
@@ -523,3 +525,31 @@ def test_the_audit_catches_an_update_that_is_not_so(run, column, value):
     assert [each.law for each in result.audit()] == ["L18"]
     result.updates = None
     assert [each.law for each in result.audit()] == ["L18"]
+
+
+def test_spec_3_2_a_lower_desired_value_than_there_is_refused_and_told_as_are_updates_after_the_end(run):
+    result = run(
+        scenario(
+            submit("job", "1h", count=8),
+            update("10min", computeEnvironment="cloud", desiredvCpus=2),
+            update("20min", computeEnvironment="cloud", desiredvCpus=8),
+            update("40h", computeEnvironment="cloud", maxvCpus=16),
+            update("41h", jobQueue="q", priority=7),
+            environments=[cloud(8, "c6i.large")],
+        )
+    )
+    refused = "AWS refuses it: desiredvCpus 2 is below the 8 vCPUs that are there, and can only be raised"
+    assert result.updates["not_made"].fillna("").tolist() == [
+        refused,
+        "",
+        "the run had ended",
+        "the run had ended",
+    ]
+    assert result.summary["ended_at_s"] == 3600
+    assert result.updates["there_vcpus"].tolist()[:2] == [8, 8]
+    assert result.updates["there_vcpus"].isna().tolist()[2:] == [True, True]
+    assert result.audit() == []
+    for row, text in ((0, None), (1, refused), (2, None), (0, "the run had ended")):
+        damaged = replace(result, updates=result.updates.copy())
+        damaged.updates.loc[row, "not_made"] = text
+        assert "L18" in {violation.law for violation in damaged.audit()}

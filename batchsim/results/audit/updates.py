@@ -14,18 +14,17 @@ if TYPE_CHECKING:
     from batchsim.results.audit.facts import Facts
 
 
+_TOO_LATE = "the run had ended"
+_REFUSED = "AWS refuses it"
+
+
 def updates(facts: Facts) -> list[Violation]:
-    """L18: each update that the run came to has a row, with the vCPUs that were there after it."""
-    horizon_s = facts.manifest["horizon_s"]
-    said = [
-        (at, each)
-        for at, each in said_updates(facts.manifest["scenario"])
-        if at <= facts.ended_at and at / US_PER_S != horizon_s
-    ]
+    """L18: each update has a row, with the vCPUs that were there after it, or why it was not made."""
+    said = said_updates(facts.manifest["scenario"])
     frame = facts.frames.get("updates")
     rows = [] if frame is None else frame.fillna({"max_vcpus": -1}).to_dict("records")
     if len(rows) != len(said):
-        return unless(False, "L18", f"{len(rows)} updates are told of, but {len(said)} were made")
+        return unless(False, "L18", f"{len(rows)} updates are told of, but {len(said)} were said")
     wrong = [not _is_so(facts, row, *update) for row, update in zip(rows, said, strict=True)]
     return rows_where(np.array(wrong, dtype=np.bool_), "L18", "updates", "the update is not so")
 
@@ -35,15 +34,23 @@ def _is_so(facts: Facts, row: dict[Any, Any], at_us: int, update: dict[str, Any]
     same = round(row["t_s"] * US_PER_S) == at_us and (row["environment"] if name else row["queue"]) == (
         name or update.get("jobQueue")
     )
-    if not same or row["max_vcpus"] < 0:
-        return bool(same)
+    too_late = at_us > facts.ended_at or at_us / US_PER_S == facts.manifest["horizon_s"]
+    reason = row["not_made"] if isinstance(row["not_made"], str) else ""
+    if not same or too_late != (reason == _TOO_LATE):
+        return False
+    if too_late or row["max_vcpus"] < 0:
+        return bool(too_late or not reason)
     instances, where = facts.instances, facts.frames["instances"]["environment"]
     gone = (instances.ended >= 0) & ((instances.ended <= at_us) | (instances.running < 0))
     mine = (where == name).to_numpy() & (instances.requested <= at_us) & ~gone
     there = float(facts.frames["instances"]["vcpus"].to_numpy()[mine].sum())
+    earlier = mine & (instances.requested < at_us)
+    before = float(facts.frames["instances"]["vcpus"].to_numpy()[earlier].sum())
+    refused = update.get("desiredvCpus", before) < before
     limit = update.get("maxvCpus", row["max_vcpus"])
     return bool(
         row["max_vcpus"] == limit
+        and refused == reason.startswith(_REFUSED)
         and row["there_vcpus"] == there
         and row["above_max_vcpus"] == max(there - limit, 0)
     )
