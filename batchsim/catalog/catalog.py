@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _FARGATE: Final = {"fargate", "fargate_spot", "fargate-spot", "fargate-arm"}
+_OF_TASKS: Final = (
+    "environments of type FARGATE or FARGATE_SPOT list no types: each job gets a task of its size"
+)
 _REGION_NAME: Final = re.compile(r"[a-z]{2}(-[a-z]{1,16}){1,3}-\d", re.ASCII)
 
 
@@ -216,7 +219,8 @@ class Catalog:
             self.price_row(entry)
             return [self._types[entry]]
         if entry not in BUNDLES and entry not in self._families:
-            raise CatalogError(self._unknown(entry), hint=self._likely(entry))
+            is_task = entry.partition(".")[0].lower() in _FARGATE
+            raise CatalogError(self._unknown(entry), hint=_OF_TASKS if is_task else self._likely(entry))
         sizes = [one for family in BUNDLES.get(entry, (entry,)) for one in self._families.get(family, [])]
         self._check_launchable(entry, sizes)
         virtual = [one for one in sizes if one.launchable and not one.bare_metal]
@@ -249,10 +253,6 @@ class Catalog:
 
     def _likely(self, name: str) -> str:
         family = name.partition(".")[0]
-        if family.lower() in _FARGATE:
-            return (
-                "environments of type FARGATE or FARGATE_SPOT list no types: each job gets a task of its size"
-            )
         if "." in name and family in self._families:
             return f"{family} has {', '.join(one.size for one in self._families[family])}"
         known = [*self._types, *self._families, *BUNDLES]
