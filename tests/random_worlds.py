@@ -64,6 +64,14 @@ def slowed(builder: PlanBuilder, world: dict[str, object], k: int) -> dict[str, 
         **world,
         "submit_us": [value * k for value in builder.submit_us],
         "runtime_us": [value * k for value in builder.runtime_us],
+        "machines": [
+            replace(
+                each,
+                joins_us=each.joins_us * k,
+                leaves_us=NEVER if each.leaves_us == NEVER else each.leaves_us * k,
+            )
+            for each in builder.machines
+        ],
         "boot": Boot(boot.reaction * k, boot.launch * k, boot.registration * k),
         "outcomes": [
             each._replace(sigterm_after_us=each.sigterm_after_us and each.sigterm_after_us * k)
