@@ -31,7 +31,9 @@ from batchsim.workload.steps import Steps
 from tests.harness import PlanBuilder, machine
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
+
+    from batchsim.drivers.world import Machines
 
 TIMES = (
     "runnable_us",
@@ -57,6 +59,15 @@ EVEN_SPEEDS = ({0: 500_000, 2: 250_000},)  # at which a running time is a whole 
 UNEVEN_SPEEDS = ({0: 3_000_000, 2: 700_000}, {1: 1_500_000})
 
 
+def at_other_times(machines: Iterable[Machines], moved: Callable[[int], int]) -> list[Machines]:
+    """With what is after the beginning of a run moved, and before its end."""
+
+    def when(time_us: int) -> int:
+        return time_us if time_us in {0, NEVER} else moved(time_us)
+
+    return [replace(each, joins_us=when(each.joins_us), leaves_us=when(each.leaves_us)) for each in machines]
+
+
 def slowed(builder: PlanBuilder, world: dict[str, object], k: int) -> dict[str, object]:
     """The same world, in which everything takes `k` times as long."""
     boot = world["boot"]
@@ -64,14 +75,7 @@ def slowed(builder: PlanBuilder, world: dict[str, object], k: int) -> dict[str, 
         **world,
         "submit_us": [value * k for value in builder.submit_us],
         "runtime_us": [value * k for value in builder.runtime_us],
-        "machines": [
-            replace(
-                each,
-                joins_us=each.joins_us * k,
-                leaves_us=NEVER if each.leaves_us == NEVER else each.leaves_us * k,
-            )
-            for each in builder.machines
-        ],
+        "machines": at_other_times(builder.machines, lambda time_us: time_us * k),
         "boot": Boot(boot.reaction * k, boot.launch * k, boot.registration * k),
         "outcomes": [
             each._replace(sigterm_after_us=each.sigterm_after_us and each.sigterm_after_us * k)

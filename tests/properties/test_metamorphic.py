@@ -11,7 +11,7 @@ from batchsim.core.plan import EnvironmentPlan, Need, Policy
 from batchsim.drivers.simulated import simulate
 from batchsim.results.recording import Recorder
 from tests.harness import PlanBuilder, machine
-from tests.random_worlds import TIMES, slowed, worlds
+from tests.random_worlds import TIMES, at_other_times, slowed, worlds
 
 
 def record(builder: PlanBuilder, world: dict[str, object], horizon: int | None, **plan: object) -> Recorder:
@@ -79,7 +79,11 @@ def test_a_later_beginning_shifts_everything(case, steps):
     if any(each.min_vcpus or each.desired_vcpus for each in builder.environments):
         return
     before = record(builder, world, None)
-    after = record(builder, {**world, "submit_us": [value + shift for value in builder.submit_us]}, None)
+    later = {
+        "submit_us": [value + shift for value in builder.submit_us],
+        "machines": at_other_times(builder.machines, lambda time_us: time_us + shift),
+    }
+    after = record(builder, {**world, **later}, None)
     for name in ("started_us", "ended_us", "runnable_us", "placed_us"):
         expected = [value + shift if value >= 0 else value for value in getattr(before, name)]
         assert list(getattr(after, name)) == expected, name

@@ -330,7 +330,7 @@ def test_a_savings_plan_does_not_take_anything_off_the_fee(run):
 
 def test_the_bill_says_that_maxvcpus_may_keep_jobs_from_what_is_free(run, capsys):
     def printed(result: batchsim.Result) -> str:
-        print_summary(result.summary, result.manifest, "", wide=True)
+        print_summary(result, "", wide=True)
         return str(capsys.readouterr().out)
 
     result = run(world(submit("job", "1h", count=6), environments=[ecs(4, "c6i.2xlarge")]))
