@@ -209,7 +209,7 @@ class _Driver:
         elif kind == REQUEST:
             self.request(now, index)
         elif kind == JOINED:
-            if self.world.goes_on or self.open_jobs():
+            if self.world.goes_on or (self.open_jobs() and (self.helps(index) or self.goes_on())):
                 self.join(now, index)
         elif kind == STARTED:
             assert isinstance(thing, _Attempt)
@@ -750,10 +750,15 @@ class _Driver:
             attempt = self.things[thing]
             if kind in {READY, LAUNCH_FAILED} and (index in self.lost or index in self.core.updates.replaced):
                 continue
-            if kind in {READY, LAUNCH_FAILED, REQUEST, SUBMIT} or (
-                kind in {STARTED, EXIT} and not attempt.over
-            ):
+            if kind in {READY, LAUNCH_FAILED, SUBMIT} or (kind in {STARTED, EXIT} and not attempt.over):
                 return True
-            if kind == JOINED and self.open_jobs():
+            if (kind == REQUEST and self.open_jobs()) or (kind == JOINED and self.helps(index)):
                 return True
         return False
+
+    def helps(self, row: int) -> bool:
+        """Whether a machine that joins is large enough for some job that is left."""
+        machine, plan = self.plan.types[self.world.machines[row].type], self.plan
+        left = [job for job, state in enumerate(self.core.state) if state not in {SUCCEEDED, FAILED}]
+        needs = {plan.classes[plan.class_of[job]].need for job in left}
+        return any(machine.holds(plan.needs[need]) for need in needs)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 # Listed prices are rounded, so that the sizes of one family may differ by a little per vCPU.
 # Prices this close count as equal.
-_PRICE_TOLERANCE: Final = 1.002
+PRICE_TOLERANCE: Final = 1.002
 
 
 def tiers_of(types: Types, environment: EnvironmentPlan, need: Need) -> Tiers:
@@ -121,7 +121,7 @@ def price_tiers(types: Types, candidates: Sequence[int], need: Need) -> Tiers:
         per_vcpu = types[index].uusd_per_hour / types[index].vcpus
         if per_vcpu > ceiling:
             tiers.append([])
-            ceiling = per_vcpu * _PRICE_TOLERANCE
+            ceiling = per_vcpu * PRICE_TOLERANCE
         tiers[-1].append(index)
     for tier in tiers:
         tier.sort(key=lambda i: (-types[i].vcpus, types[i].uusd_per_hour, candidates.index(i)))

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from batchsim.core.allocation import pick_size
+from batchsim.core.allocation import PRICE_TOLERANCE, pick_size
 from batchsim.core.fleet import Fleet, Instance
-from batchsim.core.room import Room
+from batchsim.core.room import Room, jobs_on
 from batchsim.core.scaling import Scaler
 
 if TYPE_CHECKING:
@@ -214,25 +214,26 @@ class SharedScaler(Scaler):
             self._promised += vcpus
 
     def _choose(self, now: int, need: int, room_vcpus: int) -> int:
-        """As the strategy says among types that the jobs which wait can fill; if there is none, the cheapest.
+        """The lowest price for each job that the instance would get of those which wait.
 
-        ECS chooses types by cost, and AWS publishes no rule: one that prefers larger types for their price a
-        vCPU, or for the capacity of their pool, would pay for what nobody may use.
+        ECS chooses types by cost, and AWS publishes no rule: one that goes by the price a vCPU would pay for
+        what nobody may use. Equal prices: as `sizeTiebreak` says.
         """
-        until, cheapest = self.refusals.until, -1
-        for tier in self._tiers_for(need):
-            usable = [index for index in tier if until.get(index, -1) <= now]
-            filled = [index for index in usable if self._types[index].vcpus <= room_vcpus]
-            if filled:
-                return pick_size(self._types, filled, self._policy.size_tiebreak, room_vcpus)
-            for index in usable:
-                if cheapest < 0 or self._costs(index) < self._costs(cheapest):
-                    cheapest = index
-        return cheapest
-
-    def _costs(self, type_index: int) -> tuple[int, int]:
-        machine = self._types[type_index]
-        return machine.uusd_per_hour, machine.vcpus
+        until, asked, types, fees = self.refusals.until, self._needs[need], self._types, self._plan.fees
+        waiting = max(1, room_vcpus // asked.vcpus)
+        prices = {
+            index: (types[index].uusd_per_hour + fees.get(index, 0))
+            / min(waiting, jobs_on(types[index], asked))
+            for tier in self._tiers_for(need)
+            for index in tier
+            if until.get(index, -1) <= now
+        }
+        if not prices:
+            return -1
+        ceiling = min(prices.values()) * PRICE_TOLERANCE
+        cheapest = [index for index, price in prices.items() if price <= ceiling]
+        cheapest.sort(key=lambda index: -types[index].vcpus)
+        return pick_size(types, cheapest, self._policy.size_tiebreak, room_vcpus)
 
     def _plan_for(self, need: int) -> EnvironmentPlan:
         kind = self._whole_plan.kind_of(need)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from batchsim.core.dependencies import Graph
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Sequence
+    from collections.abc import Container, Mapping, Sequence
 
     from batchsim.core.consumables import Asks, ConsumablePlan
     from batchsim.core.shares import FairSharePolicy
@@ -127,7 +127,8 @@ class EnvironmentPlan:
     scale_down_delay_us   how long an instance that has run a job is kept idle; 0: as others [spec 3.8]
     aside        what launches leave free for DaemonSets until the first instance is READY [spec 1.12]
     shared       whether jobs' vCPUs are counted against maxvCpus though they share instances, of all kinds:
-                 ECS_MANAGED_INSTANCES [spec 3.2, 3.9]; then there is no minvCpus
+                 ECS_MANAGED_INSTANCES [spec 3.2, 3.9]; then there is no minvCpus, and no strategy
+    fees         by type what an hour costs beside its price, micro-USD, where that decides on types: `shared`
     idle_us      how long an idle instance is kept; -1: as the policy says; NEVER: for ever
     invalid      whether it is INVALID, and not `enabled` for that reason; then nothing is launched [spec 3.5]
     invalid_after_us   how long after a launch it becomes so if none of its instances has ever been READY,
@@ -151,6 +152,7 @@ class EnvironmentPlan:
     scale_down_delay_us: int = 0
     aside: Need = NO_NEED
     shared: bool = False
+    fees: Mapping[int, int] = field(default_factory=dict)
     idle_us: int = -1
     invalid: bool = False
     invalid_after_us: int = -1

@@ -48,6 +48,11 @@ class Room:
         return jobs
 
 
+def jobs_on(machine: MachineType, need: Need) -> int:
+    """How many jobs of a need an empty instance of a type holds."""
+    return _how_many(_whole(machine), need)
+
+
 def _whole(machine: MachineType) -> tuple[int, int, int]:
     return machine.usable_vcpus, machine.memory_mib, machine.gpus
 

@@ -42,10 +42,11 @@ TASK_INTERRUPTED: Final = "Your Spot Task was interrupted."  # [spec 1.6, 4.2]
 def join_machines(core: Scheduler, recorder: Recorder, world: World, now: int, row: int) -> range:
     """Those of `world.machines[row]` register with their environment; gives their instances.
 
-    None does when all jobs have ended: nobody would know.
+    None does when all jobs have ended, or when nothing else is to come for those that are left: nobody would
+    know.
     """
     machines, first = world.machines[row], len(core.instances)
-    if now and _all_ended(core) and not world.goes_on:
+    if now and not world.goes_on and (_all_ended(core) or not goes_on(core, world, now)):
         return range(0)
     for number in range(machines.count):
         name = f"{machines.name}-{number + 1}" if machines.name and machines.count > 1 else machines.name
@@ -258,14 +259,29 @@ def _all_ended(core: Scheduler) -> bool:
 
 
 def goes_on(core: Scheduler, world: World, now: int) -> bool:
-    """Whether anything is to happen at an instant or later, other than that instances are lost."""
+    """Whether anything is to happen at an instant or later, other than that instances are lost.
+
+    What users ask for, and machines of theirs that join, are nothing to a run whose jobs have all ended; a
+    machine on which none of the others could run is nothing to these.
+    """
     return (
         world.goes_on
         or any(state in core.state for state in (UNBORN, STARTING, RUNNING))
         or core.due_us != NEVER
         or any(instance.state == BOOTING for instance in core.instances)
-        or any(request.at_us >= now for request in world.requests)
-        or (any(each.joins_us >= now for each in world.machines) and not _all_ended(core))
+        or (any(request.at_us >= now for request in world.requests) and not _all_ended(core))
+        or any(each.joins_us >= now and _could_use(core, each.type) for each in world.machines)
+    )
+
+
+def _could_use(core: Scheduler, machine: int) -> bool:
+    """Whether a job that has not ended would fit on an empty machine of a type."""
+    plan = core.plan
+    fits = bytes(plan.types[machine].holds(plan.needs[each.need]) for each in plan.classes)
+    return any(
+        fits[kind]
+        for kind, state in zip(plan.class_of, core.state, strict=True)
+        if state not in {SUCCEEDED, FAILED}
     )
 
 

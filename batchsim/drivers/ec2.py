@@ -61,11 +61,13 @@ class Shortage:
             return self.steps.at(at_us)
         return self.hourly[(at_us // _HOUR_US + self.start_hour) % _HOURS]
 
-    def is_for_good(self, at_us: int) -> bool:
-        """Whether there is no capacity at any instant from one on."""
-        if self.steps is not None:
-            return self.steps.at(at_us) >= 1 and _rests(self.steps, at_us)
-        return min(self.hourly) >= 1
+    def is_certain(self, hour: int) -> bool:
+        """Whether there is no capacity in an hour of each day, counted from the beginning of the run."""
+        return self.steps is None and self.hourly[(hour + self.start_hour) % _HOURS] >= 1
+
+    def lasts(self, at_us: int) -> bool:
+        """Whether there is no capacity at any instant from one on, by `steps`."""
+        return self.steps is not None and self.steps.at(at_us) >= 1 and _rests(self.steps, at_us)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,10 @@ class Capacity:
 
     def is_short_for_good(self, pool: Pool, at_us: int) -> bool:
         """Whether a zone has no capacity for any instance, from an instant on."""
-        return any(pool in each.pools and each.is_for_good(at_us) for each in self.shortages)
+        mine = [each for each in self.shortages if pool in each.pools]
+        return any(each.lasts(at_us) for each in mine) or all(
+            any(each.is_certain(hour) for each in mine) for hour in range(_HOURS)
+        )
 
     def has_no_slots(self, pool: Pool, at_us: int) -> bool:
         """Whether a pool has no instance at any instant from one on, by `slots`."""

@@ -52,6 +52,7 @@ class MachineTypes:
         self.spot_tasks: list[int] = []
         self._fargate_spot_factor = scenario.assumptions.fargateSpotFactor
         self._spot_factor = scenario.assumptions.spotPriceFactor
+        self._ecs_fee = scenario.assumptions.managedInstancesFee
         self._max_pods = scenario.assumptions.eksMaxPods
 
     @property
@@ -150,6 +151,10 @@ class MachineTypes:
         if kind not in self._kinds:
             self._kinds.append(kind)
         return self._known(replace(machine, kind=self._kinds.index(kind)), "spot" if spot else "ec2")
+
+    def fee_of_ecs(self, name: str) -> int:
+        """What an hour of it as an ECS Managed Instance costs beside its own price, in micro-USD."""
+        return round(self.catalog.price_uusd(name) * self._ecs_fee)
 
     def of_fargate(self, *, spot: bool) -> list[int]:
         """All sizes of tasks, of each kind: those below a vCPU where vCPUs are in quarters.

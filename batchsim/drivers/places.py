@@ -124,9 +124,7 @@ def _managed(environment: ComputeEnvironment, types: MachineTypes, path: str) ->
 def _managed_instances(
     environment: ComputeEnvironment, provider: ManagedInstancesProvider, types: MachineTypes, path: str
 ) -> EnvironmentPlan:
-    """ECS says only that it chooses by cost: here the strategies of AWS Batch that do so, and `SharedScaler`
-    keeps them from types that are larger than what waits.
-    """
+    """ECS says only that it chooses by cost, which `SharedScaler` does; it has no strategy to name."""
     resources = environment.computeResources
     assert resources is not None
     place = (
@@ -137,17 +135,16 @@ def _managed_instances(
     spot = provider.on_spot
     if spot:
         found = _on_the_market(found, resources, types, place)
-    pools = [types.catalog.spot(each.name) for _, each in found] if spot else []
+    rows = {types.of_ecs(each.name, spot=spot): types.fee_of_ecs(each.name) for _, each in found}
     after = provider.infrastructureOptimization.scaleInAfter
     return EnvironmentPlan(
         environment.computeEnvironmentName,
-        tuple(types.of_ecs(each.name, spot=spot) for _, each in found),
+        tuple(rows),
         managed=True,
         enabled=environment.state == "ENABLED",
         max_vcpus=types.vcpu_parts * resources.maxvCpus,
-        strategy="SPOT_PRICE_CAPACITY_OPTIMIZED" if spot else "BEST_FIT_PROGRESSIVE",
-        bands=tuple(-(types.unknown_band if pool is None else pool.interruption_band) for pool in pools),
         shared=True,
+        fees=rows,
         idle_us=-1 if after is None else NEVER if after < 0 else after * US_PER_S,
     )
 

@@ -336,7 +336,8 @@ class SimulatedDriver:
             self._recorder.gpus[job] = self._core.gpus_of[job]
         if ends:
             self._exit_at[job] = instant
-        self._expire(now, job, instant)
+        # At one instant exits come before losses, and these before starts.
+        self._expire(now, job, instant if ends or instant == NEVER else instant + 1)
         if instant == NEVER:
             return  # it will be told when it is known
         if ends:

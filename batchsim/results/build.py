@@ -16,10 +16,10 @@ from batchsim.results.tables import build_tables
 from batchsim.results.timeseries import build_timeseries
 from batchsim.results.updates import updates_frame
 from batchsim.results.waits import waits_frame
-from batchsim.units import US_PER_S
+from batchsim.units import US_PER_S, UUSD_PER_USD
 
 if TYPE_CHECKING:
-    from batchsim.results.context import RunContext
+    from batchsim.results.context import InstanceTypeRow, RunContext
     from batchsim.results.recording import Recorder
 
 
@@ -76,6 +76,7 @@ def build_manifest(recorder: Recorder, context: RunContext) -> dict[str, Any]:
         "idle_cost": context.idle_cost,
         "not_in_the_bill": _not_in_the_bill(context),
         "architectures": _architectures(recorder, context),
+        **_on_demand(recorder, context),
         "workload": dict(context.notes),
         **({"spot_prices": [dict(each) for each in context.price_notes]} if context.price_notes else {}),
         "scenario": dict(context.scenario),
@@ -84,8 +85,21 @@ def build_manifest(recorder: Recorder, context: RunContext) -> dict[str, Any]:
 
 def _architectures(recorder: Recorder, context: RunContext) -> dict[str, str]:
     """By instance type the architecture of the instances that there were, as far as it is known."""
-    rows = (context.instance_types[row] for row in sorted(set(recorder.i_type)))
+    rows = _types_there(recorder, context)
     return {each.name: each.architecture for each in rows if each.architecture}
+
+
+def _on_demand(recorder: Recorder, context: RunContext) -> dict[str, dict[str, float]]:
+    """The On-Demand prices by instance type, where somebody takes a part of them."""
+    if not any(each.fee_part for each in context.environments):
+        return {}
+    rows = [each for each in _types_there(recorder, context) if each.on_demand_uusd_per_hour]
+    prices = {each.name: each.on_demand_uusd_per_hour / UUSD_PER_USD for each in rows}
+    return {"on_demand_usd_per_hour": prices}
+
+
+def _types_there(recorder: Recorder, context: RunContext) -> list[InstanceTypeRow]:
+    return [context.instance_types[row] for row in sorted(set(recorder.i_type))]
 
 
 def _not_in_the_bill(context: RunContext) -> list[str]:

@@ -55,10 +55,10 @@ class Ec2Market:
         return Change(f"list a type in {where} that EC2 has, or lower {self._said(phase, asked)}")
 
     def _there(self, phase: Phase) -> Phase:
-        """The phase without the types that EC2 never has in it or later."""
+        """The phase without what EC2 never has; of a type that it had once, instances may be left."""
         environments = []
         for environment in phase.plan.environments:
-            rows = {row for row in environment.types if self._capacity.never_has(row, phase.at_us)}
+            rows = {row for row in environment.types if self._capacity.never_has(row, 0)}
             missing = rows if environment.managed else set()
             environments.append(environment.only({*environment.types} - missing) if missing else environment)
         pairs = zip(environments, phase.plan.environments, strict=True)
@@ -71,7 +71,7 @@ class Ec2Market:
         plan = phase.plan
         for environment in enabled(plan, asked.queue):
             for row in asked.fits(plan, environment):
-                if environment.managed and self._capacity.never_has(row, phase.at_us):
+                if environment.managed and self._capacity.never_has(row, 0):
                     yield environment.name, plan.types[row].name, row
 
     def _said(self, phase: Phase, asked: Asked) -> str:
@@ -83,8 +83,8 @@ class Ec2Market:
             if capacity.shortage_of.get(row, 0) >= 1:
                 found["assumptions.insufficientCapacity"] = None
                 continue
-            if any(capacity.is_short_for_good(pool, phase.at_us) for pool in pools):
+            if any(capacity.is_short_for_good(pool, 0) for pool in pools):
                 found["assumptions.capacityShortages"] = None
-            if any(capacity.has_no_slots(pool, phase.at_us) for pool in pools):
+            if any(capacity.has_no_slots(pool, 0) for pool in pools):
                 found["assumptions.spotAvailability"] = None
         return " and ".join(found)

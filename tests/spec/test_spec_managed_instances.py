@@ -138,10 +138,7 @@ def test_jobs_may_ask_for_any_vcpus_and_memory_and_for_gpus(run):
 
 
 @pytest.mark.parametrize("market", ["ON_DEMAND", "SPOT"])
-@pytest.mark.parametrize(
-    ("jobs", "vcpus"),
-    [(1, [1]), (2, [2]), (3, [2, 1]), (9, [2, 1])],  # no more than 3 may run
-)
+@pytest.mark.parametrize(("jobs", "vcpus"), [(1, 1), (2, 2), (3, 3), (9, 3)])  # no more than 3 may run
 def test_no_instance_is_larger_than_what_may_run(run, market, jobs, vcpus):
     data = world(
         submit("a", "1h", definition="arm", count=jobs),
@@ -149,7 +146,7 @@ def test_no_instance_is_larger_than_what_may_run(run, market, jobs, vcpus):
     )
     instances = run(data).instances
     first = instances[instances["requested_s"] == 0]
-    assert first["vcpus"].tolist() == vcpus
+    assert first["vcpus"].sum() == vcpus
 
 
 def test_where_every_type_is_larger_than_what_waits_the_cheapest_is_launched(run):

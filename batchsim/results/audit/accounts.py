@@ -120,10 +120,7 @@ def _storage(resources: Mapping[str, Any]) -> str:
 
 
 def _fees(facts: Facts, lasted: list[int], price: Ints) -> tuple[Ints, list[Violation]]:
-    """What ECS takes for its Managed Instances, and where that is not its part of the On-Demand price.
-
-    Of Spot instances that price is not told here; it is no less than theirs.
-    """
+    """What ECS takes for its Managed Instances, and where that is not its part of the On-Demand price."""
     scenario, part = facts.manifest["scenario"], facts.manifest["assumptions"].get("managedInstancesFee", 0)
     mine = [
         each["computeEnvironmentName"]
@@ -133,12 +130,14 @@ def _fees(facts: Facts, lasted: list[int], price: Ints) -> tuple[Ints, list[Viol
     frame = facts.frames["instances"]
     of_ecs = frame["environment"].astype("str").isin(mine).to_numpy(np.bool_) & (facts.instances.running >= 0)
     spot = (frame["billing"] == "spot").to_numpy(np.bool_)
+    known = facts.manifest.get("on_demand_usd_per_hour", {})
+    listed = [usd_to_uusd(known.get(name, 0)) for name in frame["instance_type"].tolist()]
     seconds = [billed_seconds(us) if runs else 0 for us, runs in zip(lasted, of_ecs.tolist(), strict=True)]
-    rates = [round(part * uusd) for uusd in price.tolist()]
-    least = np.array([cost_uusd(each, rate) for each, rate in zip(seconds, rates, strict=True)], np.int64)
+    rates = [round(part * uusd) for uusd in np.where(spot, listed, price).tolist()]
+    fees = np.array([cost_uusd(each, rate) for each, rate in zip(seconds, rates, strict=True)], np.int64)
     told = _whole(frame["fee_usd"], UUSD_PER_USD)
-    wrong = np.where(spot & of_ecs, told < least, told != least)
-    return told, rows_where(wrong, "L13", "instances", "fee_usd is not that part of the On-Demand price")
+    text = "fee_usd is not that part of the On-Demand price"
+    return told, rows_where(told != fees, "L13", "instances", text)
 
 
 def _billing(facts: Facts) -> npt.NDArray[np.object_]:

@@ -124,6 +124,7 @@ def _final_states(facts: Facts) -> list[Violation]:
     succeeded = jobs.state == SUCCEEDED
     frame = facts.frames["jobs"]
     cancelled, terminated = (frame[f"is_{what}"].to_numpy() for what in ("cancelled", "terminated"))
+    waits = cancelled & (jobs.state == PENDING)  # cancelled when its dependencies have ended [spec 1.8]
     plain_exit = facts.frames["jobs"]["status_reason"].to_numpy() == _CONTAINER_EXITED
     return [
         *rows_where(
@@ -136,10 +137,10 @@ def _final_states(facts: Facts) -> list[Violation]:
             "FAILED although its container exited 0",
         ),
         *rows_where(
-            (cancelled | terminated) & ((jobs.state != FAILED) | (cancelled & terminated)),
+            (cancelled | terminated) & ((jobs.state != FAILED) & ~waits | (cancelled & terminated)),
             "L2",
             "jobs",
-            "cancelled or terminated, and not FAILED for one of the two",
+            "cancelled or terminated, and neither FAILED for one of the two nor waiting for others",
         ),
         *rows_where(
             cancelled & (jobs.instance >= 0), "L2", "jobs", "cancelled, yet it ended with its attempt"

@@ -44,7 +44,8 @@ def machines(facts: Facts) -> list[Violation]:
         joins, leaves = np.array(said, dtype=np.int64).reshape(-1, 2)[: len(mine)].T
         came = (rows.requested[mine] == joins) & (rows.running[mine] == joins) & (rows.ready[mine] == joins)
         stays = (rows.ended[mine] < 0) & (leaves >= awaited)
-        wrong[mine] = ~came | ~(stays | (rows.ended[mine] == leaves))
+        leaves_in_time = (rows.ended[mine] == leaves) & (leaves <= awaited)
+        wrong[mine] = ~came | ~(stays | leaves_in_time)
     text = "this machine does not join or leave when the scenario says"
     return found + rows_where(wrong, "L18", "instances", text)
 

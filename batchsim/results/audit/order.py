@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from batchsim.results.audit.facts import Facts, Ints
 
+_REPLACED = "replaced: infrastructure update"
 _FOR_EVER = np.iinfo(np.int64).max
 
 
@@ -105,8 +106,7 @@ def _waits_again(facts: Facts) -> _Waits:
     followed = ~is_last[rows]
     next_placed = np.append(attempts.placed, -1)[rows + 1]
     gave_up = np.where(terminal[rows], end[rows], _FOR_EVER)
-    # An attempt without length begins and ends after that instant's placements have begun.
-    since = attempts.ended[rows] + (attempts.placed[rows] == attempts.ended[rows])
+    since = attempts.ended[rows] + _ended_late(facts)[rows]
     return _Waits(attempts.job[rows], since, np.where(followed, next_placed, gave_up), followed)
 
 
@@ -115,12 +115,22 @@ def _of_queue(facts: Facts, waits: _Waits, queue: int) -> _Waits:
     return _Waits(*(column[mine] for column in waits))
 
 
-def _instants_of_several_rounds(facts: Facts) -> Ints:
-    """Those at which an attempt began and ended: what its end brings about comes after what was there before,
-    at the same instant.
+def _ended_late(facts: Facts) -> npt.NDArray[np.bool_]:
+    """The attempts whose end comes after placements of the same instant have been made.
+
+    Those that began then, and those that an infrastructure update ends, as the pass itself commands.
     """
-    attempts = facts.attempts
-    return np.unique(attempts.ended[(attempts.ended >= 0) & (attempts.ended == attempts.placed)])
+    attempts, instances = facts.attempts, facts.instances
+    replaced = (facts.frames["instances"]["end_reason"] == _REPLACED).to_numpy(np.bool_)
+    evicted = np.append(replaced, False)[attempts.instance] & (
+        np.append(instances.ended, -1)[attempts.instance] == attempts.ended
+    )
+    return np.asarray((attempts.ended >= 0) & ((attempts.ended == attempts.placed) | evicted))
+
+
+def _instants_of_several_rounds(facts: Facts) -> Ints:
+    """Those at which what an attempt's end brings about comes after what was there before."""
+    return np.unique(facts.attempts.ended[_ended_late(facts)])
 
 
 def _passed_older(waits: _Waits, seen: Ints, rounds: Ints) -> npt.NDArray[np.bool_]:
