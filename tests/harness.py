@@ -243,6 +243,11 @@ class Checked:
             and core.plan.types[index].holds(need)
             and core.plan.types[index].vcpus * len(gang.nodes) <= scaler.highest_max
             and (not gang.types or index in gang.types)
+            and all(  # more of them than a quota allows are ready only in the state machine
+                core.plan.types[index].vcpus * len(gang.nodes) <= quota.vcpus
+                for quota in core.plan.quotas
+                if index in quota.rows
+            )
             for index in types
         )
 

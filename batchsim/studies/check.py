@@ -227,7 +227,7 @@ class _Check:
         self._entries = {entry.name: index for index, entry in scenario.entries()}
         self._jobs = np.bincount(workload.job_class, minlength=len(workload.classes)).tolist()
         self._totals = largest_totals(plan, workload)
-        self._market = Ec2Market(scenario, plan.vcpu_parts, setup.world.capacity)
+        self._market = Ec2Market(scenario, plan.vcpu_parts, setup.world.capacity, self._first_launch_us())
         self._courses = self._reasons_by_phase()
         self._no_room = [
             None if any(reason is None for reason in course[begin:]) else course[-1]
@@ -242,6 +242,12 @@ class _Check:
             for lacking, reason in zip(self._lacking, self._no_room, strict=True)
         ]
         self._offers = Offers(scenario, self._phases[-1])
+
+    def _first_launch_us(self) -> int:
+        """That of the first job, unless instances are kept whatever waits."""
+        plans = (environment for phase in self._phases for environment in phase.plan.environments)
+        kept = any(each.min_vcpus or each.desired_vcpus for each in plans)
+        return 0 if kept else int(self._workload.submit_us[0])
 
     def report(self) -> CheckReport:
         kinds: dict[_Kind, list[int]] = {}

@@ -15,6 +15,7 @@ from batchsim.studies.changes import Change, enabled
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from batchsim.core.plan import EnvironmentPlan
     from batchsim.drivers.ec2 import Capacity
     from batchsim.scenario import Scenario
     from batchsim.studies.changes import Asked
@@ -25,11 +26,13 @@ class Ec2Market:
     """What EC2 rules out, by phases of a run.
 
     capacity   of the scenario, for the rows of its plan
+    first_us   when the first instance may be asked for
     """
 
-    def __init__(self, scenario: Scenario, vcpu_parts: int, capacity: Capacity) -> None:
+    def __init__(self, scenario: Scenario, vcpu_parts: int, capacity: Capacity, first_us: int) -> None:
         self._bids = Bids(scenario, vcpu_parts)
         self._capacity = capacity
+        self._first_us = first_us
 
     def never_starts(self, phase: Phase, queue: int, need: int) -> str | None:
         """The status reason of a job that could start in this phase, but for the market; None if it can."""
@@ -52,26 +55,28 @@ class Ec2Market:
         if asked.never_starts(there.plan) is None:
             return self._bids.raised(there, asked)
         where = next(name for name, _, _ in self._missing(phase, asked))
-        return Change(f"list a type in {where} that EC2 has, or lower {self._said(phase, asked)}")
+        return Change(f"list a type in {where} that EC2 has, or change {self._said(phase, asked)}")
 
     def _there(self, phase: Phase) -> Phase:
         """The phase without what EC2 never has; of a type that it had once, instances may be left."""
         environments = []
         for environment in phase.plan.environments:
-            rows = {row for row in environment.types if self._capacity.never_has(row, 0)}
-            missing = rows if environment.managed else set()
-            environments.append(environment.only({*environment.types} - missing) if missing else environment)
+            rows = {row for row in environment.types if self._never_has(environment, row)}
+            environments.append(environment.only({*environment.types} - rows) if rows else environment)
         pairs = zip(environments, phase.plan.environments, strict=True)
         if all(one is other for one, other in pairs):
             return phase
         return replace(phase, plan=replace(phase.plan, environments=tuple(environments)))
+
+    def _never_has(self, environment: EnvironmentPlan, row: int) -> bool:
+        return environment.managed and self._capacity.never_has(row, self._first_us)
 
     def _missing(self, phase: Phase, asked: Asked) -> Iterator[tuple[str, str, int]]:
         """The types that would hold the job and that EC2 never has: environment, name and row."""
         plan = phase.plan
         for environment in enabled(plan, asked.queue):
             for row in asked.fits(plan, environment):
-                if environment.managed and self._capacity.never_has(row, 0):
+                if self._never_has(environment, row):
                     yield environment.name, plan.types[row].name, row
 
     def _said(self, phase: Phase, asked: Asked) -> str:
@@ -83,8 +88,8 @@ class Ec2Market:
             if capacity.shortage_of.get(row, 0) >= 1:
                 found["assumptions.insufficientCapacity"] = None
                 continue
-            if any(capacity.is_short_for_good(pool, 0) for pool in pools):
+            if any(capacity.is_short_for_good(pool, self._first_us) for pool in pools):
                 found["assumptions.capacityShortages"] = None
-            if any(capacity.has_no_slots(pool, 0) for pool in pools):
+            if any(capacity.has_no_slots(pool, self._first_us) for pool in pools):
                 found["assumptions.spotAvailability"] = None
         return " and ".join(found)

@@ -13,8 +13,14 @@ from batchsim.catalog.fargate import cheapest_size, is_task_size, task_prices
 from batchsim.catalog.prices import regions
 from batchsim.cli.summary import prices
 from batchsim.core.feasibility import no_capacity
+from batchsim.core.plan import EnvironmentPlan, Need
+from batchsim.drivers.fargate import Tasks
+from batchsim.drivers.simulated import simulate
 from batchsim.errors import ScenarioError
+from batchsim.results import Recorder
 from batchsim.studies.check import check
+from tests.harness import PlanBuilder, machine
+from tests.heap_driver import heap_simulate
 from tests.spec.scenarios import lab, scenario, submit
 from tests.studies.scenarios import definition, managed, queue
 
@@ -513,3 +519,17 @@ def test_explain_tells_provisioning_apart_from_waiting_for_the_scheduler(run):
         assert waits["reason"].tolist()[-1] == f"its task {instance} is provisioned"
         assert (waits["to_s"] - waits["from_s"]).tolist()[-1] == 20
         assert waits["head"].isna().all()
+
+
+@pytest.mark.parametrize("runtime_us", [0, 10])
+def test_a_task_that_is_too_old_at_the_instant_of_its_start_does_not_start(runtime_us):
+    place = EnvironmentPlan("f", (0,), managed=True, max_vcpus=4, per_job=True)
+    told = []
+    for drive in (simulate, heap_simulate):
+        builder = PlanBuilder([machine(1, 2048)], [place])
+        builder.job(0, runtime_us, Need(1, 1000, 0))
+        recorder = Recorder(1)
+        world = builder.world(tasks=Tasks({0: "usual"}, 0, 0, 1, 3), container_start_us=3)
+        drive(builder.plan(), world, recorder, horizon_us=None)
+        told.append((list(recorder.started_us), recorder.status_reason[0]))
+    assert told == [([-1], "Task terminated: Fargate keeps no task for longer")] * 2

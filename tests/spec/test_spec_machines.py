@@ -81,3 +81,20 @@ def test_spec_6_the_audit_misses_machines_that_come_or_go_at_another_time(run, c
     name, row, value = cell
     result.frames["instances"].loc[row, name] = value
     assert "L18" in {violation.law for violation in result.audit()}
+
+
+@pytest.mark.parametrize(
+    "request_", [{"cancel": "job"}, {"update": {"computeEnvironment": "lab", "state": "DISABLED"}}]
+)
+def test_what_is_asked_for_after_the_last_job_makes_no_run_longer(run, request_):
+    lab = unmanaged("lab", machine(leavesAfter="5h"), machine())
+    result = run(scenario(submit("job", "1h"), {"at": "10h", **request_}, environments=[lab]))
+    assert result.summary["makespan_s"] == HOUR
+    assert result.summary["cost_usd"] == 2
+
+
+def test_nobody_waits_for_a_machine_on_which_no_job_that_is_left_fits(run):
+    lab = unmanaged("lab", machine(vcpus=1), machine(vcpus=1, joinsAfter="100h"))
+    result = run(scenario(submit("job", "1h", definition="two"), environments=[lab], definitions=[TWO]))
+    assert result.summary["outcome"] == "stalled"
+    assert result.manifest["ended_at_s"] == 0

@@ -607,3 +607,37 @@ def test_easy_backfilling_is_refused(run):
     data = world(submit("job", "1h"), environments=[ecs(4, "c6i.large")], assumptions={"backfill": "easy"})
     with pytest.raises(ScenarioError, match="compute environment mi is of ECS Managed Instances"):
         run(data)
+
+
+@pytest.mark.parametrize("jobs", [1, 6, 16, 64])
+@pytest.mark.parametrize(
+    ("name", "types", "usd"), [("gpu", ["g4dn.*"], 0.589120), ("wide", ["c6i.*", "r6i.*"], 0.282240)]
+)
+def test_more_jobs_bound_by_gpus_or_memory_cost_no_more_each(run, jobs, name, types, usd):
+    more = [task("gpu", 1, 1000, gpus=1), task("wide", 1, 30_000)]
+    result = run(
+        world(submit("a", "1h", definition=name, count=jobs), environments=[ecs(256, *types)], more=more)
+    )
+    assert result.summary["cost_usd"] <= jobs * usd + 1e-9
+
+
+def test_what_is_cheapest_on_the_spot_market_counts_the_fee(run):
+    data = world(submit("a", "1h"), environments=[ecs(8, "i7ie.large", "m5zn.large", market="SPOT")])
+    chosen = run(data)
+    alone = [
+        run(world(submit("a", "1h"), environments=[ecs(8, each, market="SPOT")])).summary["cost_usd"]
+        for each in ("i7ie.large", "m5zn.large")
+    ]
+    assert chosen.summary["cost_usd"] == min(alone) < max(alone)
+
+
+def test_the_fee_of_spot_instances_whose_price_moves_is_audited_by_the_on_demand_price(run, tmp_path):
+    rows = "at_s,instance_type,usd_per_hour\n0,c6i.large,0.03\n3600,c6i.large,90\n3900,c6i.large,0.03\n"
+    trace = tmp_path / "prices.csv"
+    trace.write_text(rows)
+    job = submit("a", "2h", retryStrategy={"attempts": 3})
+    assumed = {"spotPrices": [{"trace": str(trace)}], "launchCooloff": "180s"}
+    result = run(world(job, environments=[ecs(8, "c6i.large", market="SPOT")], assumptions=assumed))
+    assert result.instances["fee_usd"].sum() > 0
+    frames = {**result.frames, "instances": result.instances.assign(fee_usd=result.instances["fee_usd"] * 2)}
+    assert any(each.law == "L13" for each in audit_frames(frames, result.summary, result.manifest))

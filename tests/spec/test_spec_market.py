@@ -510,6 +510,9 @@ CERTAIN = {
     "by family": {"insufficientCapacity": {"c6i": 1}},
     "as a rule": {"capacityShortages": [{"probability": 1}]},
     "by the hour": {"capacityShortages": [{"hourly": [1] * 24}]},
+    "by hours that cover the day together": {
+        "capacityShortages": [{"hourly": [1] * 12 + [0] * 12}, {"hourly": [0] * 12 + [1] * 12}]
+    },
 }
 
 
@@ -531,7 +534,7 @@ def test_a_certain_shortage_ends_the_run_with_awss_reason_and_check_foretells_it
     (assumption,) = CERTAIN[certain]
     said = f"assumptions.{assumption}"
     assert finding.shortfall == f"EC2 never has capacity for c6i.large, by {said}"
-    assert finding.changes[0].text == f"list a type in cloud that EC2 has, or lower {said}"
+    assert finding.changes[0].text == f"list a type in cloud that EC2 has, or change {said}"
 
 
 def test_a_certain_shortage_without_a_cooloff_ends_the_run_too(load):
@@ -753,3 +756,18 @@ def test_a_file_that_does_not_fit_is_one_clear_line(load, beside, assumptions, t
     with pytest.raises(InputError) as caught:
         batchsim.run(load(data))
     assert says in caught.value.one_line()
+
+
+@pytest.mark.parametrize(("kept", "starts"), [(2, True), (0, False)])
+def test_a_shortage_that_begins_later_counts_where_nothing_is_there_before_the_first_job(
+    load, tmp_path, kept, starts
+):
+    shortage = tmp_path / "shortage.csv"
+    shortage.write_text("at_s,probability\n0,0\n3600,1\n")
+    place = cloud(8, "c6i.large")
+    place["computeResources"]["minvCpus"] = kept
+    data = world(submit("job", "1h", definition="pair", at="3h"), environment=place)
+    data["assumptions"] |= {"capacityShortages": [{"trace": str(shortage)}], "launchCooloff": "180s"}
+    loaded = load(data)
+    assert (batchsim.run(loaded).summary["outcome"] == "finished") is starts
+    assert (not check(loaded).never) is starts

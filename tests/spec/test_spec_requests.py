@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from batchsim.cli.requests import in_vain
 from batchsim.core.plan import EnvironmentPlan, Need
 from batchsim.core.states import FAILED, RUNNING, SUCCEEDED
 from tests.harness import Checked, PlanBuilder, machine
@@ -80,3 +81,16 @@ def test_a_running_job_that_is_terminated_ends_and_is_not_retried(run):
     assert each_job(result, "exit_code") == {"a-0": 137}
     assert each_job(result, "is_terminated") == {"a-0": True}
     assert each_job(result, "status_reason") == {"a-0": "too dear"}
+
+
+def test_spec_1_8_a_cancelled_job_is_pending_until_its_dependencies_have_ended(run):
+    data = scenario(
+        submit("a", "3h"),
+        submit("b", "1h", dependsOn=[{"group": "a"}]),
+        {"at": "1h", "cancel": "b"},
+        environments=[lab(1)],
+    )
+    early = run(data | {"horizon": "2h"})
+    assert each_job(early, "state") == {"a-0": "RUNNING", "b-0": "PENDING"}
+    assert list(in_vain(early)) == []
+    assert each_job(run(data), "state") == {"a-0": "SUCCEEDED", "b-0": "FAILED"}

@@ -553,3 +553,20 @@ def test_spec_3_2_a_lower_desired_value_than_there_is_refused_and_told_as_are_up
         damaged = replace(result, updates=result.updates.copy())
         damaged.updates.loc[row, "not_made"] = text
         assert "L18" in {violation.law for violation in damaged.audit()}
+
+
+def test_an_update_may_evict_jobs_at_the_instant_at_which_others_are_placed(run):
+    cloud = managed("ce", 2, "c6i.large") | {"updatePolicy": {"terminateJobsOnUpdate": True}}
+    own = {"vcpus": 2, "memory": "8GiB", "joinsAfter": "5m"}
+    lab = {"computeEnvironmentName": "lab", "type": "UNMANAGED", "instances": [own]}
+    data = scenario(
+        submit("a", "1h", definition="two", retryStrategy={"attempts": 2}),
+        submit("b", "4m", definition="two", at="6m"),
+        submit("c", "1h", definition="two", at="6m"),
+        {"at": "10m", "update": {"computeEnvironment": "ce", "updateToLatestImageVersion": True}},
+        environments=[cloud, lab],
+        definitions=[definition("two", 2, 100)],
+        assumptions={"instanceLaunch": "60s"},
+    )
+    result = run(data)
+    assert each_attempt(result, "ended_s", "a-0")[0] == each_job(result, "start_s")["c-0"] == 600
