@@ -760,5 +760,10 @@ class _Driver:
         """Whether a machine that joins is large enough for some job that is left."""
         machine, plan = self.plan.types[self.world.machines[row].type], self.plan
         left = [job for job, state in enumerate(self.core.state) if state not in {SUCCEEDED, FAILED}]
-        needs = {plan.classes[plan.class_of[job]].need for job in left}
-        return any(machine.holds(plan.needs[need]) for need in needs)
+        kinds = {plan.class_of[job] for job in left}
+        place = self.world.machines[row].environment
+        return any(
+            machine.holds(plan.needs[plan.classes[kind].need])
+            and (place in plan.queues[plan.classes[kind].queue].environments or bool(plan.updates))
+            for kind in kinds
+        )

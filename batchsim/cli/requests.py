@@ -50,7 +50,7 @@ def _told(mine: pd.DataFrame, event: Mapping[str, Any], action: str) -> str:
     at_s = parse_duration(event["at"]) / US_PER_S
     reason = event.get("reason", _ACTIONS[action])
     ended = mine["end_s"]
-    waits_for_others = mine["is_cancelled"] & (mine["state"] == "PENDING")
+    waits_for_others = (mine["is_cancelled"] | mine["is_terminated"]) & (mine["state"] == "PENDING")
     if ((ended >= at_s) & (mine["status_reason"] == reason)).any() or waits_for_others.any():
         return ""
     unborn = int((mine["submit_s"] > at_s).sum())

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from batchsim.drivers.attempts import Ending
     from batchsim.drivers.ec2 import Ec2
     from batchsim.drivers.fargate import TokenBuckets
-    from batchsim.drivers.world import Request, World
+    from batchsim.drivers.world import Machines, Request, World
     from batchsim.results.recording import Outcome, Recorder
 
 
@@ -270,14 +270,19 @@ def goes_on(core: Scheduler, world: World, now: int) -> bool:
         or core.due_us != NEVER
         or any(instance.state == BOOTING for instance in core.instances)
         or (any(request.at_us >= now for request in world.requests) and not _all_ended(core))
-        or any(each.joins_us >= now and _could_use(core, each.type) for each in world.machines)
+        or any(each.joins_us >= now and _could_use(core, each) for each in world.machines)
     )
 
 
-def _could_use(core: Scheduler, machine: int) -> bool:
-    """Whether a job that has not ended would fit on an empty machine of a type."""
+def _could_use(core: Scheduler, machines: Machines) -> bool:
+    """Whether a job that has not ended would fit on an empty machine of an environment that its queue has, or
+    may get by an update.
+    """
     plan = core.plan
-    fits = bytes(plan.types[machine].holds(plan.needs[each.need]) for each in plan.classes)
+    has = [bool(plan.updates) or machines.environment in queue.environments for queue in plan.queues]
+    fits = bytes(
+        has[each.queue] and plan.types[machines.type].holds(plan.needs[each.need]) for each in plan.classes
+    )
     return any(
         fits[kind]
         for kind, state in zip(plan.class_of, core.state, strict=True)

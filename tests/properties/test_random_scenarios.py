@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -116,6 +117,12 @@ def assumptions(draw: st.DrawFn) -> dict[str, Any]:
         "backfill": draw(st.sampled_from(["none", "greedy", "easy"])),
     }
     if draw(st.booleans()):
+        found["containerStart"] = "90s"
+    if draw(st.booleans()):
+        found["spotPrices"] = [{"trace": "prices.csv"}]
+    if draw(st.booleans()):
+        found["spotAvailability"] = [{"trace": "slots.csv"}]
+    if draw(st.booleans()):
         found |= {"scalingInterval": 0, "schedulingInterval": draw(st.sampled_from([0, 7]))}
     return found | ({"idleScaleIn": draw(st.sampled_from(["0s", "1s"]))} if draw(st.booleans()) else {})
 
@@ -175,7 +182,17 @@ def scenarios(draw: st.DrawFn) -> dict[str, Any]:
     if draw(st.booleans()):
         data["computeEnvironments"].append(unmanaged("own", *draw(st.lists(machines(), max_size=3))))
         data["jobQueues"][0]["computeEnvironmentOrder"].append({"order": 9, "computeEnvironment": "own"})
+    data["workload"] += _requests(draw, data["workload"])
     return data
+
+
+def _requests(draw: st.DrawFn, workload: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """To end jobs, some of which have ended, or are not there yet."""
+    names = [each["name"] for each in workload if "name" in each]
+    return [
+        {"at": at, draw(st.sampled_from(["cancel", "terminate"])): draw(st.sampled_from(names))}
+        for at in draw(st.lists(INSTANTS, max_size=3))
+    ]
 
 
 @st.composite
@@ -187,10 +204,21 @@ def machines(draw: st.DrawFn) -> dict[str, Any]:
     return {"vcpus": 4, "memory": "8GiB", "count": draw(st.integers(1, 2)), "joinsAfter": joins, **more}
 
 
+@pytest.fixture(scope="module")
+def market(tmp_path_factory):
+    """A folder with the records that the scenarios name."""
+    folder = tmp_path_factory.mktemp("market")
+    prices = [(0, 0.02), (500, 0.5), (700, 0.01), (4000, 0.03)]
+    rows = [f"{at},{name},{usd}" for name in ("c6i.large", "c6i.xlarge", "c6g.medium") for at, usd in prices]
+    (folder / "prices.csv").write_text("\n".join(["at_s,instance_type,usd_per_hour", *rows]))
+    (folder / "slots.csv").write_text("at_s,instances\n0,5\n300,1\n900,0\n1500,4\n")
+    return folder
+
+
 @given(scenarios(), st.integers(0, 9))
-def test_a_run_keeps_every_law(data, seed):
+def test_a_run_keeps_every_law(market, data, seed):
     try:
-        result = batchsim.run(batchsim.parse_scenario(json.dumps(data)), seed=seed)
+        result = batchsim.run(batchsim.parse_scenario(json.dumps(data), base=market), seed=seed)
     except InputError:
         assume(False)  # updates that contradict each other
         raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from itertools import product
 from typing import Any
 
@@ -18,6 +19,7 @@ from batchsim.drivers.fargate import Tasks
 from batchsim.drivers.simulated import simulate
 from batchsim.errors import ScenarioError
 from batchsim.results import Recorder
+from batchsim.results.audit import audit_frames
 from batchsim.studies.check import check
 from tests.harness import PlanBuilder, machine
 from tests.heap_driver import heap_simulate
@@ -385,6 +387,10 @@ def test_spec_4_2_a_task_may_be_lost_after_14_days_and_its_job_be_tried_again(ru
     assert set(result.instances["end_reason"]) == {"expired: Fargate"}
     assert result.instances["billed_s"].tolist() == [14 * day] * 2
     assert result.instances["lost_usd"].sum() == pytest.approx(result.summary["cost_usd"])
+    for said in ("13d", "15d", "0s"):
+        manifest = copy.deepcopy(result.manifest)
+        manifest["assumptions"]["fargateTaskLifetime"] = said
+        assert "L18" in {each.law for each in audit_frames(result.frames, result.summary, manifest)}
     in_time = on_fargate(job("336h"), environments=[fargate(4, kind)], assumptions=slow)
     assert run(in_time).jobs["state"].tolist() == ["SUCCEEDED"]
     data["assumptions"]["fargateTaskLifetime"] = 0

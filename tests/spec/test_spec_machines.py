@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.spec.scenarios import each_job, scenario, submit
-from tests.studies.scenarios import definition, unmanaged
+from tests.studies.scenarios import definition, managed, unmanaged
 
 HOUR = 3600
 TWO = definition("two", 2, 100)
@@ -98,3 +98,13 @@ def test_nobody_waits_for_a_machine_on_which_no_job_that_is_left_fits(run):
     result = run(scenario(submit("job", "1h", definition="two"), environments=[lab], definitions=[TWO]))
     assert result.summary["outcome"] == "stalled"
     assert result.manifest["ended_at_s"] == 0
+
+
+def test_a_machine_may_leave_after_the_last_job_while_others_are_idle_still(run):
+    lab = unmanaged("lab", machine(leavesAfter="61m"))
+    cloud = managed("cloud", 2, "c6i.large")
+    jobs = submit("job", "1h", definition="two", count=2)
+    data = scenario(jobs, environments=[lab, cloud], definitions=[TWO], assumptions={"idleScaleIn": "2min"})
+    result = run(data)
+    assert result.summary["outcome"] == "finished"
+    assert result.instances["ended_s"].dropna().tolist() == [3660, 3720]

@@ -83,6 +83,7 @@ _CHECKS = (
     commitments.commitments,
     updates.updates,
     machines.machines,
+    machines.tasks,
     architectures.architectures,
 )
 

@@ -124,7 +124,7 @@ def _final_states(facts: Facts) -> list[Violation]:
     succeeded = jobs.state == SUCCEEDED
     frame = facts.frames["jobs"]
     cancelled, terminated = (frame[f"is_{what}"].to_numpy() for what in ("cancelled", "terminated"))
-    waits = cancelled & (jobs.state == PENDING)  # cancelled when its dependencies have ended [spec 1.8]
+    waits = jobs.state == PENDING  # FAILED when its dependencies have ended [spec 1.8]
     plain_exit = facts.frames["jobs"]["status_reason"].to_numpy() == _CONTAINER_EXITED
     return [
         *rows_where(

@@ -1,4 +1,4 @@
-"""L18 of the machines that users bring: they join and leave unmanaged environments as the scenario says."""
+"""L18 of what goes by itself: machines join and leave unmanaged environments, Fargate keeps no old task."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from batchsim.results.audit.facts import Facts
 
+_FARGATE = ("FARGATE", "FARGATE_SPOT")
+_EXPIRED = "expired: Fargate"
 _NEVER = np.iinfo(np.int64).max
 
 
@@ -44,10 +46,30 @@ def machines(facts: Facts) -> list[Violation]:
         joins, leaves = np.array(said, dtype=np.int64).reshape(-1, 2)[: len(mine)].T
         came = (rows.requested[mine] == joins) & (rows.running[mine] == joins) & (rows.ready[mine] == joins)
         stays = (rows.ended[mine] < 0) & (leaves >= awaited)
-        leaves_in_time = (rows.ended[mine] == leaves) & (leaves <= awaited)
+        leaves_in_time = (rows.ended[mine] == leaves) & (leaves <= facts.ended_at)
         wrong[mine] = ~came | ~(stays | leaves_in_time)
     text = "this machine does not join or leave when the scenario says"
     return found + rows_where(wrong, "L18", "instances", text)
+
+
+def tasks(facts: Facts) -> list[Violation]:
+    """L18: no Fargate task is kept for longer than `fargateTaskLifetime`, or ends for that before."""
+    if not is_simulated(facts):
+        return []
+    of_tasks = [
+        each["computeEnvironmentName"]
+        for each in facts.manifest["scenario"].get("computeEnvironments", ())
+        if (each.get("computeResources") or {}).get("type") in _FARGATE
+    ]
+    frame, rows = facts.frames["instances"], facts.instances
+    mine = frame["environment"].astype("str").isin(of_tasks).to_numpy(np.bool_) & (rows.running >= 0)
+    lifetime = parse_duration(facts.manifest["assumptions"].get("fargateTaskLifetime", 0)) or _NEVER
+    age = np.where(rows.ended >= 0, rows.ended, facts.ended_at) - rows.running
+    expired = (frame["end_reason"] == _EXPIRED).to_numpy(np.bool_)
+    wrong = mine & ((age > lifetime) | (expired & (age != lifetime)))
+    return rows_where(
+        wrong | (expired & ~mine), "L18", "instances", "not a task of that age, or kept for longer"
+    )
 
 
 def _said(environment: Mapping[str, Any]) -> list[tuple[int, int]]:
