@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     Metrics = dict[str, Any]
+
+_MOST_NAMES: Final = 3
 
 
 def foundations(result: Metrics, manifest: Metrics) -> Iterator[tuple[str, str]]:
@@ -29,8 +31,11 @@ def foundations(result: Metrics, manifest: Metrics) -> Iterator[tuple[str, str]]
     for name, notes in manifest["workload"].items():
         if notes["source"] == "trace":
             yield f"trace {name}", _trace(notes)
-    for notes in manifest.get("spot_prices", ()):
-        yield "spotPrices", _rows(notes, notes["prices"])
+    recorded = manifest.get("spot_prices", {})
+    for notes in recorded.get("traces", ()):
+        yield "spotPrices", _prices(notes)
+    if names := recorded.get("unrecorded_types"):
+        yield "spotPrices", f"none of {_few(names)}, whose prices are the catalogue's"
 
 
 def _trace(notes: Metrics) -> str:
@@ -41,6 +46,27 @@ def _trace(notes: Metrics) -> str:
         f", {notes['memory_assumed_mib_per_vcpu']} MiB per vCPU assumed for {assumed:,}" if assumed else ""
     )
     return f"{_rows(notes, notes['jobs'], lost)}{memory}"
+
+
+def _prices(notes: Metrics) -> str:
+    """What became of the rows of a record of Spot prices, and of which time the run is."""
+    told = _rows(notes, notes["prices"])
+    if names := notes["other_types"]:
+        told += f"; no Spot environment has {_few(names)}"
+    if begins := notes["begins_at"]:
+        why = "" if notes["begin_is_said"] else ", when the last pool gets its first price"
+        told += f"; the run begins at {begins}{why}"
+    if ended := notes["ended_at"]:
+        told += f"; the last price, of {ended}, is older and holds throughout"
+    if late := notes["late_pools"]:
+        pools = f"{late:,} pools have" if late > 1 else "1 pool has"
+        told += f"; {pools} no price at the beginning yet: the first is taken"
+    return told
+
+
+def _few(names: Sequence[str]) -> str:
+    more = len(names) - _MOST_NAMES
+    return ", ".join(names[:_MOST_NAMES]) + (f" and {more:,} more types" if more > 0 else "")
 
 
 def _rows(notes: Metrics, taken: int, lost: Mapping[str, int] = MappingProxyType({})) -> str:

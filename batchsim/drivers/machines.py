@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from batchsim.catalog import Catalog
 from batchsim.catalog.eks import allocatable_mib, allocatable_milli, max_pods
@@ -12,17 +12,16 @@ from batchsim.catalog.memory import ECS_RESERVED_MIB
 from batchsim.catalog.prices import date_span
 from batchsim.catalog.spot import spot_price_uusd
 from batchsim.core.plan import MachineType
-from batchsim.errors import CatalogError, ScenarioError, at_path
+from batchsim.drivers.spotrecords import recorded_prices
+from batchsim.errors import CatalogError, at_path
 from batchsim.units import format_size, usd_to_uusd
-from batchsim.workload.spotprices import read_prices
 from batchsim.workload.table import QUARTERS, USUAL_TASK, TaskKind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from batchsim.results.context import Billing
     from batchsim.scenario import Machine, Scenario
-    from batchsim.workload.steps import Steps
 
 _BYTES_PER_GBIT: Final = 125_000_000
 
@@ -42,7 +41,7 @@ class MachineTypes:
         self.vcpu_parts = vcpu_parts
         self._task_kinds = task_kinds
         self._kinds = [*task_kinds]  # and those of Managed Instances that no job asks for
-        self.spot_prices, self.price_notes = _recorded_prices(scenario)
+        self.spot_prices, self.price_notes = recorded_prices(scenario, self.catalog)
         self._rows: dict[tuple[MachineType, Billing], int] = {}
         self._of_catalog: dict[int, str] = {}  # by row the name of its type
         self._priced = False
@@ -252,26 +251,3 @@ def _task_name(kind: TaskKind, quarters: int, memory_mib: int, *, spot: bool) ->
     family = f"fargate{'-spot' if spot else ''}{'-arm' if kind.architecture == 'arm64' else ''}"
     storage = "" if kind.storage_gib == FREE_STORAGE_GIB else f"x{kind.storage_gib}"
     return f"{family}.{quarters / QUARTERS:g}x{memory_mib}{storage}"
-
-
-def _recorded_prices(
-    scenario: Scenario,
-) -> tuple[Mapping[tuple[str, str], Steps], list[dict[str, Any]]]:
-    """By instance type and zone, of zones that the scenario has; and notes on the rows of each file."""
-    zones = scenario.assumptions.availabilityZones
-    prices: dict[tuple[str, str], Steps] = {}
-    notes = []
-    for number, given in enumerate(scenario.assumptions.spotPrices):
-        with at_path(f"assumptions.spotPrices.{number}.trace"):
-            found, noted = read_prices(scenario.base_dir / given.trace, scenario.region, given.begin)
-        notes.append(noted)
-        kept = {key: steps for key, steps in found.items() if key[1] in ("", *zones)}
-        if not kept:
-            raise ScenarioError(
-                path="assumptions.availabilityZones",
-                expected="zones of the price trace",
-                found=", ".join(zones) or "none",
-                hint=f"it has {', '.join(sorted({zone for _, zone in found})[:10])}",
-            )
-        prices = kept | prices
-    return prices, notes

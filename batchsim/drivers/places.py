@@ -18,6 +18,7 @@ from batchsim.core.plan import (
 )
 from batchsim.core.registration import invalid
 from batchsim.core.shares import UNIT_WEIGHT, FairSharePolicy
+from batchsim.drivers.offered import offered_types, place_of_types
 from batchsim.drivers.world import Machines
 from batchsim.errors import ScenarioError, at_path
 from batchsim.scenario import JobQueue, applied_updates
@@ -96,10 +97,9 @@ def _managed(environment: ComputeEnvironment, types: MachineTypes, path: str) ->
     if resources.managedInstancesProvider is not None:
         return _managed_instances(environment, resources.managedInstancesProvider, types, path)
     spot = resources.type == "SPOT"
-    place = f"{path}.instanceTypes"
-    found = types.catalog.resolve_each(resources.instanceTypes, place)
+    found = offered_types(resources, types.catalog, path)
     if spot:
-        found = _on_the_market(found, resources, types, place)
+        found = _on_the_market(found, resources, types, place_of_types(resources, path))
     of_catalog = types.of_spot if spot else types.from_catalog
     pools = [types.catalog.spot(each.name) for _, each in found] if spot else []
     unknown = types.unknown_band
@@ -127,14 +127,10 @@ def _managed_instances(
     """ECS says only that it chooses by cost, which `SharedScaler` does; it has no strategy to name."""
     resources = environment.computeResources
     assert resources is not None
-    place = (
-        f"{path}.managedInstancesProvider.instanceLaunchTemplate.instanceRequirements.allowedInstanceTypes"
-    )
-    patterns = provider.allowed_types or types.catalog.default_patterns()
-    found = [(0, each) for each in types.catalog.matching(patterns, place)]
+    found = offered_types(resources, types.catalog, path)
     spot = provider.on_spot
     if spot:
-        found = _on_the_market(found, resources, types, place)
+        found = _on_the_market(found, resources, types, place_of_types(resources, path))
     rows = {types.of_ecs(each.name, spot=spot): types.fee_of_ecs(each.name) for _, each in found}
     after = provider.infrastructureOptimization.scaleInAfter
     return EnvironmentPlan(

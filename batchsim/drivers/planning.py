@@ -9,7 +9,7 @@ EKS, or jobs that ask for less than a vCPU, all vCPUs of its plan are in quarter
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -50,7 +50,7 @@ class Setup:
     billings     for each of the plan's types how it is billed
     on_demand_uusd   for each what an hour of it costs On-Demand; 0 of tasks and users' own machines
     architectures    for each its CPU's; "" of machines that users describe
-    price_notes  of each record of Spot prices what became of its rows
+    price_notes  what became of the records of Spot prices
     """
 
     plan: Plan
@@ -59,7 +59,7 @@ class Setup:
     billings: Sequence[Billing]
     on_demand_uusd: Sequence[int]
     architectures: Sequence[str]
-    price_notes: Sequence[Mapping[str, Any]] = ()
+    price_notes: Mapping[str, Any] = field(default_factory=dict)
 
 
 def prepare(scenario: Scenario, workload: Workload, seed: int = 0, replication: int = 0) -> Setup:

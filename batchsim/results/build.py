@@ -78,7 +78,7 @@ def build_manifest(recorder: Recorder, context: RunContext) -> dict[str, Any]:
         "architectures": _architectures(recorder, context),
         **_on_demand(recorder, context),
         "workload": dict(context.notes),
-        **({"spot_prices": [dict(each) for each in context.price_notes]} if context.price_notes else {}),
+        **({"spot_prices": dict(context.price_notes)} if context.price_notes else {}),
         "scenario": dict(context.scenario),
     }
 

@@ -184,7 +184,7 @@ class RunContext:
     commitments                     Reserved Instances and a Savings Plan
     cluster_uusd_per_hour           what EKS clusters cost together, whether used or not
     updates                         of environments and queues, in order of time
-    price_notes                     JSON-able: of each record of Spot prices what became of its rows
+    price_notes                     JSON-able: what became of the records of Spot prices
     """
 
     name: str
@@ -218,7 +218,7 @@ class RunContext:
     commitments: CommitmentRows | None = None
     cluster_uusd_per_hour: int = 0
     updates: Sequence[UpdateRow] = ()
-    price_notes: Sequence[Mapping[str, Any]] = ()
+    price_notes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def evaluation_us(self) -> int:

@@ -100,9 +100,9 @@ class SpotAvailability(_OfPools):
 def _instant(value: Any) -> dt.datetime:
     try:
         at = dt.datetime.fromisoformat(str(value))
-    except ValueError:
+        return at.replace(tzinfo=dt.UTC) if at.tzinfo is None else at.astimezone(dt.UTC)
+    except (ValueError, OverflowError):  # the latter at the edges of the calendar
         raise MismatchError("a date such as 2024-06-10, or a time such as 2024-06-10T08:00Z") from None
-    return at.replace(tzinfo=dt.UTC) if at.tzinfo is None else at.astimezone(dt.UTC)
 
 
 def _instant_text(at: dt.datetime) -> str:
@@ -129,7 +129,8 @@ class SpotPrices(Model):
     begin: Instant | None = Field(
         None,
         description="The date (at 00:00) or the time in UTC at which the run begins; for traces with date,"
-        " and for AWS's, where it is that of the earliest price unless it is said.",
+        " and for AWS's. Unless it is said, that of the first trace that says one; without any, AWS's traces"
+        " take the first instant at which each type and zone of the Spot environments has a price in them.",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from batchsim.errors import TraceError
 from batchsim.units import usd_to_uusd
@@ -20,84 +20,99 @@ _HISTORY: Final = "SpotPriceHistory"
 _PRODUCT: Final = "Linux/UNIX"
 _ELSEWHERE: Final = "other regions"
 _US: Final = dt.timedelta(microseconds=1)
+_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_MAX_USD_PER_HOUR: Final = 1_000_000
+_PRICE: Final = f"a number of 0 or more, {_MAX_USD_PER_HOUR:,} at most"
+
+
+class Change(NamedTuple):
+    """From when on a pool has which price, in micro-USD an hour; `at_us` as `RecordedPrices` says."""
+
+    at_us: int
+    price: float
 
 
 class RecordedPrices(NamedTuple):
     """The prices of a file.
 
-    steps   (instance type, zone) -> micro-USD an hour; the zone is "" where the file names none
-    notes   JSON-able, for the manifest: rows_read = prices + the sum of `dropped`, which counts by reason
+    changes    (instance type, zone) -> in order of time; the zone is "" where the file names none
+    counts_in  from when: "at_s" of the run, or since 1970 in UTC by a column "date" or by AWS's "Timestamp"
+    dropped    how many rows are not among them, by reason
     """
 
-    steps: dict[tuple[str, str], Steps]
-    notes: dict[str, Any]
+    path: Path
+    changes: dict[tuple[str, str], list[Change]]
+    counts_in: Literal["at_s", "date", "Timestamp"]
+    dropped: dict[str, int]
+
+    def steps(self, pool: tuple[str, str], begin_us: int) -> Steps:
+        """The prices of a run that begins then. Raises TraceError for two prices at one instant."""
+        rows = [(at - begin_us, price) for at, price in self.changes[pool]]
+        return steps_of(rows, self.path).shifted(0)
 
 
-class _Change(NamedTuple):
-    at_us: int
-    price: float
-
-
-def read_prices(path: Path, region: str, begin: dt.datetime | None) -> RecordedPrices:
-    """The prices of `region`; those before the last one at the beginning of the run are of no effect.
+def read_prices(path: Path, region: str) -> RecordedPrices:
+    """The prices of `region`.
 
     CSV with instance_type, usd_per_hour, and at_s or date, and where it has them region and zone. Or JSON as
-    of `aws ec2 describe-spot-price-history`, of which only what runs Linux is read; without `begin` its
-    earliest price is that of the beginning. Raises TraceError for a file that is no such thing.
+    of `aws ec2 describe-spot-price-history`, of which only what runs Linux is read. Raises TraceError for a
+    file that is no such thing.
     """
     _, first = next(iter(TextBlocks(path)), (1, b""))
     is_json = first.lstrip().startswith((b"{", b"["))
-    changes, dropped = _of_history(path, region, begin) if is_json else _of_csv(path, region, begin)
-    if not changes:
+    record = _of_history(path, region) if is_json else _of_csv(path, region)
+    if not record.changes:
         what = f" of {_PRODUCT}" if is_json else ""
         raise TraceError(file=str(path), expected=f"at least one price of {region}{what}", found="none")
-    taken = sum(map(len, changes.values()))
-    notes = {"rows_read": taken + sum(dropped.values()), "prices": taken, "dropped": dropped}
-    return RecordedPrices(
-        {key: steps_of(sorted(rows), path).shifted(0) for key, rows in changes.items()}, notes
-    )
+    for rows in record.changes.values():
+        rows.sort()
+    return record
 
 
-_Changes = tuple[dict[tuple[str, str], list[_Change]], dict[str, int]]
+def since_1970(at: dt.datetime) -> int:
+    """An instant in microseconds."""
+    return (at - _EPOCH) // _US
 
 
-def _of_csv(path: Path, region: str, begin: dt.datetime | None) -> _Changes:
-    found: dict[tuple[str, str], list[_Change]] = {}
+def instant_text(at_us: int) -> str:
+    """An instant that `since_1970` gave, such as 2024-06-10T08:00:00Z."""
+    return (_EPOCH + at_us * _US).isoformat().replace("+00:00", "Z")
+
+
+def _of_csv(path: Path, region: str) -> RecordedPrices:
+    found: dict[tuple[str, str], list[Change]] = {}
     dropped = {_ELSEWHERE: 0}
+    counts_in: Literal["at_s", "date"] = "date"
     for line, row in table(path, ("instance_type", "usd_per_hour")):
         if row.get("region", region) != region:
             dropped[_ELSEWHERE] += 1
             continue
-        price = usd_to_uusd(number(row["usd_per_hour"], "usd_per_hour", line, str(path)))
+        usd = number(row["usd_per_hour"], "usd_per_hour", line, str(path))
+        if usd > _MAX_USD_PER_HOUR:
+            raise TraceError(
+                "usd_per_hour", file=str(path), line=line, expected=_PRICE, found=row["usd_per_hour"]
+            )
+        if "at_s" in row:
+            counts_in = "at_s"
+            at_us = seconds(row["at_s"], "at_s", line, path)
+        else:
+            at_us = _dated(row.get("date", ""), line, path)
         key = row["instance_type"], row.get("zone", "")
-        found.setdefault(key, []).append(_Change(_instant(row, line, path, begin), price))
-    return found, dropped
+        found.setdefault(key, []).append(Change(at_us, usd_to_uusd(usd)))
+    return RecordedPrices(path, found, counts_in, dropped)
 
 
-def _instant(row: dict[str, str], line: int, path: Path, begin: dt.datetime | None) -> int:
-    if "at_s" in row:
-        return seconds(row["at_s"], "at_s", line, path)
-    if begin is None:
+def _dated(text: str, line: int, path: Path) -> int:
+    at = _instant(text)
+    if at is None:
         raise TraceError(
-            "this trace has dates",
-            file=str(path),
-            line=1,
-            hint="say with begin on which date the run begins",
+            file=str(path), line=line, expected="at_s, or a date such as 2024-06-10", found=ascii(text)[:80]
         )
-    try:
-        date = dt.datetime.fromisoformat(row.get("date", "")[:10]).replace(tzinfo=dt.UTC)
-    except ValueError:
-        raise TraceError(
-            file=str(path),
-            line=line,
-            expected="at_s, or a date such as 2024-06-10",
-            found=row.get("date", ""),
-        ) from None
-    return (date - begin) // _US
+    return since_1970(at)
 
 
-def _of_history(path: Path, region: str, begin: dt.datetime | None) -> _Changes:
-    found: dict[tuple[str, str], dict[dt.datetime, float]] = {}
+def _of_history(path: Path, region: str) -> RecordedPrices:
+    found: dict[tuple[str, str], dict[dt.datetime, int]] = {}
     dropped = {f"not {_PRODUCT}": 0, _ELSEWHERE: 0, "told twice": 0}
     for index, entry in enumerate(_entries(path)):
         read = _Entry.of(entry, index, path)
@@ -114,13 +129,10 @@ def _of_history(path: Path, region: str, begin: dt.datetime | None) -> _Changes:
                     file=str(path),
                     path=f"{_HISTORY}.{index}",
                 )
-    first = begin or min((at for prices in found.values() for at in prices), default=None)
     changes = {
-        key: [_Change((at - first) // _US, price) for at, price in prices.items()]
-        for key, prices in found.items()
-        if first is not None
+        key: [Change(since_1970(at), price) for at, price in prices.items()] for key, prices in found.items()
     }
-    return changes, dropped
+    return RecordedPrices(path, changes, "Timestamp", dropped)
 
 
 def _is_in(zone: str, region: str) -> bool:
@@ -182,25 +194,33 @@ def _entries(path: Path) -> list[Any]:
 
 
 def _timestamp(text: str, index: int, path: Path) -> dt.datetime:
-    try:
-        at = dt.datetime.fromisoformat(text)
-    except ValueError:
+    at = _instant(text)
+    if at is None:
         raise TraceError(
             file=str(path),
             path=f"{_HISTORY}.{index}.Timestamp",
             expected="a time such as 2024-06-10T06:34:14+00:00",
             found=ascii(text)[:80],
-        ) from None
-    return at.replace(tzinfo=dt.UTC) if at.tzinfo is None else at
+        )
+    return at
+
+
+def _instant(text: str) -> dt.datetime | None:
+    """In UTC, also of a text without an offset; None of what is no time, or out of the calendar."""
+    try:
+        at = dt.datetime.fromisoformat(text)
+        return at.replace(tzinfo=dt.UTC) if at.tzinfo is None else at.astimezone(dt.UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 def _price(text: str, index: int, path: Path) -> float:
     value = float(text) if NUMBER.fullmatch(text) else math.nan
-    if not 0 <= value < math.inf:
+    if not 0 <= value <= _MAX_USD_PER_HOUR:
         raise TraceError(
             file=str(path),
             path=f"{_HISTORY}.{index}.SpotPrice",
-            expected="a number of 0 or more",
+            expected=_PRICE,
             found=ascii(text)[:80],
         )
     return value

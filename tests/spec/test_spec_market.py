@@ -642,6 +642,7 @@ LINUX = history(  # the newest first, as AWS gives them
         ({"begin": "2024-06-10T09:00:00Z"}, (0.04 + 0.06) / 2),
         ({"begin": "2024-06-10T10:00:00+01:00"}, (0.04 + 0.06) / 2),
         ({"begin": "2024-06-11"}, 0.06),
+        ({"begin": "2024-06-09"}, 0.03),
     ],
 )
 def test_the_price_history_as_aws_prints_it_is_read(run, beside, begin, expected):
@@ -656,8 +657,105 @@ def test_the_price_history_as_aws_prints_it_is_read(run, beside, begin, expected
         )
     )
     assert result.instances["usd_per_hour"].tolist() == [pytest.approx(expected, abs=2e-6)]
-    dropped = {"not Linux/UNIX": 1, "other regions": 1, "told twice": 1}
-    assert result.manifest["spot_prices"] == [{"rows_read": 6, "prices": 3, "dropped": dropped}]
+    (notes,) = result.manifest["spot_prices"]["traces"]
+    assert (notes["rows_read"], notes["prices"]) == (6, 3)
+    dropped = {why: rows for why, rows in notes["dropped"].items() if rows}
+    assert dropped == {"not Linux/UNIX": 1, "other regions": 1, "told twice": 1}
+
+
+def of_type(name: str, *rows: tuple[str, str, str]) -> list[dict[str, str]]:
+    return [each | {"InstanceType": name} for each in history(*rows)]
+
+
+def priced(beside, *records, zones=(A,), types=("c6i.large",), **more):
+    """A job of an hour on Spot, with records of (file, entries, what is said of them)."""
+    prices = [
+        {"trace": beside(name, entries if isinstance(entries, str) else json.dumps(entries)), **said}
+        for name, entries, said in records
+    ]
+    return world(
+        submit("job", "1h", definition="pair"),
+        environment=spot(2, *types),
+        availabilityZones=list(zones),
+        spotPrices=prices,
+        **more,
+    )
+
+
+def test_a_zone_that_the_record_of_a_type_lacks_is_an_error(load, beside):
+    data = priced(beside, ("p.json", history(("2024-06-10", A, "0.03")), {}), zones=[A, B])
+    with pytest.raises(InputError) as caught:
+        batchsim.run(load(data))
+    assert "no price of c6i.large in us-east-1b is recorded, though" in caught.value.one_line()
+    assert f"limit assumptions.availabilityZones to {A}" in caught.value.one_line()
+
+
+def test_a_price_without_a_zone_is_of_all_zones(run, beside):
+    result = run(priced(beside, ("p.csv", PRICES, {}), zones=[A, B]))
+    assert result.instances["usd_per_hour"].tolist() == [0.045]
+
+
+def test_a_type_without_a_record_keeps_the_price_of_the_catalogue_and_is_named(run, beside):
+    entries = of_type("m6i.large", ("2024-06-10", A, "0.05"))
+    recorded = run(priced(beside, ("p.json", entries, {})))
+    assert recorded.manifest["spot_prices"]["unrecorded_types"] == ["c6i.large"]
+    (notes,) = recorded.manifest["spot_prices"]["traces"]
+    assert (notes["prices"], notes["other_types"]) == (0, ["m6i.large"])
+    assert notes["dropped"]["types of no Spot environment"] == 1
+    assert recorded.summary["cost_usd"] == run(priced(beside)).summary["cost_usd"]
+
+
+def test_a_run_begins_when_each_pool_has_a_price(run, beside):
+    late = [
+        *history(("2024-06-08T11:13:04Z", A, "0.01"), ("2024-06-10T00:00:00Z", A, "0.03")),
+        *history(("2024-06-09T20:00:00Z", B, "0.01"), ("2024-06-10T00:00:00Z", B, "0.03")),
+        *of_type("m6i.large", ("2024-06-11T00:00:00Z", A, "0.03")),  # of no environment
+    ]
+    result = run(priced(beside, ("p.json", late, {}), zones=[A, B]))
+    (notes,) = result.manifest["spot_prices"]["traces"]
+    assert (notes["begins_at"], notes["begin_is_said"]) == ("2024-06-09T20:00:00Z", False)
+    assert (notes["ended_at"], notes["late_pools"]) == (None, 0)
+    assert result.instances["usd_per_hour"].tolist() == [0.01]
+
+
+NOON = ("2024-06-10T12:00:00Z", A, "0.08")
+EARLY = history(("2024-06-10T00:00:00Z", A, "0.01"), ("2024-06-10T06:30:00Z", A, "0.03"), NOON)
+LATER = of_type("m6i.large", ("2024-06-10T06:00:00Z", A, "0.08"), NOON)
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (({}, {}), "2024-06-10T06:00:00Z"),
+        (({}, {"begin": "2024-06-10T11:30:00Z"}), "2024-06-10T11:30:00Z"),
+    ],
+)
+def test_records_in_several_files_are_of_one_time(run, beside, said, expected):
+    types = "c6i.large", "m6i.large"
+    together = {} if not any(said) else {"begin": expected}
+    one = run(priced(beside, ("both.json", [*EARLY, *LATER], together), types=types))
+    files = ("a.json", EARLY, said[0]), ("b.json", LATER, said[1])
+    two = run(priced(beside, *files, types=types))
+    assert {each["begins_at"] for each in two.manifest["spot_prices"]["traces"]} == {expected}
+    assert instances(two, "instance_type", "usd_per_hour") == instances(one, "instance_type", "usd_per_hour")
+
+
+def test_a_record_that_ended_before_the_run_or_begins_within_it_is_told(run, beside):
+    def notes(begin):
+        (told,) = run(priced(beside, ("p.json", LINUX, {"begin": begin}))).manifest["spot_prices"]["traces"]
+        return told["ended_at"], told["late_pools"]
+
+    assert notes("2024-06-11") == ("2024-06-10T09:30:00Z", 0)
+    assert notes("2024-06-10T09:30Z") == (None, 0)
+    assert notes("2024-06-10T07:59Z") == (None, 1)
+
+
+def test_a_date_in_a_csv_may_have_a_time(run, beside):
+    rows = "instance_type,usd_per_hour,date\nc6i.large,0.01,2024-06-10T09:00\nc6i.large,0.03,{}\n"
+    begin = {"begin": "2024-06-11T08:30Z"}
+    for at in ("2024-06-11T09:00", "2024-06-11 11:00:00+02:00"):
+        result = run(priced(beside, ("p.csv", rows.format(at), begin), preset="ideal"))
+        assert result.instances["usd_per_hour"].tolist() == [0.02]
 
 
 def test_a_beginning_is_written_as_it_was_read(load, beside):
@@ -675,7 +773,9 @@ def test_a_beginning_is_written_as_it_was_read(load, beside):
             history(("2024-06-10T09:00:00Z", B, "dear")),
             "SpotPriceHistory.0.SpotPrice: expected a number of 0",
         ),
+        (history(("2024-06-10", B, "9" * 20)), "a number of 0 or more, 1,000,000 at most"),
         (history(("soon", B, "1")), "SpotPriceHistory.0.Timestamp: expected a time such as 2024-06-10T"),
+        (history(("0001-01-01T00:00:00+10:00", B, "1")), "expected a time such as 2024-06-10T"),
         ([{"InstanceType": "c6i.large"}], "SpotPriceHistory.0.Timestamp: expected a text"),
         (["c6i.large"], "SpotPriceHistory.0: expected an object"),
         (history(("2024-06-10", B, "1"), product="Windows"), "at least one price of us-east-1 of Linux/UNIX"),
@@ -713,6 +813,10 @@ def test_a_price_history_that_is_none_is_one_clear_line(load, beside, content, s
             "expected a launchCooloff above",
         ),
         ({"spotPrices": [{"trace": "p.csv", "begin": "June"}]}, "expected a date such as 2024-06-10"),
+        *(
+            ({"spotPrices": [{"trace": "p.csv", "begin": begin}]}, "expected a date such as 2024-06-10")
+            for begin in ("0001-01-01T00:00:00+10:00", "9999-12-31T23:59:59-12:00")
+        ),
     ],
 )
 def test_what_cannot_be_is_one_clear_line(problems_of, assumptions, says):
@@ -738,6 +842,17 @@ def test_what_cannot_be_is_one_clear_line(problems_of, assumptions, says):
         ({"spotAvailability": [{"trace": "t"}]}, '{"data": []}', "JSON with metadata.gap_seconds and data"),
         ({"spotAvailability": [{"trace": "none"}]}, "", "expected a file"),
         ({"spotPrices": [{"trace": "t"}]}, "instance_type,usd_per_hour,date\na,1,2024-01-01\n", "dates"),
+        (
+            {"spotPrices": [{"trace": "t"}]},
+            "instance_type,usd_per_hour,date\na,1,June\n",
+            "or a date such as",
+        ),
+        ({"spotPrices": [{"trace": "t"}]}, "instance_type,usd_per_hour,at_s\na,1e9,0\n", "1,000,000 at most"),
+        (
+            {"spotPrices": [{"trace": "t", "begin": "2024-06-10"}]},
+            "instance_type,usd_per_hour,at_s\na,1,0\n",
+            "spotPrices.0.begin: the trace counts from the beginning of the run (at_s); remove begin",
+        ),
         (
             {"spotPrices": [{"trace": "t"}]},
             "instance_type,usd_per_hour,at_s,region\na,1,0,eu-west-1\n",

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from batchsim.core.feasibility import no_capacity
+from batchsim.errors import InputError
 from batchsim.studies.check import check
 from batchsim.studies.run import run
 from tests.studies.scenarios import definition, jobs, managed, world
@@ -55,8 +58,12 @@ def test_the_run_agrees_about_bids(load, tmp_path):
         assert check(scenario).can_all_start == (outcome == "finished")
 
 
-def test_a_zone_or_a_type_without_recorded_prices_takes_any_bid(load, tmp_path):
-    assert check(load(on_spot(tmp_path, 35, zones=("a", "b")))).can_all_start
+def test_check_refuses_a_record_that_lacks_a_zone(load, tmp_path):
+    with pytest.raises(InputError, match=r"no price of c6i\.large in b is recorded"):
+        check(load(on_spot(tmp_path, 35, zones=("a", "b"))))
+
+
+def test_a_type_without_recorded_prices_takes_any_bid_above_that_of_the_catalogue(load, tmp_path):
     both = "computeEnvironments.m.computeResources.instanceTypes=[c6i.large, m6i.large]"
     assert check(load(on_spot(tmp_path, 60), both)).can_all_start
     assert check(load(on_spot(tmp_path, 35), "assumptions.spotPrices=[]", f"{BID}=100")).can_all_start
