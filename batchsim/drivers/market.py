@@ -26,6 +26,7 @@ def build_capacity(scenario: Scenario, types: MachineTypes) -> Capacity:
     """What EC2 has for the machine types of a plan. Raises ScenarioError and TraceError."""
     assumptions = scenario.assumptions
     named = assumptions.availabilityZones
+    _check_named(assumptions, types)
     chances = {row: _chance(assumptions, types.rows[row].name) for row in types.launched("ec2", "spot")}
     prices = _prices(types, named)
     return Capacity(
@@ -42,6 +43,17 @@ def build_capacity(scenario: Scenario, types: MachineTypes) -> Capacity:
         _groups(scenario),
         assumptions.placementGroupShortage,
     )
+
+
+def _check_named(assumptions: Assumptions, types: MachineTypes) -> None:
+    """A shortage of what does not exist would be taken for one.
+
+    A type or family that no environment has may be named, as in `assumptions.speedFactors`.
+    """
+    given = assumptions.insufficientCapacity
+    for name in given if isinstance(given, dict) else ():
+        with at_path(f"assumptions.insufficientCapacity.{name}"):
+            types.catalog.check_known(name)
 
 
 def _chance(assumptions: Assumptions, name: str) -> float:

@@ -553,6 +553,25 @@ def test_a_type_that_ec2_never_has_gives_way_to_the_others(load):
     assert check(loaded).can_all_start
 
 
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("c6i.larg", "assumptions.insufficientCapacity.c6i.larg: 'c6i.larg' is not an instance type"),
+        ("c66", "did you mean c6i"),
+    ],
+)
+def test_a_shortage_of_a_type_that_is_none_is_one_clear_line(load, name, says):
+    data = world(submit("job", "1h"), environment=cloud(8, "c6i.large"), insufficientCapacity={name: 1})
+    with pytest.raises(InputError) as caught:
+        batchsim.run(load(data))
+    assert says in caught.value.one_line()
+
+
+def test_a_shortage_of_a_type_that_no_environment_has_is_of_no_effect(run):
+    data = world(submit("job", "1h"), environment=cloud(8, "c6i.large"), insufficientCapacity={"m5": 1})
+    assert run(data).summary["outcome"] == "finished"
+
+
 def test_check_tells_of_spot_pools_that_are_empty_throughout(load, beside):
     trace = beside("slots.csv", "at_s,instances\n0,0\n")
     data = world(submit("job", "1h"), environment=spot(8), spotAvailability=[{"trace": trace}])
