@@ -24,7 +24,8 @@ from batchsim.cli.verbs import FAILED, OutputFormat, Overrides, ScenarioPath
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from batchsim.studies.check import CheckReport, Finding, Turn
+    from batchsim.studies.check import CheckReport, Finding
+    from batchsim.studies.courses import Turn
     from batchsim.studies.held_up import HeldUp
     from batchsim.studies.supplies import Supply
 
@@ -149,7 +150,7 @@ def _verdict(report: CheckReport) -> tuple[str, str]:
     late = sum(each.turns[-1].jobs for each in report.no_longer)
     until = _until(report)
     if report.can_all_start:
-        but = f", but perhaps {late:,} that come after an update" if late else ""
+        but = f", but {late:,} that come after an update perhaps not" if late else ""
         return f"Each of the {jobs(number)} can start{but}{until}.", "yellow" if late or until else "green"
     lost += sum(each.shut_out for each in report.findings)
     lost += sum(report.stranded.values())
@@ -233,7 +234,10 @@ def _hosts(finding: Finding) -> str:
         else host.environment
         for host in finding.hosts
     ]
-    if not finding.begins:
+    last = finding.turns[-1] if finding.turns else None
+    if last is not None and last.reason is not None and last.jobs == finding.jobs:
+        told.append("but only perhaps")
+    elif not finding.begins:
         told.append(f"from {duration(finding.turns[0].at_s)} on")
     elif finding.turns:
         told.append(f"until {duration(finding.turns[0].at_s)}")

@@ -6,7 +6,8 @@ as much of a consumable resource as it asks for [spec 1.15]. A job that can neve
 queue [spec 2.3] and those that depend on it: how many they are is told, too.
 
 Where users update environments or queues during the run, all this is asked for each part of it: a job can
-start if it can in the part in which it is submitted, or in a later one.
+start if it can in the part in which it is submitted, or in a later one, or if instances of an earlier one may
+be there yet.
 """
 
 from __future__ import annotations
@@ -17,14 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from batchsim.core.allocation import gang_types
-from batchsim.core.feasibility import (
-    DISABLED,
-    INVALID,
-    OTHER_ARCHITECTURE,
-    RESOURCE_REQUIREMENT,
-    lacks_resource,
-    never_starts,
-)
+from batchsim.core.feasibility import lacks_resource
 from batchsim.core.plan import Need
 from batchsim.drivers.planning import Setup, prepare
 from batchsim.scenario import TraceJobs
@@ -37,19 +31,17 @@ from batchsim.studies.changes import (
     enabled,
 )
 from batchsim.studies.checkservices import ServiceFinding, check_services
+from batchsim.studies.courses import Course, Courses, Turn
 from batchsim.studies.ec2market import Ec2Market
 from batchsim.studies.held_up import HeldUp, dependants, held_up
 from batchsim.studies.offers import Offers
 from batchsim.studies.phases import phases
 from batchsim.studies.shortfalls import in_words, missing
 from batchsim.studies.supplies import Supply, largest_totals, more_of, supplies
-from batchsim.units import US_PER_S
 from batchsim.workload import Workload, build_workload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-    from numpy.typing import NDArray
 
     from batchsim.core.plan import Plan
     from batchsim.scenario import Scenario
@@ -64,28 +56,6 @@ class Host(NamedTuple):
     environment: str
     types: int
     of: int
-
-
-class Turn(NamedTuple):
-    """An instant at which jobs can start that could not before, or the reverse.
-
-    update   what is updated then, in words
-    reason   AWS's status reason from then on; None: they can
-    jobs     how many are submitted from then on, until the next turn
-    """
-
-    at_s: float
-    update: str
-    reason: str | None
-    jobs: int
-
-    @property
-    def shuts_out(self) -> bool:
-        """Whether no environment takes them any more, not even on instances that are there.
-
-        Those with other types than before are replaced, and take no more jobs.
-        """
-        return self.reason in {DISABLED, INVALID, RESOURCE_REQUIREMENT, OTHER_ARCHITECTURE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +163,7 @@ class _Kind(NamedTuple):
 
     missing   resources (0 vCPUs, 1 memory, 2 GPUs) of which no instance of the queue has enough
     lacking   the consumable resource of which there is never enough, or -1
-    course    the status reason by phase
+    course    of each of them
     """
 
     group: str
@@ -203,7 +173,7 @@ class _Kind(NamedTuple):
     missing: tuple[int, ...]
     need: int
     lacking: int
-    course: tuple[str | None, ...]
+    course: Course
 
 
 def check(scenario: Scenario, seed: int = 0) -> CheckReport:
@@ -228,18 +198,14 @@ class _Check:
         self._jobs = np.bincount(workload.job_class, minlength=len(workload.classes)).tolist()
         self._totals = largest_totals(plan, workload)
         self._market = Ec2Market(scenario, plan.vcpu_parts, setup.world.capacity, self._first_launch_us())
-        self._courses = self._reasons_by_phase()
-        self._no_room = [
-            None if any(reason is None for reason in course[begin:]) else course[-1]
-            for course, begin in zip(self._courses, self._first_phases(), strict=True)
-        ]
+        self._courses = Courses(self._phases, workload, self._market)
         self._lacking = [
             self._lacks(each.need) if reason is None else -1
-            for each, reason in zip(plan.classes, self._no_room, strict=True)
+            for each, reason in zip(plan.classes, self._courses.no_room, strict=True)
         ]
         self._reasons = [
             lacks_resource(plan.consumables[lacking].name) if lacking >= 0 else reason
-            for lacking, reason in zip(self._lacking, self._no_room, strict=True)
+            for lacking, reason in zip(self._lacking, self._courses.no_room, strict=True)
         ]
         self._offers = Offers(scenario, self._phases[-1])
 
@@ -255,7 +221,7 @@ class _Check:
             kinds.setdefault(self._kind(index), []).append(index)
         draft, market = self._offers.start, dict[str, str]()
         for kind, members in kinds.items():
-            if self._no_room[members[0]] is None:
+            if self._courses.no_room[members[0]] is None:
                 continue
             asked = self._asked(kind, members)
             if self._is_refused(asked):
@@ -276,51 +242,13 @@ class _Check:
             ),
         )
 
-    def _reasons_by_phase(self) -> list[tuple[str | None, ...]]:
-        """Of each class."""
-        known: dict[tuple[int, int], tuple[str | None, ...]] = {}
-        for each in self._plan.classes:
-            if (each.queue, each.need) not in known:
-                known[each.queue, each.need] = tuple(
-                    never_starts(phase.plan, each.queue, each.need)
-                    or self._market.never_starts(phase, each.queue, each.need)
-                    for phase in self._phases
-                )
-        return [known[each.queue, each.need] for each in self._plan.classes]
-
     def _is_refused(self, asked: Asked) -> bool:
         """Of jobs that cannot start at the end of the run: whether they could, if EC2 had capacity."""
         return asked.never_starts(self._plan) is None
 
-    def _phase_of_jobs(self) -> NDArray[np.int64]:
-        """In which phase each job is submitted; one at its very beginning is in it."""
-        begins = np.array([phase.at_us for phase in self._phases], dtype=np.int64)
-        return np.searchsorted(begins, self._workload.submit_us, side="right") - 1
-
-    def _first_phases(self) -> list[int]:
-        """In which phase the first job of each class is submitted."""
-        first = np.full(len(self._plan.classes), len(self._phases) - 1, dtype=np.int64)
-        np.minimum.at(first, self._workload.job_class, self._phase_of_jobs())
-        found: list[int] = first.tolist()
-        return found
-
-    def _turns(self, members: list[int], course: tuple[str | None, ...]) -> Iterator[Turn]:
-        if len(set(course)) == 1:
-            return
-        mine = np.isin(self._workload.job_class, members)
-        submitted = np.bincount(self._phase_of_jobs()[mine], minlength=len(course)).tolist()
-        turns = [
-            0,
-            *(each for each in range(1, len(course)) if (course[each] is None) != (course[each - 1] is None)),
-        ]
-        for number, begin in enumerate(turns[1:], 1):
-            end = turns[number + 1] if number + 1 < len(turns) else len(course)
-            phase = self._phases[begin]
-            yield Turn(phase.at_us / US_PER_S, phase.updates, course[begin], sum(submitted[begin:end]))
-
     def _kind(self, index: int) -> _Kind:
         job_class, planned = self._workload.classes[index], self._plan.classes[index]
-        no_room = self._courses[index][-1]
+        no_room = self._courses.of[index][-1]
         is_trace = isinstance(self._scenario.workload[self._entries[job_class.group]], TraceJobs)
         plan, need = self._plan, planned.need
         asked = Asked(planned.queue, plan.needs[need], kind=plan.kind_of(need))
@@ -332,7 +260,7 @@ class _Check:
             () if no_room is None else missing(self._plan, asked),
             -1 if is_trace else planned.need,
             self._lacking[index],
-            self._courses[index],
+            self._courses.of[index],
         )
 
     def _lacks(self, need: int) -> int:
@@ -382,7 +310,7 @@ class _Check:
             else (),
             nodes=asked.nodes,
             begins=kind.course[0] is None,
-            turns=tuple(self._turns(members, kind.course)),
+            turns=tuple(self._courses.turns(members, kind.course)),
         )
 
     def _hosts(self, kind: _Kind, members: list[int], least: Need) -> Iterator[Host]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from batchsim.core.feasibility import MAX_RESOURCE, RESOURCE_REQUIREMENT
-from batchsim.studies.check import Host, Turn, check
+from batchsim.studies.check import Host, check
+from batchsim.studies.courses import Turn
 from batchsim.studies.run import run
 from tests.studies.scenarios import definition, jobs, managed, unmanaged, world
 
@@ -28,7 +29,7 @@ def test_an_update_after_which_jobs_can_start_no_longer_is_told_with_what_mends_
     report = check(load(data))
     (finding,) = report.findings
     assert (finding.reason, finding.begins) == (None, True)
-    assert finding.turns == (Turn(9000, "m: maxvCpus 1", MAX_RESOURCE, 3),)
+    assert finding.turns == (Turn(9000, "m: maxvCpus 1", MAX_RESOURCE, 3, left=True),)
     assert finding.shortfall == "asks for 2 vCPUs; maxvCpus of m is 1"
     assert [change.text for change in finding.changes] == [
         "ask for at most 1 vCPU",
@@ -144,3 +145,29 @@ def test_machines_that_join_and_leave_are_told_as_updates_are(load):
         ).no_longer
         == ()
     )
+
+
+def at(hour: int) -> dict[str, Any]:
+    return {"atOnce": {"at": f"{hour}h"}}
+
+
+def test_who_comes_after_maxvcpus_was_lowered_may_find_an_instance_that_is_left(load):
+    """Whether one is left when they come, depends on how long those before them run."""
+    workload = [
+        jobs("a", "q0", "pair", 1, runtime={"constant": "4h"}),
+        jobs("b", "q0", "pair", 1, arrivals=at(2)),
+        update("1h", computeEnvironment="m", maxvCpus=0),
+    ]
+    data = world([managed("m", 64, "c6i.large")], workload, definition("pair", 2, 100))
+    report = check(load(data))
+    assert report.can_all_start
+    late = report.findings[1]
+    assert (late.reason, late.in_time_only, late.turns[0].left) == (None, 0, True)
+    assert run(load(data)).summary["outcome"] == "finished"
+    # Where nobody came before, there is no instance; a Fargate task ends with its job.
+    alone = check(load(data, "workload.0.arrivals.atOnce.at=3h"))
+    assert [each.reason for each in alone.never] == [MAX_RESOURCE] * 2
+    data["computeEnvironments"][0]["computeResources"] = {"type": "FARGATE", "maxvCpus": 64}
+    data["jobDefinitions"][0]["platformCapabilities"] = ["FARGATE"]
+    data["jobDefinitions"][0]["containerProperties"]["resourceRequirements"][1]["value"] = "4096"
+    assert [each.group for each in check(load(data)).never] == ["b"]
