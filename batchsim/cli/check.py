@@ -145,18 +145,16 @@ def _print_prices(report: CheckReport) -> None:
 
 
 def _verdict(report: CheckReport) -> tuple[str, str]:
-    number = sum(each.jobs for each in report.findings) + sum(each.jobs for each in report.services)
-    lost = sum(each.jobs for each in report.never) + sum(each.jobs for each in report.services_never)
     late = sum(each.turns[-1].jobs for each in report.no_longer)
     until = _until(report)
     if report.can_all_start:
         but = f", but {late:,} that come after an update perhaps not" if late else ""
-        return f"Each of the {jobs(number)} can start{but}{until}.", "yellow" if late or until else "green"
-    lost += sum(each.shut_out for each in report.findings)
-    lost += sum(report.stranded.values())
-    left_over = max((each.left_over for each in report.supplies), default=0)
-    least = "At least " if left_over else ""
-    return f"{least}{lost + left_over:,} of the {jobs(number)} can never start{until}.", "bold red"
+        return (
+            f"Each of the {jobs(report.jobs)} can start{but}{until}.",
+            "yellow" if late or until else "green",
+        )
+    least = "At least " if any(each.left_over for each in report.supplies) else ""
+    return f"{least}{report.never_started:,} of the {jobs(report.jobs)} can never start{until}.", "bold red"
 
 
 def _until(report: CheckReport) -> str:

@@ -145,6 +145,17 @@ class CheckReport:
         )
 
     @property
+    def jobs(self) -> int:
+        return sum(each.jobs for each in self.findings) + sum(each.jobs for each in self.services)
+
+    @property
+    def never_started(self) -> int:
+        """How many jobs can never start, at least; those that `held_up` tells of are not among them."""
+        lost = sum(each.jobs for each in self.never) + sum(each.jobs for each in self.services_never)
+        lost += sum(each.shut_out for each in self.findings) + sum(self.stranded.values())
+        return lost + max((each.left_over for each in self.supplies), default=0)
+
+    @property
     def never(self) -> tuple[Finding, ...]:
         return tuple(finding for finding in self.findings if finding.reason is not None)
 
@@ -163,7 +174,7 @@ class _Kind(NamedTuple):
 
     missing   resources (0 vCPUs, 1 memory, 2 GPUs) of which no instance of the queue has enough
     lacking   the consumable resource of which there is never enough, or -1
-    course    of each of them
+    course    in which phases they can start
     """
 
     group: str

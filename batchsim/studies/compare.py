@@ -4,7 +4,7 @@ Replication r of every variant has the same seed and number, so that jobs arrive
 the same times and fail alike: what differs is due to the variant. A difference is therefore taken within each
 replication, and its interval is that of those differences [paired comparison, common random numbers].
 
-A variant in which jobs can never be placed is not simulated: it would do less of the work and look cheap.
+A variant in which jobs can never be placed is not ranked: it would do less of the work and look cheap.
 """
 
 from __future__ import annotations
@@ -182,19 +182,29 @@ def _has_values(runs: Sequence[Sequence[_Run]], measure: Measure) -> bool:
 
 
 def _never_placed(scenario: Scenario, seed: int) -> NeverPlaced | None:
-    """The jobs of a scenario that can never start, if there are any."""
+    """The jobs of a scenario that can never start, if a check finds some: a run decides how many."""
     found = check(scenario, seed)
     if found.can_all_start:
         return None
+    result = run(scenario, seed=seed)
+    if has_stalled(result.summary):
+        number = sum(each.jobs for each in left_waiting(result))
+    elif not found.services_never and result.jobs["attempts"].all():
+        return None
+    else:
+        number = found.never_started
     left = [each for each in found.supplies if each.left_over]
     whys = [
         *(f"{each.title}: {each.shortfall or each.reason}" for each in found.never),
+        *(
+            f"{each.title}: {each.shortfall or each.turns[-1].reason}"
+            for each in found.findings
+            if each.shut_out
+        ),
         *(f"{each.group}: {each.shortfall or each.reason}" for each in found.services_never),
         *(f"there is too little of {each.resource}" for each in left),
     ]
-    jobs = sum(each.jobs for each in found.never) + sum(each.jobs for each in found.services_never)
-    whole = sum(each.jobs for each in found.findings) + sum(each.jobs for each in found.services)
-    return NeverPlaced(jobs + sum(each.left_over for each in left), whole, tuple(whys[:_MOST_WHYS]))
+    return NeverPlaced(number, found.jobs, tuple(whys[:_MOST_WHYS]))
 
 
 def _run(task: _Task) -> _Run:

@@ -209,6 +209,24 @@ def test_a_run_that_stalls_counts_as_never_placed():
     assert found.baseline is found.cheapest
 
 
+def test_a_run_tells_how_many_jobs_an_update_leaves_without_an_instance():
+    """Those that wait when the environment is disabled, and those that come then."""
+    late = jobs("late", "q0", "d", 2, arrivals={"atOnce": {"at": "20h"}})
+    then = {"computeEnvironment": "cloud", "maxvCpus": 8}
+    updated = data()
+    updated["workload"] += [late, {"at": "10m", "update": {**then, "state": "ENABLED"}}]
+    given = ["workload.2.update.{maxvCpus,state}=[8,ENABLED],[8,DISABLED],[0,ENABLED]"]
+    found = batchsim.compare(batchsim.parse_scenario(json.dumps(updated)), given, replications=1, workers=1)
+    left = {each.variant.labels[0]: each.never and each.never.jobs for each in found.outcomes}
+    assert left.keys() == {"[8, ENABLED]", "[8, DISABLED]", "[0, ENABLED]"}
+    assert left["[8, ENABLED]"] is None
+    run = batchsim.run(
+        batchsim.parse_scenario(json.dumps(updated), overrides=["workload.2.update.state=DISABLED"])
+    )
+    assert left["[8, DISABLED]"] == (run.jobs["state"] == "RUNNABLE").sum() > 2
+    assert left["[0, ENABLED]"] == 2
+
+
 def test_a_horizon_is_told(found):
     cut = batchsim.compare(
         batchsim.parse_scenario(json.dumps(data())),
