@@ -24,6 +24,7 @@ from batchsim.cli.verbs import FAILED, OutputFormat, Overrides, ScenarioPath
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from batchsim.studies.changes import Change
     from batchsim.studies.check import CheckReport, Finding
     from batchsim.studies.courses import Turn
     from batchsim.studies.held_up import HeldUp
@@ -107,9 +108,7 @@ def _print_findings(scenario: str, report: CheckReport, *, wide: bool) -> None:
     _print_supplies(report.supplies, wide=wide)
     for number, alike in enumerate(never if wide else never[:_MOST_ROWS], start=1):
         _print_never(number, alike)
-    for finding in report.findings if wide else report.findings[:_MOST_ROWS]:
-        if finding.turns and not finding.reason:
-            _print_turns(finding)
+    _print_updated(report.findings if wide else report.findings[:_MOST_ROWS])
     for supply in report.supplies:
         if supply.change is not None:
             print_text()
@@ -232,8 +231,10 @@ def _hosts(finding: Finding) -> str:
         else host.environment
         for host in finding.hosts
     ]
+    if finding.all_refused:
+        return "REFUSED"
     last = finding.turns[-1] if finding.turns else None
-    if last is not None and last.reason is not None and last.jobs == finding.jobs:
+    if last is not None and last.reason is not None and not finding.in_time_only:
         told.append("but only perhaps")
     elif not finding.begins:
         told.append(f"from {duration(finding.turns[0].at_s)} on")
@@ -264,6 +265,15 @@ def _print_never(number: int, alike: Sequence[Finding]) -> None:
     _print_mending(finding)
 
 
+def _print_updated(findings: Sequence[Finding]) -> None:
+    """Jobs for which it matters when they come."""
+    for finding in findings:
+        if finding.turns and not finding.reason:
+            _print_turns(finding)
+        if finding.reopened is not None:
+            _print_refused(finding, finding.reopened)
+
+
 def _print_turns(finding: Finding) -> None:
     """Jobs that can start in a part of the run only."""
     print_text()
@@ -280,6 +290,18 @@ def _print_turns(finding: Finding) -> None:
     if finding.changes:
         print_text(str(finding.turns[-1].reason), "red", indent=3)
         _print_mending(finding)
+
+
+def _print_refused(finding: Finding, reopened: Change) -> None:
+    """Jobs that come while their queue takes none."""
+    print_text()
+    print_text(
+        f"{finding.title}: {finding.refused:,} of {jobs(finding.jobs)} come while an update has DISABLED job"
+        f" queue {finding.queue}: SubmitJob is refused, and they fail",
+        "bold",
+    )
+    print_text(f"to mend it: {reopened.text}", "green", indent=3)
+    print_line(as_options(reopened.overrides), indent=6)
 
 
 def _can(turn: Turn) -> str:
@@ -332,13 +354,18 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "example": finding.example or None,
         "least": finding.least._asdict(),
         "most": finding.most._asdict(),
-        "can_start": finding.reason is None,
+        "can_start": finding.reason is None and not finding.all_refused,
         "hosts": [host._asdict() for host in finding.hosts],
         "status_reason": finding.reason,
         "shortfall": finding.shortfall or None,
         "changes": [{"text": each.text, "set": dict(each.overrides)} for each in finding.changes],
+        **({"refused": finding.refused, **_mended(finding.reopened)} if finding.reopened else {}),
         **({"turns": [each._asdict() for each in finding.turns]} if finding.turns else {}),
     }
+
+
+def _mended(reopened: Change) -> dict[str, Any]:
+    return {"reopened": {"text": reopened.text, "set": dict(reopened.overrides)}}
 
 
 def _supply(supply: Supply) -> dict[str, Any]:
@@ -352,6 +379,8 @@ def _flat(finding: Finding) -> dict[str, Any]:
     row = _finding(finding)
     del row["least"], row["most"]
     row.pop("turns", None)
+    row.pop("reopened", None)
+    row["refused"] = finding.refused
     return {
         **row,
         **finding.most._asdict(),

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from batchsim.core.feasibility import never_starts
 from batchsim.core.plan import Gang, Need
+from batchsim.scenario.updates import UpdateEvent
+from batchsim.units import format_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from batchsim.core.plan import EnvironmentPlan, Plan
     from batchsim.scenario import GeneratedJobs, Scenario
@@ -115,6 +117,23 @@ def ask_for_less(scenario: Scenario, plan: Plan, entry: int, definition: str, as
             for axis, place in zip(lowered, places, strict=True)
             if place is not None
         },
+    )
+
+
+def leave_enabled(scenario: Scenario, queue: str, closed: Iterable[tuple[int, int]]) -> Change:
+    """Do not disable a queue where jobs are refused then: `closed` is from when to when, in microseconds."""
+    spans = list(closed)
+    updates = {
+        item: format_duration(event.at)
+        for item, event in enumerate(scenario.workload)
+        if isinstance(event, UpdateEvent)
+        and (event.update.jobQueue, event.update.state) == (queue, "DISABLED")
+        and any(begin <= event.at <= end for begin, end in spans)
+    }
+    which = f"update{'' if len(updates) == 1 else 's'} at {', '.join(updates.values())}"
+    return Change(
+        f"leave {queue} ENABLED in the {which}",
+        {override_path(scenario, ("workload", item, "update", "state")): "ENABLED" for item in updates},
     )
 
 

@@ -29,6 +29,7 @@ from batchsim.studies.changes import (
     Change,
     ask_for_less,
     enabled,
+    leave_enabled,
 )
 from batchsim.studies.checkservices import ServiceFinding, check_services
 from batchsim.studies.courses import Course, Courses, Turn
@@ -74,6 +75,8 @@ class Finding:
     nodes         instances that each job starts on at once; more than 1 of multi-node jobs
     begins        whether they can start at the beginning of the run
     turns         updates that change that, in order of time
+    refused       how many of those that could start come while an update has DISABLED the queue: they fail
+    reopened      with which change none of them is refused; None if none is
     """
 
     group: str
@@ -91,6 +94,8 @@ class Finding:
     nodes: int = 1
     begins: bool = True
     turns: tuple[Turn, ...] = ()
+    refused: int = 0
+    reopened: Change | None = None
 
     @property
     def shut_out(self) -> int:
@@ -102,7 +107,11 @@ class Finding:
     def in_time_only(self) -> int:
         """How many come before an update from which on they can start no longer: these must start in time."""
         last = self.turns[-1] if self.turns and self.reason is None else None
-        return self.jobs - last.jobs if last is not None and last.reason is not None else 0
+        return self.jobs - self.refused - last.jobs if last is not None and last.reason is not None else 0
+
+    @property
+    def all_refused(self) -> bool:
+        return 0 < self.refused == self.jobs
 
     @property
     def title(self) -> str:
@@ -141,7 +150,7 @@ class CheckReport:
             self.never
             or self.services_never
             or any(each.left_over for each in self.supplies)
-            or any(each.shut_out for each in self.findings)
+            or any(each.shut_out or each.refused for each in self.findings)
         )
 
     @property
@@ -152,7 +161,7 @@ class CheckReport:
     def never_started(self) -> int:
         """How many jobs can never start, at least; those that `held_up` tells of are not among them."""
         lost = sum(each.jobs for each in self.never) + sum(each.jobs for each in self.services_never)
-        lost += sum(each.shut_out for each in self.findings) + sum(self.stranded.values())
+        lost += sum(each.shut_out + each.refused for each in self.findings) + sum(self.stranded.values())
         return lost + max((each.left_over for each in self.supplies), default=0)
 
     @property
@@ -240,6 +249,7 @@ class _Check:
             else:
                 _, draft = self._offers.offer_more(draft, asked)
         never = np.array([reason is not None for reason in self._reasons])[self._workload.job_class]
+        never |= self._courses.refused
         return CheckReport(
             findings=tuple(self._finding(kind, members) for kind, members in kinds.items()),
             held_up=held_up(self._plan, self._workload, self._reasons),
@@ -304,6 +314,7 @@ class _Check:
         least, most = self._needs(rows)
         asked = self._asked(kind, members)
         parts = self._plan.vcpu_parts
+        refused = self._courses.refused_of(members) if kind.reason is None else 0
         return Finding(
             group=kind.group,
             definition=kind.definition,
@@ -322,7 +333,12 @@ class _Check:
             nodes=asked.nodes,
             begins=kind.course[0] is None,
             turns=tuple(self._courses.turns(members, kind.course)),
+            refused=refused,
+            reopened=self._reopened(kind.queue) if refused else None,
         )
+
+    def _reopened(self, queue: int) -> Change:
+        return leave_enabled(self._scenario, self._plan.queues[queue].name, self._courses.closed(queue))
 
     def _hosts(self, kind: _Kind, members: list[int], least: Need) -> Iterator[Host]:
         """In the first phase in which they can start."""

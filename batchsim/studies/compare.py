@@ -15,6 +15,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from batchsim import __version__
+from batchsim.core.jobs import QUEUE_DISABLED
 from batchsim.drivers.planning import type_names
 from batchsim.drivers.speeds import named_by
 from batchsim.errors import AuditError, InputError, UsageError
@@ -189,6 +190,7 @@ def _never_placed(scenario: Scenario, seed: int) -> NeverPlaced | None:
     result = run(scenario, seed=seed)
     if has_stalled(result.summary):
         number = sum(each.jobs for each in left_waiting(result))
+        number += int((result.jobs["status_reason"] == QUEUE_DISABLED).sum())
     elif not found.services_never and result.jobs["attempts"].all():
         return None
     else:
@@ -201,6 +203,7 @@ def _never_placed(scenario: Scenario, seed: int) -> NeverPlaced | None:
             for each in found.findings
             if each.shut_out
         ),
+        *(f"{each.title}: {QUEUE_DISABLED}" for each in found.findings if each.refused),
         *(f"{each.group}: {each.shortfall or each.reason}" for each in found.services_never),
         *(f"there is too little of {each.resource}" for each in left),
     ]

@@ -63,14 +63,19 @@ class Courses:
 
     of        the course of each class
     no_room   the status reason of those that can never start, wherever their jobs come; None of others
+    refused   of each job whether its queue is DISABLED when it is submitted [spec 1.2]
     """
 
     def __init__(self, phases: Sequence[Phase], workload: Workload, market: Ec2Market) -> None:
         self._phases = phases
         self._workload = workload
         begins = np.array([phase.at_us for phase in phases], dtype=np.int64)
-        # A job at the very beginning of a phase is in it.
+        # A job at the very beginning of a phase is in it, but its SubmitJob comes before the update.
+        self._phase_of_submit = np.maximum(np.searchsorted(begins, workload.submit_us) - 1, 0)
         self._phase_of_jobs = np.searchsorted(begins, workload.submit_us, side="right") - 1
+        enabled = np.array([[queue.enabled for queue in phase.plan.queues] for phase in phases])
+        self._queues = np.array([each.queue for each in phases[0].plan.classes])[workload.job_class]
+        self.refused = ~enabled[self._phase_of_submit, self._queues]
         self.of = self._courses(market)
         first = self._first_phases()
         self._launched = self._first_launches(first)
@@ -83,7 +88,7 @@ class Courses:
         """Of jobs of classes with the same course."""
         if len(set(course)) == 1:
             return
-        mine = np.isin(self._workload.job_class, members)
+        mine = np.isin(self._workload.job_class, members) & ~self.refused
         submitted = np.bincount(self._phase_of_jobs[mine], minlength=len(course)).tolist()
         turns = [
             0,
@@ -95,6 +100,21 @@ class Courses:
             left = any(self._are_left(index, each) for index in members for each in range(begin, end))
             jobs = sum(submitted[begin:end])
             yield Turn(phase.at_us / US_PER_S, phase.updates, course[begin], jobs, left)
+
+    def refused_of(self, members: Sequence[int]) -> int:
+        """How many jobs of these classes are refused."""
+        return int((self.refused & np.isin(self._workload.job_class, members)).sum())
+
+    def closed(self, queue: int) -> list[tuple[int, int]]:
+        """From when to when a queue is DISABLED and jobs are refused, in microseconds; both included."""
+        disabled = [not phase.plan.queues[queue].enabled for phase in self._phases]
+        found = []
+        for number in np.unique(self._phase_of_submit[self.refused & (self._queues == queue)]).tolist():
+            begin = number
+            while begin and disabled[begin - 1]:
+                begin -= 1
+            found.append((self._phases[begin].at_us, self._phases[number].at_us))
+        return found
 
     def _courses(self, market: Ec2Market) -> list[Course]:
         known: dict[tuple[int, int], Course] = {}

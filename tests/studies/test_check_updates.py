@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import batchsim
 from batchsim.core.feasibility import MAX_RESOURCE, RESOURCE_REQUIREMENT
+from batchsim.core.jobs import QUEUE_DISABLED
 from batchsim.studies.check import Host, check
 from batchsim.studies.courses import Turn
 from batchsim.studies.run import run
@@ -171,3 +177,75 @@ def test_who_comes_after_maxvcpus_was_lowered_may_find_an_instance_that_is_left(
     data["jobDefinitions"][0]["platformCapabilities"] = ["FARGATE"]
     data["jobDefinitions"][0]["containerProperties"]["resourceRequirements"][1]["value"] = "4096"
     assert [each.group for each in check(load(data)).never] == ["b"]
+
+
+def test_who_comes_while_an_update_has_disabled_the_queue_is_refused(load):
+    """Not one at the very instant of the update; one who depends on a refused job never starts."""
+    workload = [
+        pairs_every_hour(6),
+        jobs("after", "q0", "pair", dependsOn=[{"group": "j"}]),
+        update("2h", jobQueue="q0", state="DISABLED"),
+        update("150min", jobQueue="q0", state="DISABLED"),
+        update("4h30min", jobQueue="q0", state="ENABLED"),
+    ]
+    data = world([managed("m", 64, "c6i.large")], workload, definition("pair", 2, 100))
+    report = check(load(data))
+    finding = report.findings[0]
+    ran = run(load(data)).jobs
+    refused = ran["status_reason"] == QUEUE_DISABLED
+    assert (finding.refused, finding.reason) == (refused.sum(), None) == (2, None)
+    assert report.stranded == {"after": 1}
+    assert not report.can_all_start
+    assert report.never_started == (ran["state"] == "FAILED").sum()
+    reopened = finding.reopened
+    assert reopened.text == "leave q0 ENABLED in the updates at 2h 00m, 2h 30m"
+    overrides = [f"{path}={value}" for path, value in reopened.overrides.items()]
+    assert check(load(data, *overrides)).can_all_start
+    assert set(run(load(data, *overrides)).jobs["state"]) == {"SUCCEEDED"}
+
+
+HALF_HOURS = st.integers(0, 8).map(lambda number: f"{30 * number}min")
+ENVIRONMENT_UPDATES = st.fixed_dictionaries(
+    {"computeEnvironment": st.just("m")},
+    optional={
+        "maxvCpus": st.sampled_from([0, 1, 2, 8]),
+        "state": st.sampled_from(["ENABLED", "DISABLED"]),
+        "instanceTypes": st.sampled_from([["c6i.large"], ["c6i.xlarge"], ["c6i.large", "c6i.xlarge"]]),
+    },
+).filter(lambda each: len(each) > 1)
+QUEUE_UPDATES = st.builds(
+    lambda state: {"jobQueue": "q0", "state": state}, st.sampled_from(["ENABLED", "DISABLED"])
+)
+ENTRIES = st.tuples(
+    st.sampled_from(["one", "two", "four"]),
+    st.integers(1, 3),
+    HALF_HOURS,
+    st.sampled_from(["10min", "1h", "3h"]),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    entries=st.lists(ENTRIES, min_size=1, max_size=4),
+    updates=st.lists(st.tuples(HALF_HOURS, ENVIRONMENT_UPDATES | QUEUE_UPDATES), max_size=4),
+    most=st.sampled_from([0, 2, 8]),
+)
+def test_what_a_check_is_sure_of_is_what_a_run_does(entries, updates, most):
+    workload = [
+        jobs(f"j{number}", "q0", kind, count, arrivals={"atOnce": {"at": when}}, runtime={"constant": long})
+        for number, (kind, count, when, long) in enumerate(entries)
+    ]
+    workload += [update(when, **what) for when, what in updates]
+    definitions = [definition(name, vcpus, 100) for name, vcpus in (("one", 1), ("two", 2), ("four", 4))]
+    data = world([managed("m", most, "c6i.large", "c6i.xlarge")], workload, *definitions)
+    scenario = batchsim.parse_scenario(json.dumps(data))
+    report = check(scenario)
+    ran = run(scenario)
+    for finding in report.findings:
+        mine = ran.jobs[ran.jobs["group"] == finding.group]
+        assert finding.reason is None or not mine["attempts"].any()
+        if finding.reason is None:
+            assert finding.refused == (mine["status_reason"] == QUEUE_DISABLED).sum()
+            assert finding.shut_out + finding.refused <= (mine["attempts"] == 0).sum()
+    if report.can_all_start and not report.no_longer:
+        assert set(ran.jobs["state"]) == {"SUCCEEDED"}
