@@ -343,7 +343,10 @@ class _Check:
     def _hosts(self, kind: _Kind, members: list[int], least: Need) -> Iterator[Host]:
         """In the first phase in which they can start."""
         phase = kind.course.index(None)
-        return _hosts(self._phases[phase].plan, self._asked(kind, members, phase), least)
+        there, plan = self._market.what_is_there(self._phases[phase]).plan, self._phases[phase].plan
+        asked = self._asked(kind, members, phase)
+        listed = {each.name: len(plan.of_kind(each, asked.kind).types) for each in plan.environments}
+        return _hosts(there, listed, asked, least)
 
     def _example(self, members: list[int]) -> str:
         found = np.flatnonzero(np.isin(self._workload.job_class, members))
@@ -384,7 +387,8 @@ class _Check:
         return f"asks for {self._quantity(kind)} of {name}; the most there ever is, is {most}"
 
 
-def _hosts(plan: Plan, asked: Asked, least: Need) -> Iterator[Host]:
+def _hosts(plan: Plan, listed: Mapping[str, int], asked: Asked, least: Need) -> Iterator[Host]:
+    """Of a plan with those types that EC2 has; `listed`: how many each environment lists."""
     for each in enabled(plan, asked.queue):
         environment = plan.of_kind(each, asked.kind)
         rows = [row for row in environment.types if not environment.managed or plan.may_run(row, asked.nodes)]
@@ -392,11 +396,11 @@ def _hosts(plan: Plan, asked: Asked, least: Need) -> Iterator[Host]:
         if asked.gang is not None:
             fitting = len({*gang_types(plan.types, environment, asked.need, asked.gang)} & {*rows})
             if fitting:
-                yield Host(environment.name, fitting, len(environment.types))
+                yield Host(environment.name, fitting, listed[environment.name])
             continue
         if environment.per_job:
             kinds = kinds[-1:]  # each job gets the size it asks for
         enough = not environment.managed or environment.max_vcpus >= least.vcpus
         if enough and any(kind.holds(least) for kind in kinds):
-            of = len(kinds) if environment.per_job else len(environment.types)
+            of = len(kinds) if environment.per_job else listed[environment.name]
             yield Host(environment.name, sum(kind.holds(asked.need) for kind in kinds), of)

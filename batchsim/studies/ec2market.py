@@ -8,14 +8,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from batchsim.core.allocation import gang_types, tiers_of
 from batchsim.core.feasibility import never_starts
+from batchsim.core.plan import Need
 from batchsim.studies.bids import Bids, status_reason
 from batchsim.studies.changes import Change, enabled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from batchsim.core.plan import EnvironmentPlan
+    from batchsim.core.plan import EnvironmentPlan, Plan
     from batchsim.drivers.ec2 import Capacity
     from batchsim.scenario import Scenario
     from batchsim.studies.changes import Asked
@@ -33,29 +35,64 @@ class Ec2Market:
         self._bids = Bids(scenario, vcpu_parts)
         self._capacity = capacity
         self._first_us = first_us
+        self._known: dict[tuple[int, str], Phase] = {}
 
     def never_starts(self, phase: Phase, queue: int, need: int) -> str | None:
         """The status reason of a job that could start in this phase, but for the market; None if it can."""
-        there = self._there(phase)
+        there = self.what_is_there(phase)
         if there is not phase and never_starts(there.plan, queue, need) is not None:
             return status_reason(phase.plan, queue, need)
         return self._bids.never_starts(there, queue, need)
 
     def in_words(self, phase: Phase, asked: Asked) -> str:
         """What EC2 never has, or by how much the bids are too low."""
-        there = self._there(phase)
+        there = self.what_is_there(phase)
         if asked.never_starts(there.plan) is None:
             return self._bids.in_words(there, asked)
         names = dict.fromkeys(name for _, name, _ in self._missing(phase, asked))
-        return f"EC2 never has capacity for {', '.join(names)}, by {self._said(phase, asked)}"
+        told = f"EC2 never has capacity for {', '.join(names)}, by {self._said(phase, asked)}"
+        only = next(self._passed_over(phase, asked), "")
+        return f"{told}; BEST_FIT takes no other type in {only}" if only else told
 
     def mended(self, phase: Phase, asked: Asked) -> Change:
         """The smallest change that lets these jobs start; of what EC2 never has, only in words."""
-        there = self._there(phase)
+        there = self.what_is_there(phase)
         if asked.never_starts(there.plan) is None:
             return self._bids.raised(there, asked)
+        only = next(self._passed_over(phase, asked), "")
+        if only:
+            return Change(f"use BEST_FIT_PROGRESSIVE in {only}, or change {self._said(phase, asked)}")
         where = next(name for name, _, _ in self._missing(phase, asked))
         return Change(f"list a type in {where} that EC2 has, or change {self._said(phase, asked)}")
+
+    def what_is_there(self, phase: Phase) -> Phase:
+        """The phase with those types of each managed environment of which EC2 has instances for its jobs.
+
+        With BEST_FIT and a type that EC2 never has, only those that the environment launches for some job:
+        it takes the cheapest that holds one and no other [spec 3.4]. Then others may find room there, too.
+        """
+        key = phase.at_us, phase.updates
+        if key not in self._known:
+            there = self._there(phase)
+            environments = tuple(
+                after.only({*after.types} & _best_fits(phase.plan, index))
+                if after is not before and before.strategy == "BEST_FIT"
+                else after
+                for index, (before, after) in enumerate(
+                    zip(phase.plan.environments, there.plan.environments, strict=True)
+                )
+            )
+            if there is not phase:
+                there = replace(there, plan=replace(there.plan, environments=environments))
+            self._known[key] = there
+        return self._known[key]
+
+    def _passed_over(self, phase: Phase, asked: Asked) -> Iterator[str]:
+        """Environments with a type for the job that EC2 has, but that BEST_FIT takes for none."""
+        there = self._there(phase).plan
+        for environment in enabled(there, asked.queue):
+            if environment.strategy == "BEST_FIT" and asked.fits(there, environment):
+                yield environment.name
 
     def _there(self, phase: Phase) -> Phase:
         """The phase without what EC2 never has; of a type that it had once, instances may be left."""
@@ -93,3 +130,18 @@ class Ec2Market:
             if any(capacity.has_no_slots(pool, self._first_us) for pool in pools):
                 found["assumptions.spotAvailability"] = None
         return " and ".join(found)
+
+
+def _best_fits(plan: Plan, index: int) -> set[int]:
+    """The types that an environment with BEST_FIT launches, for jobs of its queues or for its minvCpus."""
+    environment = plan.environments[index]
+    rows = sorted({each.need for each in plan.classes if index in plan.queues[each.queue].environments})
+    gangs = [plan.gangs[row] if plan.gangs else None for row in rows]
+    needs = {plan.needs[row] for row, gang in zip(rows, gangs, strict=True) if gang is None}
+    if environment.min_vcpus or environment.desired_vcpus:
+        needs.add(Need(0, 0, 0))
+    found = {row for need in needs for tier in tiers_of(plan.types, environment, need) for row in tier}
+    for need, gang in zip(rows, gangs, strict=True):
+        if gang is not None:
+            found.update(gang_types(plan.types, environment, plan.needs[need], gang))
+    return found
