@@ -226,9 +226,9 @@ def _range(low: float, high: float) -> str:
 
 def _hosts(finding: Finding) -> str:
     told = [
-        f"{host.environment} ({host.types} of {host.of} types)"
-        if host.types and host.of > 1
-        else host.environment
+        host.environment
+        + (f" ({host.types} of {host.of} types)" if host.types and host.of > 1 else "")
+        + (f" from {duration(host.since_s)}" if host.since_s else "")
         for host in finding.hosts
     ]
     if finding.all_refused:
@@ -282,7 +282,7 @@ def _print_turns(finding: Finding) -> None:
         print_text("cannot start at the beginning", "yellow", indent=3)
     for turn in finding.turns:
         print_text(
-            f"from {duration(turn.at_s)} on they {_can(turn)} (update of {turn.update});"
+            f"from {duration(turn.at_s)} on they {_can(turn)} ({turn.update});"
             f" {turn.jobs:,} of {jobs(finding.jobs)} are submitted while that is so",
             "yellow",
             indent=3,

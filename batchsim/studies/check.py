@@ -39,6 +39,7 @@ from batchsim.studies.offers import Offers
 from batchsim.studies.phases import phases
 from batchsim.studies.shortfalls import in_words, missing
 from batchsim.studies.supplies import Supply, largest_totals, more_of, supplies
+from batchsim.units import US_PER_S
 from batchsim.workload import Workload, build_workload
 
 if TYPE_CHECKING:
@@ -51,12 +52,14 @@ if TYPE_CHECKING:
 class Host(NamedTuple):
     """An environment in which jobs can start: how many of its instance types hold every one of them.
 
-    Of multi-node jobs: hold each node, and may be launched for all of them.
+    Of multi-node jobs: hold each node, and may be launched for all of them. Types that EC2 never has do not
+    count. `since_s` is above 0 where an update or a machine that joins brings it later than others.
     """
 
     environment: str
     types: int
     of: int
+    since_s: float = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,7 @@ class Finding:
     example       name of the first of them; "" when there are none
     least, most   the smallest and the largest amount of each resource that any of them asks for; of
                   multi-node jobs that a node asks for
-    hosts         where they can start when they first can; empty when they never do
+    hosts         where they can start when they first can, then where later; empty when they never do
     reason        AWS's status reason of a job that can never start; None for one that can
     shortfall     what is asked and what is offered, in words; "" for one that can start at the end of the run
     changes       each of them alone lets all these jobs start at the end of the run
@@ -341,12 +344,24 @@ class _Check:
         return leave_enabled(self._scenario, self._plan.queues[queue].name, self._courses.closed(queue))
 
     def _hosts(self, kind: _Kind, members: list[int], least: Need) -> Iterator[Host]:
-        """In the first phase in which they can start."""
-        phase = kind.course.index(None)
-        there, plan = self._market.what_is_there(self._phases[phase]).plan, self._phases[phase].plan
-        asked = self._asked(kind, members, phase)
-        listed = {each.name: len(plan.of_kind(each, asked.kind).types) for each in plan.environments}
-        return _hosts(there, listed, asked, least)
+        """In the first phase in which they can start, then those that come to it later."""
+        seen = set[str]()
+        for number, reason in enumerate(kind.course):
+            if reason is not None:
+                continue
+            phase = self._phases[number]
+            asked = self._asked(kind, members, number)
+            listed = {
+                each.name: len(phase.plan.of_kind(each, asked.kind).types) for each in phase.plan.environments
+            }
+            since_s = phase.at_us / US_PER_S if seen else 0
+            new = [
+                each._replace(since_s=since_s)
+                for each in _hosts(self._market.what_is_there(phase).plan, listed, asked, least)
+                if each.environment not in seen
+            ]
+            seen.update(each.environment for each in new)
+            yield from new
 
     def _example(self, members: list[int]) -> str:
         found = np.flatnonzero(np.isin(self._workload.job_class, members))

@@ -73,10 +73,10 @@ def _in_aws_words(plan: Plan, kind: int) -> str:
 def _too_large(plan: Plan, lacking: tuple[int, ...], least: Need, asked: Asked) -> str:
     """That no instance type holds it."""
     offers = _offers(plan, asked.queue, asked.kind)
+    if asked.gang is not None and not any(each.gangs for each in enabled(plan, asked.queue)):
+        return "no compute environment of the queue takes multi-node jobs: only MANAGED ones of type EC2 do"
     if not offers:
         return "no compute environment of the queue has an instance"
-    if asked.gang is not None and not any(each.gangs for each in enabled(plan, asked.queue)):
-        return "no compute environment of the queue takes multi-node jobs"
     if not lacking:
         node = " for a node" if asked.gang is not None else ""
         return (

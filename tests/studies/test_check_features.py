@@ -64,7 +64,9 @@ def test_only_managed_ec2_environments_take_multi_node_jobs(load):
     data = world([unmanaged("lab", {"vcpus": 64, "memory": "1TiB"})], [jobs("j", "q0", "mpi")])
     data["jobDefinitions"] = [mpi("mpi", (2, 1000), (2, 1000))]
     report = check(load(data))
-    assert report.never[0].shortfall == "no compute environment of the queue takes multi-node jobs"
+    assert report.never[0].shortfall == (
+        "no compute environment of the queue takes multi-node jobs: only MANAGED ones of type EC2 do"
+    )
     assert texts(report) == [
         "submit them to a queue with a MANAGED environment of type EC2, which takes multi-node jobs"
     ]

@@ -14,7 +14,7 @@ from batchsim.core.jobs import QUEUE_DISABLED
 from batchsim.studies.check import Host, check
 from batchsim.studies.courses import Turn
 from batchsim.studies.run import run
-from tests.studies.scenarios import definition, jobs, managed, unmanaged, world
+from tests.studies.scenarios import definition, jobs, managed, queue, unmanaged, world
 
 
 def update(at: str, **what: Any) -> dict[str, Any]:
@@ -151,6 +151,35 @@ def test_machines_that_join_and_leave_are_told_as_updates_are(load):
         ).no_longer
         == ()
     )
+
+
+def test_machines_that_join_later_are_among_those_that_jobs_start_on(load):
+    machines = (
+        {"vcpus": 4, "memory": "16GiB", "name": "day", "joinsAfter": "1h", "leavesAfter": "3h"},
+        {"vcpus": 4, "memory": "16GiB", "name": "more", "joinsAfter": "2h"},
+    )
+    environments = [unmanaged("lab", *machines), managed("m", 8, "c6i.large")]
+    data = world(environments, [pairs_every_hour(3)], definition("pair", 2, 100))
+    data["jobQueues"] = [queue("q0", "lab", "m")]
+    (finding,) = check(load(data)).findings
+    assert finding.hosts == (Host("m", 1, 1), Host("lab", 1, 1, since_s=3600))
+
+
+def test_machines_that_have_left_take_no_multi_node_jobs_anyway(load):
+    machine = {"vcpus": 4, "memory": "16GiB", "name": "day", "leavesAfter": "3h"}
+    container = definition("pair", 2, 100)["containerProperties"]
+    nodes = {
+        "jobDefinitionName": "two",
+        "type": "multinode",
+        "nodeProperties": {
+            "mainNode": 0,
+            "numNodes": 2,
+            "nodeRangeProperties": [{"targetNodes": "0:", "container": container}],
+        },
+    }
+    data = world([unmanaged("lab", machine)], [jobs("j", "q0", "two")], nodes)
+    (finding,) = check(load(data)).never
+    assert finding.shortfall.startswith("no compute environment of the queue takes multi-node jobs")
 
 
 def at(hour: int) -> dict[str, Any]:
