@@ -23,10 +23,10 @@ def audit(
     said when it is only a part, because the run was broken off.
     """
     from batchsim.results.audit import LAWS, audit_folder, audit_replication_folder
-    from batchsim.studies.replications import is_partial, replication_folders
+    from batchsim.studies.replications import gaps, is_partial, replication_folders
 
     folders = [str(each) for each in replication_folders(folder)] or [folder]
-    partial = is_partial(folder)
+    partial, missing = is_partial(folder), gaps(folder)
     found = [(each, violation) for each in folders for violation in audit_folder(each)]
     found += [(folder, violation) for violation in audit_replication_folder(folder)]
     rows = [
@@ -42,7 +42,15 @@ def audit(
         for each, violation in found
     ]
     if output_format is Format.JSON:
-        print_json({"folders": folders, "partial": partial, "laws": list(LAWS), "violations": rows})
+        print_json(
+            {
+                "folders": folders,
+                "partial": partial,
+                "missing": missing,
+                "laws": list(LAWS),
+                "violations": rows,
+            }
+        )
     elif output_format is Format.CSV:
         print_csv(
             {**row, "rows": " ".join(map(str, violation.rows))}
@@ -55,9 +63,16 @@ def audit(
             results = "the result" if len(folders) == 1 else f"all {len(folders)} results"
             print_text(f"{len(LAWS)} laws hold for {results} in {folder}")
     if partial:
-        note(
-            f"note: {folder} is partial: it holds replications ({len(folders)}) but no summary.json, which"
-            " batchsim run -n writes after the last one"
-        )
+        _say_partial(folder, len(folders), missing)
     if found:
         raise typer.Exit(FAILED)
+
+
+def _say_partial(folder: str, count: int, missing: list[str]) -> None:
+    from batchsim.cli.figures import several
+
+    lacking = f"; {several(missing)} should be there too" if missing else ""
+    note(
+        f"note: {folder} is partial: it holds replications ({count}) but no summary.json, which"
+        f" batchsim run -n writes after the last one{lacking}"
+    )

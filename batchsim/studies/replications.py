@@ -208,5 +208,14 @@ def is_partial(folder: str | Path) -> bool:
     return bool(replication_folders(folder)) and not (Path(folder) / SUMMARY).is_file()
 
 
+def gaps(folder: str | Path) -> list[str]:
+    """The replications of a lower number than the last one there that are not there themselves."""
+    names = [each.name for each in replication_folders(folder)]
+    if not names:
+        return []
+    there, last = set(names), int(names[-1].rpartition("-")[2])
+    return [name for name in map(replication_folder, range(last)) if name not in there]
+
+
 def _temporary(name: str) -> str:
     return f".{name}.tmp"

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import shlex
+import shutil
 import signal
 from typing import TYPE_CHECKING, get_args
 
@@ -304,6 +305,11 @@ def test_an_audit_says_that_the_replications_were_broken_off(invoke, good, tmp_p
     assert done.exit_code == 0
     assert f"note: {out} is partial: it holds replications (2) but no summary.json" in done.stderr
     assert json.loads(invoke("audit", str(out), "--format", "json").stdout)["partial"] is True
+    shutil.rmtree(out / "replication-0000")
+    done = invoke("audit", str(out))
+    assert done.exit_code == 0
+    assert "after the last one; replication-0000 should be there too" in " ".join(done.stderr.split())
+    assert json.loads(invoke("audit", str(out), "--format", "json").stdout)["missing"] == ["replication-0000"]
 
 
 def test_an_audit_finds_a_scenario_that_was_changed_after_the_run(invoke, good, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 
 import pytest
 
@@ -85,9 +86,25 @@ def test_a_figure_that_is_missing_or_too_many_is_named():
     assert told == ["jobs is on one side only", "instanceTypes.x1.large is on one side only"]
 
 
-def test_a_replication_that_was_left_out_is_noticed():
-    found = audit_replications(combine(PARTS), PARTS[:2])
-    assert "replications is not their number" in {violation.message for violation in found}
+def said(combined, parts):
+    return [violation.message for violation in audit_replications(combined, parts)]
+
+
+def test_a_replication_that_was_left_out_is_noticed_in_one_line():
+    assert said(combine(PARTS), PARTS[:2]) == [
+        "replications is 3, and 2 are there; missing: replication-0002"
+    ]
+
+
+def test_replications_of_another_scenario_or_number_are_noticed_in_a_line_each():
+    other = {"name": "day", "scenario_sha256": "1" * 64}
+    parts = [*PARTS[:2], (PARTS[2][0], manifest(2) | other)]
+    assert said(combine(PARTS), parts) == [
+        "not what all replications share: name, scenario_sha256 of replication-0002"
+    ]
+    assert said(combine(PARTS), [PARTS[0], PARTS[0], PARTS[2]]) == [
+        "replication-0001 has a manifest of replication 0"
+    ]
 
 
 def test_a_share_without_jobs_in_a_replication_has_no_waiting_there():
@@ -125,6 +142,23 @@ def test_a_folder_of_replications_is_judged_by_its_files(tmp_path):
     (tmp_path / "replication-0001" / "summary.json").write_text("{")
     with pytest.raises(ResultError, match=r"replication-0001/summary\.json: cannot be read as JSON"):
         audit_replication_folder(tmp_path)
+
+
+def test_replications_that_were_broken_off_must_belong_together(tmp_path):
+    strangers = [PARTS[0], (PARTS[1][0], manifest(0)), (PARTS[2][0], manifest(2) | {"seed": 8})]
+    write(tmp_path, strangers, None)
+    assert [violation.message for violation in audit_replication_folder(tmp_path)] == [
+        "replication-0001 has a manifest of replication 0",
+        "not what all replications share: seed of replication-0002",
+    ]
+
+
+def test_a_gap_in_a_whole_folder_is_named(tmp_path):
+    write(tmp_path, PARTS, combine(PARTS))
+    shutil.rmtree(tmp_path / "replication-0001")
+    assert [violation.message for violation in audit_replication_folder(tmp_path)] == [
+        "replications is 3, and 2 are there; missing: replication-0001"
+    ]
 
 
 def test_replications_that_were_broken_off_and_single_results_have_no_summary_to_judge(tmp_path):

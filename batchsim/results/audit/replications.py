@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _SHARED = ("batchsim", "name", "scenario_sha256", "seed", "region", "currency", "price_date")
 _UNKNOWN_OF_NOTHING = ("utilization", "_s", "_mean")  # how the names of ratios and times end
 _IS_REPLICATION = re.compile(r"replication-\d{4}")
+_MOST = 10_000  # what four digits can number
+_MOST_NAMES = 4
 
 
 def audit_replications(
@@ -26,34 +28,84 @@ def audit_replications(
 ) -> list[Violation]:
     """Every figure of `combined` that does not follow from the (summary, manifest) pairs of its replications.
 
-    `combined` is what `batchsim run -n` writes as the `summary.json` above the folders of replications.
+    `combined` is what `batchsim run -n` writes as the `summary.json` above the folders of replications, which
+    are numbered from 0. Where some are missing, or not of its scenario and seed, no figure is compared.
     """
-    manifests = [manifest for _, manifest in results]
-    found = unless(combined.get("replications") == len(results), "L20", "replications is not their number")
-    for key in _SHARED:
-        alike = all(manifest[key] == combined.get(key) for manifest in manifests)
-        found += unless(alike, "L20", f"{key} is not that of every replication")
-    figures = {
-        key: value for key, value in combined.items() if key not in {*_SHARED, "replications", "confidence"}
-    }
-    confidence = combined.get("confidence", math.nan)
-    return found + _compare("", figures, [dict(summary) for summary, _ in results], confidence)
+    return _judged(combined, results, range(len(results)))
 
 
 def audit_replication_folder(folder: str | Path) -> list[Violation]:
     """`audit_replications` of the folder that `batchsim run -n N -o DIR` wrote.
 
-    [] for a folder without a summary of its own: of one result, or of replications that were broken off.
-    Raises ResultError for a file that cannot be read.
+    Without a summary, of replications that were broken off: whether they belong together and have their own
+    numbers. [] for a folder of one result. Raises ResultError for a file that cannot be read.
     """
     source = Path(folder)
     if not source.is_dir():
         return []
     parts = sorted(entry for entry in source.iterdir() if _IS_REPLICATION.fullmatch(entry.name))
-    if not parts or not (source / "summary.json").is_file():
+    if not parts:
         return []
     results = [(_read(part / "summary.json"), _read(part / "manifest.json")) for part in parts]
-    return audit_replications(_read(source / "summary.json"), results)
+    whole = source / "summary.json"
+    numbers = [int(part.name.rpartition("-")[2]) for part in parts]
+    return _judged(_read(whole) if whole.is_file() else None, results, numbers)
+
+
+def _judged(
+    combined: Mapping[str, Any] | None,
+    results: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]],
+    numbers: Sequence[int],
+) -> list[Violation]:
+    manifests = [manifest for _, manifest in results]
+    found = _strangers(manifests, numbers, _most_frequent(manifests) if combined is None else combined)
+    if combined is None:
+        return found
+    found = _missing(combined.get("replications"), numbers) + found
+    if found:
+        return found
+    figures = {
+        key: value for key, value in combined.items() if key not in {*_SHARED, "replications", "confidence"}
+    }
+    confidence = combined.get("confidence", math.nan)
+    return _compare("", figures, [dict(summary) for summary, _ in results], confidence)
+
+
+def _most_frequent(manifests: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What most of them say, of equally frequent values the first."""
+    values = {key: [manifest.get(key) for manifest in manifests] for key in _SHARED}
+    return {key: max(each, key=each.count) for key, each in values.items()}
+
+
+def _strangers(
+    manifests: Sequence[Mapping[str, Any]], numbers: Sequence[int], expected: Mapping[str, Any]
+) -> list[Violation]:
+    """Replications whose manifests have another number, or not what all of them share."""
+    found: list[Violation] = []
+    different: dict[str, list[str]] = {}
+    for number, manifest in zip(numbers, manifests, strict=True):
+        name, told = f"replication-{number:04d}", manifest.get("replication")
+        found += unless(told == number, "L20", f"{name} has a manifest of replication {told}")
+        if keys := ", ".join(key for key in _SHARED if manifest.get(key) != expected.get(key)):
+            different.setdefault(keys, []).append(name)
+    for keys, names in different.items():
+        found.append(Violation("L20", f"not what all replications share: {keys} of {_first(names)}"))
+    return found
+
+
+def _missing(told: Any, numbers: Sequence[int]) -> list[Violation]:
+    """Whether those that are there are as many as the summary is of, with no gap in their numbers."""
+    if told == len(numbers) == 1 + max(numbers):
+        return []
+    most = max(1 + max(numbers), min(told, _MOST) if isinstance(told, int) else 0)
+    gaps = [f"replication-{number:04d}" for number in sorted({*range(most)} - {*numbers})]
+    lacking = f"; missing: {_first(gaps)}" if gaps else ""
+    return [Violation("L20", f"replications is {told}, and {len(numbers)} are there{lacking}")]
+
+
+def _first(names: Sequence[str]) -> str:
+    more = len(names) - _MOST_NAMES
+    return ", ".join(names[:_MOST_NAMES]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _read(path: Path) -> dict[str, Any]:
