@@ -168,7 +168,7 @@ def test_a_request_that_ended_no_job_is_told(invoke, write):
         "terminate    job at 1h 00m: of no effect; 2 jobs had ended"
     ]
     assert said(two, {"at": "5min", "cancel": "job-1"}) == [
-        "cancel       job-1 at 5m 00s: of no effect; 1 job STARTING or RUNNING"
+        "cancel       job-1 at 5m 00s: of no effect; 1 job RUNNING"
     ]
     assert said(two, alone, {"at": "1h", "cancel": "late", "reason": "no more"}) == [
         "cancel       late at 1h 00m: of no effect; 1 job not submitted yet"
@@ -179,3 +179,29 @@ def test_a_request_that_ended_no_job_is_told(invoke, write):
     assert said(child, later, {"at": "1h", "terminate": "array-0"}) == [
         "terminate    array-0 at 1h 00m: of no effect; 2 jobs had ended"
     ]
+
+
+def test_a_request_in_vain_tells_what_its_job_was_doing(invoke, write):
+    """The array fails, and with it what waits for it, though somebody has asked to end that as well."""
+    array = submit("array", "10min", array={"size": 2})
+    after = submit("after", "1min", dependsOn=[{"group": "array"}])
+    asked = [
+        {"at": "3min", "cancel": "after"},
+        {"at": "5min", "terminate": "array-0:0", "reason": "bad input"},
+        {"at": "7min", "cancel": "after-0", "reason": "again"},
+        {"at": "8min", "cancel": "array-0:1"},
+    ]
+    for requests, expected in (
+        (
+            asked,
+            [
+                "after at 3m 00s: of no effect; 1 job PENDING, which failed with a job that it depends on",
+                "after-0 at 7m 00s: of no effect; 1 job PENDING, which a request was ending already",
+                "array-0:1 at 8m 00s: of no effect; 1 job RUNNING",
+            ],
+        ),
+        (asked[:1], []),
+    ):
+        data = scenario_of(array, after, *requests, environments=[lab(2)])
+        told = [line.split(maxsplit=1) for line in invoke("run", write(data)).stdout.splitlines()]
+        assert [words[1] for words in told if words and words[0] in {"cancel", "terminate"}] == expected
