@@ -126,7 +126,7 @@ _INSTANCES = (
         "billed_s",
         INTEGER,
         "s",
-        "from running_s to ended_s or the run's end, rounded up, at least 60; 0 if interrupted within 1 h",
+        "until ended_s or the run's end, rounded up; AWS's at least 60, and 0 if interrupted within 1 h",
     ),
     ("volume_usd", FLOAT, "USD", "its volume, as long as it ran; also where the instance is free"),
     ("fee_usd", FLOAT, "USD", "ECS's fee for a Managed Instance, as long as it ran; also where it is free"),

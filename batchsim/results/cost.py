@@ -4,7 +4,7 @@ An instance is billed from `running` to its end, or to the run's end if it outli
 seconds, rounded up, at least 60, times the hourly price / 3600, rounded half up to a micro-USD
 [spec 8.1]. An instance that never ran costs nothing, nor does a Spot instance that EC2 takes back within an
 hour [spec 3.8]. Machines of an unmanaged environment are billed
-alike, at the price the user gave them.
+alike, at the price the user gave them, but without the minimum, which is EC2's.
 """
 
 from __future__ import annotations
@@ -30,17 +30,22 @@ INTERRUPTED: Final = "interrupted: Spot"
 
 
 def billed_seconds(
-    running: Ints, until: Ints, interrupted: npt.NDArray[np.bool_] | None = None
+    running: Ints,
+    until: Ints,
+    interrupted: npt.NDArray[np.bool_] | None = None,
+    owned: npt.NDArray[np.bool_] | None = None,
 ) -> npt.NDArray[np.int64]:
     """Whole seconds billed for instances that ran from `running` (-1: never) to `until`, both in us.
 
-    `interrupted` says which of them EC2 has taken back [EC2-UG: billing-for-interrupted-spot-instances].
+    `interrupted` says which of them EC2 has taken back [EC2-UG: billing-for-interrupted-spot-instances],
+    and `owned` which of them are a user's own machines.
     """
     seconds = -((running - until) // US_PER_S)
     free = running < 0
     if interrupted is not None:
         free = free | (interrupted & (until - running < FREE_US))
-    return np.where(free, 0, np.maximum(seconds, MINIMUM_BILLED_S)).astype(np.int64)
+    least = MINIMUM_BILLED_S if owned is None else np.where(owned, 0, MINIMUM_BILLED_S)
+    return np.where(free, 0, np.maximum(seconds, least)).astype(np.int64)
 
 
 def cost_uusd(billed_s: Ints, uusd_per_hour: Ints) -> npt.NDArray[np.int64]:

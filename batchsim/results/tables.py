@@ -210,7 +210,8 @@ def _instances(
     interrupted = np.zeros(count, dtype=np.bool_)
     interrupted[[row for row, reason in recorder.i_end_reason.items() if reason == INTERRUPTED]] = True
     environment = view(recorder.i_environment)
-    billed_s = billed_seconds(running, until, interrupted)
+    owned = np.array([not row.managed for row in context.environments] or [False])[environment]
+    billed_s = billed_seconds(running, until, interrupted, owned)
     money, unused = _money(context, (environment, type_, price), (running, until, billed_s), ended_at)
     booted = np.where(ready < 0, until, ready)
     began = np.where(holds.started < 0, holds.until, holds.started)

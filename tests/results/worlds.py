@@ -71,7 +71,7 @@ def context_of(classes: list[JobClass], jobs: list[tuple[int, int]], **more: Any
         "ordinal": np.array(ordinals, dtype=np.int64),
         "classes": classes,
         "queues": list(dict.fromkeys(row.queue for row in classes)),
-        "environments": [EnvironmentRow("lab", managed=False)],
+        "environments": [EnvironmentRow("lab", managed=True)],
         "instance_types": [InstanceTypeRow("box", 4, 1000, 1, 3_600_000)],
         "version": "0.1.0",
     }
@@ -420,7 +420,7 @@ class _Ticks:
         context = context_of(
             world.classes,
             [(job.submit * world.tick_us, job.job_class) for job in world.jobs],
-            environments=[EnvironmentRow(f"env{row}", managed=row == 0) for row in range(world.environments)],
+            environments=[EnvironmentRow(f"env{row}", managed=True) for row in range(world.environments)],
             scenario={
                 "batchsim": 1,
                 "name": "small",

@@ -45,6 +45,14 @@ def test_spec_6_a_machine_takes_jobs_from_when_it_joins_until_it_leaves_and_is_p
     assert reasons[0] == "Host EC2 (instance i-00000000000000000) terminated."
 
 
+def test_spec_6_a_machine_of_the_user_has_no_least_time_that_is_billed(run):
+    lab = unmanaged("lab", machine(leavesAfter="5s"), machine(leavesAfter="3500ms"), machine())
+    result = run(scenario(submit("job", "1h", count=6), environments=[lab]))
+    assert result.instances["billed_s"].tolist() == [5, 4, HOUR]
+    assert result.instances["cost_usd"].tolist() == [0.001389, 0.001111, 1]
+    assert result.audit() == []
+
+
 def test_spec_6_a_job_that_waits_for_a_machine_to_join_is_not_stalled_and_is_told_so(run):
     lab = unmanaged("lab", machine(vcpus=1), machine(joinsAfter="40h"))
     data = scenario(submit("job", "1h", definition="two"), environments=[lab], definitions=[TWO])

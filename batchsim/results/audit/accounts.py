@@ -32,6 +32,7 @@ _OF_NOBODY = ("commitment_unused_usd", "cluster_usd")
 _BILLINGS = {"SPOT": "spot", "FARGATE": "fargate", "FARGATE_SPOT": "fargate"}
 _HOUR_US = S_PER_HOUR * US_PER_S
 HOURS_A_MONTH = 730
+MINIMUM_BILLED_S = 60  # EC2's and Fargate's [spec 8.1]
 
 
 def cost(facts: Facts) -> list[Violation]:
@@ -41,7 +42,11 @@ def cost(facts: Facts) -> list[Violation]:
     price = _whole(frame["usd_per_hour"], UUSD_PER_USD)
     taken = (frame["billing"] == "spot") & (frame["end_reason"] == _INTERRUPTED)
     free = (rows.running < 0) | (taken.to_numpy(np.bool_) & (np.array(lasted) < _HOUR_US))
-    billed = [0 if nothing else billed_seconds(us) for us, nothing in zip(lasted, free.tolist(), strict=True)]
+    least = np.where(_owned(facts), 0, MINIMUM_BILLED_S).tolist()
+    billed = [
+        0 if nothing else billed_seconds(us, minimum)
+        for us, nothing, minimum in zip(lasted, free.tolist(), least, strict=True)
+    ]
     costs = np.array(
         [cost_uusd(seconds, uusd) for seconds, uusd in zip(billed, price.tolist(), strict=True)], np.int64
     )
@@ -56,7 +61,7 @@ def cost(facts: Facts) -> list[Violation]:
             frame["billed_s"].to_numpy() != np.array(billed, np.int64),
             "L13",
             "instances",
-            "billed_s is not the time it ran, in whole seconds, at least 60, or 0 where that is free",
+            "billed_s is not the time it ran in whole seconds, at least 60 of EC2's, or 0 where free",
         ),
         *rows_where(
             (frame["end_reason"] == _INTERRUPTED).to_numpy(np.bool_) & ~taken.to_numpy(np.bool_),
@@ -76,6 +81,17 @@ def cost(facts: Facts) -> list[Violation]:
         *_cost_sums(facts, costs),
         *_cost_so_far(facts, costs),
     ]
+
+
+def _owned(facts: Facts) -> npt.NDArray[np.bool_]:
+    """Which instances are a user's own machines, of unmanaged environments."""
+    scenario = facts.manifest["scenario"]
+    names = [
+        each["computeEnvironmentName"]
+        for each in scenario.get("computeEnvironments", ())
+        if each.get("type") == "UNMANAGED"
+    ]
+    return facts.frames["instances"]["environment"].isin(names).to_numpy(np.bool_)
 
 
 def _with_volume_and_discount(facts: Facts, lasted: list[int], costs: Ints) -> tuple[Ints, list[Violation]]:
