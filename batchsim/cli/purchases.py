@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from batchsim.cli.figures import NOTHING, column, percent, usd
 from batchsim.cli.output import Column, Table
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from batchsim.results import Result
 
 
@@ -42,3 +44,10 @@ def table_of_purchases(result: Result) -> Table | None:
         for each, paid, discount, cost in zip(found, hours, discounts, costs, strict=True)
     ]
     return Table("", columns, rows)
+
+
+def committed_to(scenario: Mapping[str, Any]) -> str:
+    """What may take something off, in words."""
+    given = scenario.get("commitments") or {}
+    named = {"reservedInstances": "Reserved Instances", "savingsPlan": "the Savings Plan"}
+    return " and ".join(words for key, words in named.items() if given.get(key))

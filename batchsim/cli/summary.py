@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from batchsim.cli import startup, updates
+from batchsim.cli.billend import end_of_bill
 from batchsim.cli.figures import by_reason, column, count, duration, has_gpus, jobs, percent, usd, vcpus
 from batchsim.cli.foundations import foundations
 from batchsim.cli.output import (
@@ -18,9 +19,8 @@ from batchsim.cli.output import (
     print_text,
 )
 from batchsim.cli.prices import of_ecs, prices
-from batchsim.cli.purchases import table_of_purchases
+from batchsim.cli.purchases import committed_to, table_of_purchases
 from batchsim.cli.requests import in_vain
-from batchsim.units import US_PER_S, parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -59,7 +59,7 @@ def print_summary(result: Result, audit: str, *, wide: bool) -> None:
     whole = summary["services"] if alone else summary
     print_text(f"{manifest['name']}: {outcome_of(whole)}", _OUTCOMES[whole["outcome"]])
     print_text()
-    headline = () if alone else (*_headline(summary, manifest), *in_vain(result))
+    headline = () if alone else (*_headline(result), *in_vain(result))
     print_facts([*headline, *foundations(manifest, manifest), ("audit", audit)])
     for table in () if alone else _tables(summary, manifest, wide=wide):
         print_text()
@@ -88,7 +88,10 @@ def outcome_of(summary: Metrics) -> str:
     return f"stalled after {after} of simulated time, with {jobs(waiting)} that can never start"
 
 
-def _headline(summary: Metrics, manifest: Metrics) -> Iterator[tuple[str, str]]:
+def _headline(result: Result) -> Iterator[tuple[str, str]]:
+    from batchsim.results.costs import has_lost_work
+
+    summary, manifest = result.summary, result.manifest
     states = ", ".join(f"{number:,} {state}" for state, number in summary["states"].items() if number)
     attempts = f", {summary['attempts']:,} attempts" if summary["attempts"] > summary["jobs"] else ""
     yield "jobs", f"{summary['jobs']:,}{': ' if states else ''}{states}{attempts}"
@@ -121,7 +124,7 @@ def _headline(summary: Metrics, manifest: Metrics) -> Iterator[tuple[str, str]]:
     unpaid = (
         f" and {free} free (Spot instances taken back within an hour)" if summary["vcpu_hours_free"] else ""
     )
-    lost = ", those of lost work included" if summary["cost_parts_usd"]["lost"] else ""
+    lost = ", those of lost work included," if has_lost_work(result.attempts) else ""
     had = _had(summary)
     share = percent(summary["utilization"])
     yield "utilization", f"{share}: {used} vCPU-hours used{lost} of {paid} {had}{unpaid}"
@@ -129,29 +132,10 @@ def _headline(summary: Metrics, manifest: Metrics) -> Iterator[tuple[str, str]]:
         used, paid = column([summary["gpu_hours_used"], summary["gpu_hours_paid"]])
         yield "of GPUs", f"{percent(summary['gpu_utilization'])}: {used} GPU-hours used of {paid} {had}"
     yield "cost", f"{usd([summary['cost_usd']])[0]} {prices(manifest)}"
-    yield from _beside_prices(summary)
-    if (horizon := _unreached_horizon(summary, manifest["scenario"])) is not None:
-        ended = duration(summary["ended_at_s"])
-        yield (
-            "horizon",
-            f"not reached: the bill ends with the last job, {ended}, and not at {duration(horizon)}",
-        )
+    yield from _beside_prices(summary, manifest)
+    yield from end_of_bill(result)
     if not summary["cost_usd"]:
         yield "the bill", "nothing was paid"
-
-
-def _unreached_horizon(summary: Metrics, scenario: Metrics) -> float | None:
-    """The horizon in seconds, where something would be paid until then whether used or not."""
-    if summary["outcome"] != "finished" or "horizon" not in scenario:
-        return None
-    horizon = parse_duration(scenario["horizon"]) / US_PER_S
-    environments = scenario.get("computeEnvironments", ())
-    always = (
-        "commitments" in scenario
-        or summary["cluster_usd"]
-        or any((each.get("computeResources") or {}).get("minvCpus") for each in environments)
-    )
-    return horizon if always and horizon > summary["ended_at_s"] else None
 
 
 def _had(summary: Metrics) -> str:
@@ -159,7 +143,7 @@ def _had(summary: Metrics) -> str:
     return "paid" if summary["cost_usd"] or summary["vcpu_hours_free"] else "provided"
 
 
-def _beside_prices(summary: Metrics) -> Iterator[tuple[str, str]]:
+def _beside_prices(summary: Metrics, manifest: Metrics) -> Iterator[tuple[str, str]]:
     """What makes the cost differ from instance time at list prices."""
     volumes, fees, saved = usd([summary["volume_usd"], summary["fee_usd"], summary["discount_usd"]])
     if summary["volume_usd"]:
@@ -167,7 +151,7 @@ def _beside_prices(summary: Metrics) -> Iterator[tuple[str, str]]:
     if summary["fee_usd"]:
         yield "management", f"{fees} USD of it for ECS's management of instances"
     if summary["discount_usd"]:
-        yield "commitments", f"{saved} USD taken off by Reserved Instances and the Savings Plan"
+        yield "commitments", f"{saved} USD taken off by {committed_to(manifest['scenario'])}"
 
 
 def _never_started(summary: Metrics) -> str:

@@ -84,6 +84,14 @@ def _is_lost(reasons: Sequence[str | None]) -> Ints:
     return np.array([(each or "").startswith(LOST) for each in (*reasons, None)], dtype=np.bool_)
 
 
+def has_lost_work(attempts: pd.DataFrame) -> bool:
+    """Whether any attempt of this frame was RUNNING for some time when its host was lost."""
+    ran = (attempts["ended_s"] > attempts["started_s"]).to_numpy(np.bool_)
+    reasons = attempts["status_reason"].cat
+    lost = _is_lost(list(reasons.categories))[reasons.codes.to_numpy()]
+    return bool((ran & lost).any())
+
+
 def _attempt_of(jobs: Ints, numbers: Ints, job: Ints, number: Ints) -> Ints:
     """The row of each hold's attempt; attempts are by job and number."""
     most = 1 + int(numbers.max(initial=0))

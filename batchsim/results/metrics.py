@@ -35,8 +35,8 @@ A key without a value (no job has started, say) is None. Keys, units as in the n
     cost_unattributed_usd             what no job bears, but for unused commitments
     launches_failed                   by what ended them, such as EC2's error code, how many `instances`
                                       never ran; only where there are any
-    failures                          by status reason, how many of the FAILED `jobs` have it, the most first;
-                                      only where there are any
+    failures                          by status reason, without the instance that it may name, how many of
+                                      the FAILED `jobs` have it, the most first; only where there are any
     shares                            the same as of a queue, of each share identifier <queue>/<share> in use;
                                       only in runs with fair-share queues, and of 500 shares at most
     images                            of attempts, nodes counted one by one: how many `waited` until their
@@ -232,9 +232,16 @@ def _peak_vcpus(rows: Instances, ran: Ints) -> float:
 
 
 def _failures(tables: Tables) -> dict[str, Summary]:
-    """The FAILED jobs by status reason."""
+    """The FAILED jobs by status reason, those that name an instance together."""
     jobs = tables.jobs
-    return {name: {"jobs": number} for name, number in _most_first(jobs.status_reason, jobs.state == FAILED)}
+    counted: dict[str, int] = {}
+    for name, number in _most_first(jobs.status_reason, jobs.state == FAILED):
+        of_a_host = name.startswith("Host EC2 (instance ") and name.endswith(") terminated.")
+        text = "Host EC2 terminated." if of_a_host else name
+        counted[text] = counted.get(text, 0) + number
+    return {
+        text: {"jobs": counted[text]} for text in sorted(counted, key=lambda text: (-counted[text], text))
+    }
 
 
 def _failed_launches(rows: Instances) -> dict[str, Summary]:

@@ -11,6 +11,7 @@ import batchsim
 from batchsim.results.purchases import purchases
 from tests.spec.scenarios import scenario, submit
 from tests.spec.test_spec_fargate import fargate, on_fargate, task
+from tests.spec.test_spec_managed_instances import ecs, world
 from tests.spec.test_spec_spot import OFTEN, interrupted_at, spot
 from tests.studies.scenarios import managed, unmanaged
 
@@ -71,7 +72,8 @@ def test_hours_that_were_used_but_not_paid_are_called_free(invoke, write, monkey
     data = scenario(submit("job", "2h", retryStrategy={"attempts": 2}), environments=[spot(2, "c6i.large")])
     text = invoke("run", write(data | {"assumptions": {"preset": "ideal", **OFTEN}})).stdout
     assert (
-        "1.00 vCPU-hours used of 0.00 paid and 2.00 free (Spot instances taken back within an hour)" in text
+        "1.00 vCPU-hours used, those of lost work included, of 0.00 paid and 2.00 free"
+        " (Spot instances taken back within an hour)" in text
     )
 
 
@@ -180,3 +182,32 @@ def test_amounts_of_one_column_have_one_number_of_decimals(invoke, write):
     amounts = {line.split()[0]: line.split()[1] for line in table}
     assert {"busy", "commitment"} <= set(amounts)
     assert {len(each.partition(".")[2]) for each in amounts.values()} == {2}
+
+
+@pytest.mark.parametrize("price", [0, 1])
+def test_work_that_was_lost_is_told_whatever_it_cost(invoke, write, price):
+    box = {"vcpus": 1, "memory": "8GiB", "usdPerHour": price}
+    lab = unmanaged("lab", box | {"leavesAfter": "30m"}, box | {"joinsAfter": "1h"})
+    job = submit("job", "1h", retryStrategy={"attempts": 2})
+    text = invoke("run", write(scenario(job, environments=[lab]))).stdout
+    had = "of 1.50 paid" if price else "of 1.50 provided"
+    assert f"1.50 vCPU-hours used, those of lost work included, {had}" in text
+    text = invoke("run", write(scenario(submit("job", "5m"), environments=[lab]))).stdout
+    assert "lost work" not in text
+
+
+@pytest.mark.parametrize("after", [-1, 300])
+def test_instances_that_stay_for_ever_beyond_the_end_of_the_bill_are_told(invoke, write, after):
+    fleet = ecs(4, "c6i.large", infrastructureOptimization={"scaleInAfter": after})
+    text = invoke("run", write(world(submit("job", "1h"), environments=[fleet]))).stdout
+    told = "though instances of mi stay for ever (scaleInAfter -1)"
+    assert (told in text) == (after == -1)
+
+
+def test_jobs_that_lost_their_hosts_failed_for_one_reason_whichever_these_were(invoke, write):
+    box = {"vcpus": 1, "memory": "8GiB", "usdPerHour": 1, "leavesAfter": "30m"}
+    jobs = submit("job", "1h", count=3), submit("broken", "5m", at="1m", failure={"rate": 1})
+    data = scenario(*jobs, environments=[unmanaged("lab", box, box, box, {"vcpus": 1, "memory": "8GiB"})])
+    text = invoke("run", write(data)).stdout
+    assert "FAILED       3: Host EC2 terminated.; 1: Essential container in task exited" in text
+    assert "audit        21 laws hold" in text

@@ -72,7 +72,12 @@ def _failures(facts: Facts) -> list[Violation]:
     """The summary tells how many FAILED jobs have each status reason, and of each share that jobs have."""
     frame = facts.frames["jobs"]
     failed = frame["status_reason"][frame["state"] == "FAILED"].value_counts()
-    counted = {name: {"jobs": number} for name, number in failed.items() if number}
+    counted: dict[str, dict[str, int]] = {}
+    for name, number in failed.items():
+        if number:
+            names_host = str(name).startswith("Host EC2 (instance ") and str(name).endswith(") terminated.")
+            text = "Host EC2 terminated." if names_host else str(name)
+            counted.setdefault(text, {"jobs": 0})["jobs"] += int(number)
     instances = facts.frames["instances"]
     never = instances["end_reason"][
         instances["running_s"].isna() & instances["ended_s"].notna()
