@@ -129,9 +129,21 @@ def compare(
         replications=replications,
         seed=seed,
         version=__version__,
-        price_date=next((each.price_date for row in runs for each in row if each.price_date), ""),
+        price_dates=_price_dates(tried, runs),
         not_modelled=tuple(_not_modelled(runs, faster, tried)),
     )
+
+
+def _price_dates(tried: Sequence[Variant], runs: Sequence[Sequence[_Run]]) -> dict[str, str]:
+    """By region of the variants, of those that were run if any was, from when to when their prices are of."""
+    days: dict[str, set[str]] = {}
+    for variant, row in zip(tried, runs, strict=True):
+        if row or not any(runs):
+            of_region = days.setdefault(variant.scenario.region, set())
+            of_region.update(day for each in row if each.price_date for day in each.price_date.split(" to "))
+    return {
+        region: " to ".join(sorted({min(each), max(each)})) if each else "" for region, each in days.items()
+    }
 
 
 def _targets(given: Iterable[str], scenario: Scenario) -> tuple[Target, ...]:

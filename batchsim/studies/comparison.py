@@ -90,6 +90,8 @@ class Comparison:
     measures   what they are compared by
     targets    what `subject_to` asked for
     outcomes   one a variant, in the order of the grid
+
+    price_dates   by region of the variants the dates of their prices, "" where these are the scenario's own
     """
 
     scenario: Scenario
@@ -100,7 +102,7 @@ class Comparison:
     replications: int
     seed: int
     version: str
-    price_date: str
+    price_dates: Mapping[str, str]
     not_modelled: tuple[str, ...] = ()
 
     @cached_property
@@ -244,6 +246,18 @@ class Comparison:
             return None
         return outcome.difference(column, self.baseline)
 
+    @property
+    def _region(self) -> str:
+        return ", ".join(self.price_dates)
+
+    @property
+    def _price_date(self) -> str:
+        """Of each region, where they differ."""
+        dates = self.price_dates
+        if len(set(dates.values())) == 1:
+            return next(iter(dates.values()))
+        return ", ".join(f"{date} in {region}" for region, date in dates.items() if date)
+
     # --- data -----------------------------------------------------------------------------------
 
     @property
@@ -253,9 +267,9 @@ class Comparison:
             "batchsim": self.version,
             "study": "compare",
             "name": self.scenario.name,
-            "region": self.scenario.region,
+            "region": self._region,
             "currency": "USD",
-            "price_date": self.price_date,
+            "price_date": self._price_date,
             "seed": self.seed,
             "replications": self.replications,
             "confidence": CONFIDENCE,
@@ -347,7 +361,7 @@ class Comparison:
                     ]
                 ),
                 wait=titles[wait],
-                cost=f"cost, USD ({self.scenario.region}{self.price_date and f', {self.price_date}'})",
+                cost=f"cost, USD ({', '.join(filter(None, (self._region, self._price_date)))})",
                 best="the cheapest that meets all targets" if self.targets else "the cheapest",
                 waits=[each.limit for each in self.targets if each.measure.column == wait],
                 costs=[each.limit for each in self.targets if each.measure.column == "cost_usd"],

@@ -5,10 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 
 import pytest
 
 from batchsim.cli.prices import prices
+from batchsim.scenario import load_scenario
+from batchsim.studies.compare import compare
 
 MOST = "computeEnvironments.cloud.computeResources.maxvCpus"
 TYPES = "computeEnvironments.cloud.computeResources.instanceTypes"
@@ -157,3 +160,21 @@ def test_prices_are_told_of_all_that_was_run_and_of_what_updates_make_of_it(scen
 def test_where_nothing_was_run_there_are_no_prices(invoke, stuck):
     done = invoke("compare", stuck, "--vary", f"{MOST}=8,16", "-n", "1")
     assert "prices       none: no variant was run" in done.stdout
+
+
+def test_prices_are_those_of_the_regions_that_were_compared(invoke, good, tmp_path):
+    out = tmp_path / "out"
+    vary = f"{{{MOST},region}}=[8,us-east-2],[16,eu-west-1]"
+    text = invoke("compare", good, "--vary", vary, "-n", "1", "-o", str(out)).stdout
+    (line,) = [line for line in text.splitlines() if line.startswith("prices")]
+    assert "USD (us-east-2, eu-west-1, On-Demand prices of 20" in line
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["region"] == "us-east-2, eu-west-1"
+    assert f"prices of {manifest['price_date']})" in line
+    found = compare(load_scenario(good), {"region": ["us-east-2", "eu-west-1"]}, replications=1, workers=1)
+    assert list(found.price_dates) == ["us-east-2", "eu-west-1"]
+    found = replace(found, price_dates={"here": "2026-01-02", "there": "2025-01-01 to 2026-01-02"})
+    assert found.manifest["price_date"] == "2026-01-02 in here, 2025-01-01 to 2026-01-02 in there"
+    one = invoke("compare", good, "--set", "region=eu-west-1", "--vary", f"{MOST}=8,16", "-n", "1").stdout
+    assert "prices       USD (eu-west-1, On-Demand prices of 20" in one
+    assert "us-east" not in one
