@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from .assumed import MARK, Preset, assumed
 from .distributions import Distribution
-from .market import AccountQuotas, Availabilities, Prices, Shortages, Zones
+from .market import FARGATE, AccountQuotas, Availabilities, Prices, Shortages, Zones
 from .unbuilt import is_unbuilt
 from .values import (
     Bandwidth,
@@ -398,8 +398,10 @@ class Assumptions(Model):
     @model_validator(mode="after")
     def _refusals_end(self) -> Self:
         """What is refused for certain must not be asked for again at the same instant."""
-        certain = ("capacityShortages", "accountQuotas", "spotAvailability", "spotPrices")
-        given = [name for name in certain if getattr(self, name) not in ((), AccountQuotas())]
+        certain = ("capacityShortages", "spotAvailability", "spotPrices")
+        given = [name for name in certain if getattr(self, name)]
+        if {*self.accountQuotas.onDemand, *self.accountQuotas.spot} - {FARGATE}:  # which keeps jobs waiting
+            given.append("accountQuotas")
         if given and not self.launchCooloff:
             raise MismatchError(
                 "a launchCooloff above 0",

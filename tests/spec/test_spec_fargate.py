@@ -147,6 +147,15 @@ def test_spec_4_3_all_environments_together_run_no_more_vcpus_than_the_quota(run
     assert life["reason"][0] == "the account's quota of Fargate vCPUs does not allow it"
 
 
+def test_spec_4_3_a_quota_of_fargate_refuses_no_launch_and_needs_no_cooloff(run, problems_of):
+    quota = {"preset": "ideal", "accountQuotas": {"onDemand": {"Fargate": 6}}}
+    result = run(on_fargate(job("1h", count=10), environments=[fargate(100)], assumptions=quota))
+    assert list(result.jobs["start_s"]) == [0] * 6 + [3600] * 4
+    quota["accountQuotas"]["spot"] = {"Standard": 4}
+    (said,) = problems_of(on_fargate(job("1h"), assumptions=quota))
+    assert "accountQuotas may refuse launches" in said
+
+
 def test_spec_4_3_fargate_spot_has_a_quota_of_its_own(run):
     places = [fargate(100), fargate(100, "FARGATE_SPOT")]
     result = run(on_fargate(job("1h", count=10), environments=places, assumptions=SIX))
