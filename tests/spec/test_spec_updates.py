@@ -489,6 +489,12 @@ def test_a_result_tells_what_was_above_maxvcpus_and_for_how_long(run):
         ("maxvCpus 1", 1, None, None, None, None),  # too late
     ]
     assert told(result, "environment", "queue", "kind") == [("cloud", None, "scaling")] * 3
+    for row, wrong in ((0, 4200.0), (1, 3601.0), (1, None)):
+        good = result.updates["above_until_s"].copy()
+        result.updates.loc[row, "above_until_s"] = wrong
+        assert [(each.law, each.rows) for each in result.audit()] == [("L18", (row,))]
+        result.updates["above_until_s"] = good
+    assert result.audit() == []
 
 
 def test_a_result_tells_how_long_an_environment_was_updating(run):

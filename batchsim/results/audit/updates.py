@@ -11,7 +11,7 @@ from batchsim.results.audit.violation import Violation, rows_where, unless
 from batchsim.units import US_PER_S
 
 if TYPE_CHECKING:
-    from batchsim.results.audit.facts import Facts
+    from batchsim.results.audit.facts import Facts, Ints
 
 
 _TOO_LATE = "the run had ended"
@@ -26,7 +26,51 @@ def updates(facts: Facts) -> list[Violation]:
     if len(rows) != len(said):
         return unless(False, "L18", f"{len(rows)} updates are told of, but {len(said)} were said")
     wrong = [not _is_so(facts, row, *update) for row, update in zip(rows, said, strict=True)]
-    return rows_where(np.array(wrong, dtype=np.bool_), "L18", "updates", "the update is not so")
+    until = [
+        not wrong[row] and each["above_max_vcpus"] > 0 and not _lasts_so(facts, rows, row)
+        for row, each in enumerate(rows)
+    ]
+    return [
+        *rows_where(np.array(wrong, dtype=np.bool_), "L18", "updates", "the update is not so"),
+        *rows_where(
+            np.array(until, dtype=np.bool_),
+            "L18",
+            "updates",
+            "above_until_s is not when vCPUs fell to maxvCpus",
+        ),
+    ]
+
+
+def _lasts_so(facts: Facts, rows: list[dict[Any, Any]], row: int) -> bool:
+    """Whether it says when the vCPUs above maxvCpus had gone, if before the environment's next update."""
+    each = rows[row]
+    name, at_us = each["environment"], round(each["t_s"] * US_PER_S)
+    instances, frame = facts.instances, facts.frames["instances"]
+    mine = (frame["environment"] == name).to_numpy() & ((instances.running >= 0) | (instances.ended < 0))
+    left = mine & (instances.ended >= 0)
+    instants = np.unique(instances.ended[left & (instances.ended > at_us)])
+    vcpus = frame["vcpus"].to_numpy()
+    came = _sums_by(instants, instances.requested[mine], vcpus[mine])
+    gone = _sums_by(instants, instances.ended[left], vcpus[left])
+    low = instants[came - gone <= each["max_vcpus"]]
+    following = next(
+        (
+            round(later["t_s"] * US_PER_S)
+            for later in rows[row + 1 :]
+            if later["environment"] == name and later["not_made"] != _TOO_LATE
+        ),
+        facts.ended_at,
+    )
+    expected = int(low[0]) if len(low) and low[0] <= following else -1
+    told = each["above_until_s"]
+    return (-1 if np.isnan(told) else round(told * US_PER_S)) == expected
+
+
+def _sums_by(instants: Ints, when: Ints, values: Ints) -> Ints:
+    """What has been added up of the values by each of these instants, each being added at its own."""
+    order = np.argsort(when, kind="stable")
+    sums = np.append(0, np.cumsum(values[order]))
+    return np.asarray(sums[np.searchsorted(when[order], instants, side="right")])
 
 
 def _is_so(facts: Facts, row: dict[Any, Any], at_us: int, update: dict[str, Any]) -> bool:
