@@ -495,6 +495,8 @@ def test_a_result_tells_what_was_above_maxvcpus_and_for_how_long(run):
         assert [(each.law, each.rows) for each in result.audit()] == [("L18", (row,))]
         result.updates["above_until_s"] = good
     assert result.audit() == []
+    result.instances.loc[0, "memory_mib"] += 1
+    assert "memory_mib is not that of its type" in {each.message for each in result.audit()}
 
 
 def test_a_result_tells_how_long_an_environment_was_updating(run):

@@ -42,7 +42,24 @@ def fixed(facts: Facts) -> list[Violation]:
         *_as_submitted(facts),
         *_dispatch(facts),
         *_zones(facts),
+        *_memory(facts),
     ]
+
+
+def _memory(facts: Facts) -> list[Violation]:
+    """All instances of a type have the same memory in an environment whose instances AWS Batch launches."""
+    frame = facts.frames["instances"]
+    managed = [
+        each["computeEnvironmentName"]
+        for each in facts.manifest["scenario"].get("computeEnvironments", ())
+        if each.get("type") == "MANAGED"
+    ]
+    mine = frame[frame["environment"].isin(managed)]
+    alike = mine.groupby([mine["environment"].astype("str"), mine["instance_type"].astype("str")])
+    wrong = np.zeros(len(frame), dtype=np.bool_)
+    odd = (mine["memory_mib"] != alike["memory_mib"].transform("median")).to_numpy(np.bool_)
+    wrong[np.flatnonzero(frame["environment"].isin(managed))[odd]] = True
+    return rows_where(wrong, "L18", "instances", "memory_mib is not that of its type")
 
 
 def fixed_delay(facts: Facts, assumption: str) -> int | None:

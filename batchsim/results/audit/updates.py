@@ -95,6 +95,7 @@ def _is_so(facts: Facts, row: dict[Any, Any], at_us: int, update: dict[str, Any]
     return bool(
         row["max_vcpus"] == limit
         and refused == reason.startswith(_REFUSED)
+        and refused == bool(reason)
         and row["there_vcpus"] == there
         and row["above_max_vcpus"] == max(there - limit, 0)
     )
