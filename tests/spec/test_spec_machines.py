@@ -116,3 +116,12 @@ def test_a_machine_may_leave_after_the_last_job_while_others_are_idle_still(run)
     result = run(data)
     assert result.summary["outcome"] == "finished"
     assert result.instances["ended_s"].dropna().tolist() == [3660, 3720]
+
+
+@pytest.mark.parametrize("action", ["cancel", "terminate"])
+def test_a_request_may_come_at_the_instant_at_which_the_machine_leaves(run, action):
+    lab = unmanaged("lab", machine(leavesAfter=60))
+    job = submit("job", "1h", definition="two", retryStrategy={"attempts": 2})
+    result = run(scenario(job, {"at": "60s", action: "job"}, environments=[lab], definitions=[TWO]))
+    assert result.jobs[["state", "end_s", "attempts"]].to_numpy().tolist() == [["FAILED", 60, 1]]
+    assert result.jobs["instance"].isna().all()

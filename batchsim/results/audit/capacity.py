@@ -114,10 +114,17 @@ def holding(facts: Facts) -> list[Violation]:
         "jobs",
         "holds resources without being STARTING or RUNNING, or the other way round",
     )
-    # A job that waits after an attempt, or FAILED while it waited, has no place.
-    waited = ~open_ & (~jobs.terminal | (jobs.end != np.append(attempts.ended, -1)[last]))
+    # A job that waits after an attempt, or FAILED while it waited, has no place; one that is terminated
+    # at the instant at which its host is lost may have one or not.
+    frame = facts.frames["jobs"]
+    at_once = jobs.end == np.append(attempts.ended, -1)[last]
+    waited = ~open_ & (~jobs.terminal | ~at_once | frame["is_cancelled"].to_numpy())
+    either = frame["is_terminated"].to_numpy() & at_once & (jobs.instance < 0)
     found += rows_where(
-        jobs.instance != np.where(waited, -1, on), "L4", "jobs", "instance is not that of the last attempt"
+        (jobs.instance != np.where(waited, -1, on)) & ~either,
+        "L4",
+        "jobs",
+        "instance is not that of the last attempt",
     )
     return (
         found
