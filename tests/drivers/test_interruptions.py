@@ -56,6 +56,10 @@ def test_a_run_under_quotas_comes_to_an_end(case, data):
     quotas = [Quota(frozenset(rows), data.draw(st.integers(0, 8)))]
     builder.quotas = data.draw(st.sampled_from([[], quotas]))
     world = {**world, "capacity": Capacity(quotas=quotas)}
+    if not builder.quotas and any(each.shared for each in builder.environments):
+        # Where the plan does not know the quota, instances of another architecture may come and go for ever
+        # for jobs behind a head, and whenever one goes the head's types are tried again.
+        horizon = horizon or 2_000
     first = record(simulate, builder, world, horizon)
     assert first == record(heap_simulate, builder, world, horizon)
     assert horizon or first["outcome"] in {"finished", "stalled"}
