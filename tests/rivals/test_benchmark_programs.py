@@ -112,7 +112,7 @@ def test_every_figure_has_a_limit_and_every_limit_a_figure():
 
 
 def test_a_figure_beyond_its_limit_is_told():
-    held, broken = judge({"doubling": 2.3}), judge({"doubling": 2.31, "dispatcher_over_managed": 1.9})
+    held, broken = judge({"doubling": 2.3}), judge({"doubling": 2.31, "dispatcher_over_managed": 14.9})
     assert [each.holds for each in held] == [True]
     assert [each.holds for each in broken] == [False, False]
     assert isinstance(held[0], Verdict)
