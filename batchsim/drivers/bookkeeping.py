@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 REPLACED: Final = "replaced: infrastructure update"
 DRAINED: Final = "drained: too old"
 NOT_REGISTERED: Final = "given up: never registered"
+EXPIRED: Final = "expired: Fargate"
 LEFT: Final = "left: machine of the user"
 
 TASK_DRAINED: Final = "Task stopped during instance draining"  # [spec 1.6]
@@ -87,7 +88,7 @@ def lose(
     if _drains(recorder, world, now, instance):
         return lose_host(core, recorder, now, instance, (DRAINED, TASK_DRAINED))
     if task_expires_at(world, recorder, instance) == now:
-        return lose_host(core, recorder, now, instance, ("expired: Fargate", TASK_EXPIRED))
+        return lose_host(core, recorder, now, instance, (EXPIRED, TASK_EXPIRED))
     if world.interruptions is not None and core.instances[instance].type in world.interruptions.tasks:
         return lose_host(core, recorder, now, instance, ("interrupted: Fargate Spot", TASK_INTERRUPTED))
     return lose_host(core, recorder, now, instance, (INTERRUPTED, host_terminated(instance)))

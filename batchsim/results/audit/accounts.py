@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from batchsim.results.audit.facts import MOST_SHARES, QUARTERS, Ints, holders, said_updates, series, total
+from batchsim.results.audit.facts import (
+    MOST_SHARES,
+    QUARTERS,
+    Ints,
+    holders,
+    instances_of,
+    kind_of,
+    said_updates,
+    series,
+    total,
+)
 from batchsim.results.audit.violation import Violation, rows_where, unless
 from batchsim.units import (
     MIB_PER_GIB,
@@ -42,7 +52,7 @@ def cost(facts: Facts) -> list[Violation]:
     price = _whole(frame["usd_per_hour"], UUSD_PER_USD)
     taken = (frame["billing"] == "spot") & (frame["end_reason"] == _INTERRUPTED)
     free = (rows.running < 0) | (taken.to_numpy(np.bool_) & (np.array(lasted) < _HOUR_US))
-    least = np.where(_owned(facts), 0, MINIMUM_BILLED_S).tolist()
+    least = np.where(instances_of(facts, _is_owned), 0, MINIMUM_BILLED_S).tolist()
     billed = [
         0 if nothing else billed_seconds(us, minimum)
         for us, nothing, minimum in zip(lasted, free.tolist(), least, strict=True)
@@ -83,15 +93,12 @@ def cost(facts: Facts) -> list[Violation]:
     ]
 
 
-def _owned(facts: Facts) -> npt.NDArray[np.bool_]:
-    """Which instances are a user's own machines, of unmanaged environments."""
-    scenario = facts.manifest["scenario"]
-    names = [
-        each["computeEnvironmentName"]
-        for each in scenario.get("computeEnvironments", ())
-        if each.get("type") == "UNMANAGED"
-    ]
-    return facts.frames["instances"]["environment"].isin(names).to_numpy(np.bool_)
+def _is_owned(environment: Mapping[str, Any]) -> bool:
+    return environment.get("type") == "UNMANAGED"
+
+
+def _is_of_ecs(environment: Mapping[str, Any]) -> bool:
+    return kind_of(environment) == "ECS_MANAGED_INSTANCES"
 
 
 def _with_volume_and_discount(facts: Facts, lasted: list[int], costs: Ints) -> tuple[Ints, list[Violation]]:
@@ -137,14 +144,8 @@ def _storage(resources: Mapping[str, Any]) -> str:
 
 def _fees(facts: Facts, lasted: list[int], price: Ints) -> tuple[Ints, list[Violation]]:
     """What ECS takes for its Managed Instances, and where that is not its part of the On-Demand price."""
-    scenario, part = facts.manifest["scenario"], facts.manifest["assumptions"].get("managedInstancesFee", 0)
-    mine = [
-        each["computeEnvironmentName"]
-        for each in scenario.get("computeEnvironments", ())
-        if (each.get("computeResources") or {}).get("type") == "ECS_MANAGED_INSTANCES"
-    ]
-    frame = facts.frames["instances"]
-    of_ecs = frame["environment"].astype("str").isin(mine).to_numpy(np.bool_) & (facts.instances.running >= 0)
+    frame, part = facts.frames["instances"], facts.manifest["assumptions"].get("managedInstancesFee", 0)
+    of_ecs = instances_of(facts, _is_of_ecs) & (facts.instances.running >= 0)
     spot = (frame["billing"] == "spot").to_numpy(np.bool_)
     known = facts.manifest.get("on_demand_usd_per_hour", {})
     listed = [usd_to_uusd(known.get(name, 0)) for name in frame["instance_type"].tolist()]

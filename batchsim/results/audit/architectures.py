@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from batchsim.results.audit.facts import said_updates
+from batchsim.results.audit.facts import instances_of, kind_of, said_updates
 from batchsim.results.audit.violation import Violation, rows_where
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def architectures(facts: Facts) -> list[Violation]:
             others = has[here] != has[here[0]]
             said = f"of another architecture than others of {name}"
             found += rows_where(others, "L24", "instances", said, here)
-    chosen = np.isin(environment, [name for name, kind in kinds.items() if kind in _CHOSEN_BY_JOBS])
+    chosen = instances_of(facts, lambda each: kind_of(each) in _CHOSEN_BY_JOBS)
     holds = facts.holds
     mine = np.flatnonzero((holds.instance >= 0) & (holds.job >= 0))
     mine = mine[chosen[holds.instance[mine]]]

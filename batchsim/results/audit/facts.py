@@ -19,7 +19,7 @@ from batchsim.results.columns import FRAMES, OPTIONAL_FRAMES, columns_of
 from batchsim.units import MAX_TIME_US, US_PER_S, parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     import numpy.typing as npt
 
@@ -349,6 +349,21 @@ def _bounds(job: Ints, jobs: int) -> tuple[Ints, Ints]:
     end = np.searchsorted(job, np.arange(jobs), side="right")
     none = begin == end
     return np.where(none, -1, begin), np.where(none, -1, end - 1)
+
+
+def instances_of(facts: Facts, holds: Callable[[Mapping[str, Any]], bool]) -> npt.NDArray[np.bool_]:
+    """Which instances are of environments of which something holds, as the scenario says them."""
+    names = [
+        each["computeEnvironmentName"]
+        for each in facts.manifest["scenario"].get("computeEnvironments", ())
+        if holds(each)
+    ]
+    return facts.frames["instances"]["environment"].isin(names).to_numpy(np.bool_)
+
+
+def kind_of(environment: Mapping[str, Any]) -> str | None:
+    """The type of its compute resources, as the scenario says it; None if it has none."""
+    return (environment.get("computeResources") or {}).get("type")
 
 
 def said_updates(scenario: Mapping[str, Any]) -> list[tuple[int, dict[str, Any]]]:

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 
+from batchsim.results.audit.facts import instances_of
 from batchsim.results.audit.violation import Violation, rows_where, unless
 from batchsim.units import parse_duration
 
@@ -49,16 +50,12 @@ def fixed(facts: Facts) -> list[Violation]:
 def _memory(facts: Facts) -> list[Violation]:
     """All instances of a type have the same memory in an environment whose instances AWS Batch launches."""
     frame = facts.frames["instances"]
-    managed = [
-        each["computeEnvironmentName"]
-        for each in facts.manifest["scenario"].get("computeEnvironments", ())
-        if each.get("type") == "MANAGED"
-    ]
-    mine = frame[frame["environment"].isin(managed)]
+    managed = instances_of(facts, lambda each: each.get("type") == "MANAGED")
+    mine = frame[managed]
     alike = mine.groupby([mine["environment"].astype("str"), mine["instance_type"].astype("str")])
     wrong = np.zeros(len(frame), dtype=np.bool_)
     odd = (mine["memory_mib"] != alike["memory_mib"].transform("median")).to_numpy(np.bool_)
-    wrong[np.flatnonzero(frame["environment"].isin(managed))[odd]] = True
+    wrong[np.flatnonzero(managed)[odd]] = True
     return rows_where(wrong, "L18", "instances", "memory_mib is not that of its type")
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from batchsim.results.audit.facts import instances_of, kind_of
 from batchsim.results.audit.fixed import is_simulated
 from batchsim.results.audit.violation import Violation, rows_where
 from batchsim.units import parse_duration
@@ -56,13 +57,8 @@ def tasks(facts: Facts) -> list[Violation]:
     """L18: no Fargate task is kept for longer than `fargateTaskLifetime`, or ends for that before."""
     if not is_simulated(facts):
         return []
-    of_tasks = [
-        each["computeEnvironmentName"]
-        for each in facts.manifest["scenario"].get("computeEnvironments", ())
-        if (each.get("computeResources") or {}).get("type") in _FARGATE
-    ]
     frame, rows = facts.frames["instances"], facts.instances
-    mine = frame["environment"].astype("str").isin(of_tasks).to_numpy(np.bool_) & (rows.running >= 0)
+    mine = instances_of(facts, lambda each: kind_of(each) in _FARGATE) & (rows.running >= 0)
     lifetime = parse_duration(facts.manifest["assumptions"].get("fargateTaskLifetime", 0)) or _NEVER
     age = np.where(rows.ended >= 0, rows.ended, facts.ended_at) - rows.running
     expired = (frame["end_reason"] == _EXPIRED).to_numpy(np.bool_)

@@ -39,8 +39,10 @@ def fifo(facts: Facts) -> list[Violation]:
     """L8: no job is placed past an older one of its queue that is RUNNABLE and stays so."""
     if facts.manifest["assumptions"].get("backfill") != "none":
         return []
-    first, again = _first_waits(facts), _waits_again(facts)
-    rounds = _instants_of_several_rounds(facts)
+    late = _ended_late(facts)
+    first, again = _first_waits(facts), _waits_again(facts, late)
+    # What an attempt's end brings about comes after what was there before, at these instants.
+    rounds = np.unique(facts.attempts.ended[late])
     guilty = np.zeros(len(facts.jobs.submit), dtype=np.bool_)
     names = facts.frames["jobs"]["queue"].cat.categories
     divided = {
@@ -93,7 +95,7 @@ def _seen_by_a_pass(facts: Facts, runnable: Ints) -> Ints:
     return -(-runnable // interval) * interval if interval else runnable
 
 
-def _waits_again(facts: Facts) -> _Waits:
+def _waits_again(facts: Facts, late: npt.NDArray[np.bool_]) -> _Waits:
     """The waits that begin with the end of an attempt, in order of submission."""
     jobs, attempts = facts.jobs, facts.attempts
     known = attempts.job >= 0
@@ -106,7 +108,7 @@ def _waits_again(facts: Facts) -> _Waits:
     followed = ~is_last[rows]
     next_placed = np.append(attempts.placed, -1)[rows + 1]
     gave_up = np.where(terminal[rows], end[rows], _FOR_EVER)
-    since = attempts.ended[rows] + _ended_late(facts)[rows]
+    since = attempts.ended[rows] + late[rows]
     return _Waits(attempts.job[rows], since, np.where(followed, next_placed, gave_up), followed)
 
 
@@ -126,11 +128,6 @@ def _ended_late(facts: Facts) -> npt.NDArray[np.bool_]:
         np.append(instances.ended, -1)[attempts.instance] == attempts.ended
     )
     return np.asarray((attempts.ended >= 0) & ((attempts.ended == attempts.placed) | evicted))
-
-
-def _instants_of_several_rounds(facts: Facts) -> Ints:
-    """Those at which what an attempt's end brings about comes after what was there before."""
-    return np.unique(facts.attempts.ended[_ended_late(facts)])
 
 
 def _passed_older(waits: _Waits, seen: Ints, rounds: Ints) -> npt.NDArray[np.bool_]:
