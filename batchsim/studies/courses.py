@@ -158,7 +158,7 @@ class Courses:
         return found
 
     def _are_left(self, index: int, number: int) -> bool:
-        """Whether a class that has a reason in a phase may find an instance that an earlier one left."""
+        """Whether a class that has a reason in a phase may find an instance that is larger than maxvCpus."""
         course, plan = self.of[index], self._phases[number].plan
         if course[number] is None or course[number] in _TAKES_NONE or None not in course[:number]:
             return False
@@ -166,7 +166,7 @@ class Courses:
         gang = plan.gangs[planned.need] if plan.gangs else None
         asked = Asked(planned.queue, plan.needs[planned.need], gang, plan.kind_of(planned.need))
         return any(
-            self._launched[each] < number
+            self._launched[each] <= number
             and _keeps_instances(plan.environments[each])
             and bool(asked.fits(plan, plan.environments[each]))
             for each in plan.queues[planned.queue].environments
