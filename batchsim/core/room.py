@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from batchsim.core.plan import MachineType, Need
+
+
+_MANY: Final = 1 << 40  # more than any number of jobs
 
 
 class Room:
@@ -59,4 +62,8 @@ def _whole(machine: MachineType) -> tuple[int, int, int]:
 
 def _how_many(free: tuple[int, int, int], need: Need) -> int:
     """How many jobs of a need fit into one instance with that much free."""
-    return min(has // asks for has, asks in zip(free, need, strict=True) if asks)
+    vcpus, memory_mib, gpus = need
+    most = free[0] // vcpus if vcpus else _MANY
+    if memory_mib:
+        most = min(most, free[1] // memory_mib)
+    return min(most, free[2] // gpus) if gpus else most

@@ -128,20 +128,21 @@ class Scheduler:
         if self.state[job] != UNBORN:
             raise ContractError(f"job {job} was submitted before; it is {self._state_name(job)}")
         self.now = now
-        self.state[job] = SUBMITTED
-        if self._watched and not self._jobs.submitted(now, job):
-            return
-        if not self._evaluates_at_once:
-            assert self._alarms is not None
-            self._ask_at(self._alarms.submitted(now, job))
-        elif self._watched:
-            self._jobs.evaluate(now, job)
-        else:  # all that this would do, at half the cost
+        if self._evaluates_at_once and not self._watched:  # all that the rest would do, at half the cost
             self.state[job] = RUNNABLE
             self.runnable_us[job] = now
             self._arrived.append(job)
             if self._pass_due >= now + self._pass_interval:
                 self._want_pass(now)
+            return
+        self.state[job] = SUBMITTED
+        if self._watched and not self._jobs.submitted(now, job):
+            return
+        if self._evaluates_at_once:
+            self._jobs.evaluate(now, job)
+        else:
+            assert self._alarms is not None
+            self._ask_at(self._alarms.submitted(now, job))
 
     def attempt_started(self, now: int, job: int) -> None:
         """The container is up, of a multi-node job that of its main node: RUNNING [spec 1.7, 1.11]."""

@@ -275,6 +275,18 @@ def all_end_well(plan: Plan, world: World) -> bool:
     )
 
 
+def none_is_lost(plan: Plan, world: World) -> bool:
+    """Whether an attempt stays on its instance for as long as it takes."""
+    return not (
+        world.interruptions is not None
+        or world.capacity.prices
+        or world.capacity.slots
+        or world.drains_after_us
+        or any(machines.leaves_us != NEVER for machines in world.machines)
+        or plan.updates
+    )
+
+
 def _main_node(plan: Plan, need: int) -> int:
     gang = plan.gangs[need] if plan.gangs else None
     return gang.main if gang else -1

@@ -1,28 +1,23 @@
 """The simulated driver: SimPy owns the clock and the event queue, the scheduler decides.
 
-There is one SimPy event for each instant at which something happens, not one for each job. `_due` holds
-what happens at each such instant; when SimPy reaches it, everything is delivered in a fixed order (exits,
-losses, readies, starts, submissions, requests, pulls, wake-ups; then by index) and the scheduler is asked
-once. A consequence without delay, such as a job that runs for no time, makes a further round at the same
-instant.
+What happens is one integer in SimPy's queue (see `Clock`): kind << 40 | index. All that happens at an instant
+is taken out at once and delivered in the order of these integers (exits, losses, readies, starts, requests,
+pulls, wake-ups; then by index), and the scheduler is asked once. A consequence without delay, such as a job
+that runs for no time, makes a further round at the same instant.
 
-Submissions are sorted, so they need no events of their own. Each is told with its own instant, before
-anything later and after anything earlier; but it calls for no decision before the next pass, so that SimPy
-stops for it only there.
+Submissions are sorted, so they need no place in the queue. Each is told with its own instant, before
+anything later and after anything earlier; but it calls for no decision before the next pass, so that the
+clock stops for it only there.
 
-What happens is one integer: kind << 40 | index. So the order of delivery is the order of integers, and an
-instant at which one thing happens, which is nearly every one, needs no list.
-
-What becomes of an attempt is for `attempts` to say. Two shortcuts pass it by, for runs in which all
-attempts begin at once and for runs in which all end well: these are the hot path.
+What becomes of an attempt is for `attempts` to say. Three shortcuts pass it by, for runs in which all
+attempts begin at once, all end well, and both without any loss: these are the hot path.
 """
 
 from __future__ import annotations
 
 import gc
-from typing import TYPE_CHECKING, Final
-
-import simpy
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING, Any, Final
 
 from batchsim.core.commands import EVICT, FAIL, LAUNCH, START, START_NODES, STOP, TERMINATE, describe
 from batchsim.core.fleet import GONE
@@ -30,7 +25,8 @@ from batchsim.core.grid import NEVER, next_multiple
 from batchsim.core.scheduler import Scheduler
 from batchsim.core.states import STARTING
 from batchsim.drivers import bookkeeping
-from batchsim.drivers.attempts import Attempts, all_begin_at_once, all_end_well
+from batchsim.drivers.attempts import Attempts, all_begin_at_once, all_end_well, none_is_lost
+from batchsim.drivers.clock import AFTER_EVENTS, Clock
 from batchsim.drivers.ec2 import Ec2
 from batchsim.errors import StallError
 
@@ -63,28 +59,28 @@ class SimulatedDriver:
 
     __slots__ = (
         "_attempts",
+        "_awake",
         "_begins_at_once",
-        "_callbacks",
+        "_clock",
         "_core",
-        "_due",
         "_ec2",
         "_ended_jobs",
         "_ends_well",
-        "_env",
         "_evicting",
         "_exit_at",
         "_idle_rounds",
         "_last_us",
         "_next_job",
         "_pass_interval",
+        "_plain",
         "_pulls_due",
         "_puts_off",
+        "_queue",
         "_recorder",
         "_report",
         "_rounds",
         "_submission_us",
         "_tasks_expire",
-        "_tick",
         "_wakeup",
         "_watched_us",
         "_world",
@@ -97,11 +93,10 @@ class SimulatedDriver:
         self._world = world
         self._recorder = recorder
         self._report = report
-        self._env = simpy.Environment(initial_time=0)
-        self._due: dict[int, int | list[int]] = {}
-        self._tick = self._env.event()
+        self._clock = Clock()
+        self._queue: list[Any] = self._clock.queue
+        self._awake: set[int] = set()  # instants that have a wake-up
         self._wakeup = NEVER  # when the scheduler last asked to be asked
-        self._callbacks: list[Callable[[simpy.Event], None]] = [self._instant]
         self._exit_at = [-1] * len(world.submit_us)
         self._attempts = Attempts(plan, world, recorder)
         self._pulls_due = NEVER  # when pulls are to be looked at next
@@ -110,6 +105,7 @@ class SimulatedDriver:
         self._tasks_expire = world.tasks is not None and world.tasks.lifetime_us > 0
         self._begins_at_once = all_begin_at_once(plan, world)
         self._ends_well = all_end_well(plan, world)
+        self._plain = self._begins_at_once and self._ends_well and none_is_lost(plan, world)
         self._evicting: set[int] = set()  # to be taken from their jobs in the next round
         self._next_job = 0
         self._submission_us = world.submit_us[0] if world.submit_us else NEVER  # of the next job
@@ -121,9 +117,7 @@ class SimulatedDriver:
         self._ended_jobs = 0
 
     def run(self, horizon_us: int | None) -> Scheduler:
-        self._tick.callbacks = self._callbacks
-        self._tick.succeed()
-        self._due[0] = _WAKE
+        self._expect(0)
         for row, machines in enumerate(self._world.machines):
             if machines.joins_us:
                 self._at(machines.joins_us, _JOINED | row)
@@ -132,34 +126,42 @@ class SimulatedDriver:
         self._expect_submission()
         for index, request in enumerate(self._world.requests):
             self._at(request.at_us, _REQUEST | index)
-        if horizon_us is None:
-            self._env.run()
-        else:
-            self._env.run(until=horizon_us)
+        self._go_on(NEVER if horizon_us is None else horizon_us)
+        if horizon_us is not None:
             self._submit(horizon_us)
         self._close(horizon_us)
         return self._core
 
     # --- one instant --------------------------------------------------------------------------
 
-    def _instant(self, event: simpy.Event) -> None:
-        event.callbacks = self._callbacks  # the one event serves all instants
-        now: int = self._env.now  # type: ignore[assignment]
+    def _go_on(self, until_us: int) -> None:
+        """All that is in the queue, and comes to be in it, before `until_us`."""
+        clock, queue = self._clock, self._queue
+        while queue:
+            first = heappop(queue)
+            now: int = first[0]
+            if now >= until_us or first[3] is not None:
+                heappush(queue, first)
+                if now >= until_us:
+                    break
+                clock.step()
+            else:
+                clock._now = now  # noqa: SLF001 - a call would cost more than the rest of the loop
+                self._instant(now, first[2])
+
+    def _instant(self, now: int, first: int) -> None:
+        """A round; `first` is what comes first in it, the rest is in the queue."""
+        core = self._core
         if now == self._last_us or self._report is not None:
             self._look_around(now)
         self._last_us = now
-        happened = self._due.pop(now)
-        core = self._core
         if self._submission_us < now:
             self._submit(now)
-        if isinstance(happened, list):
-            happened.sort()
-            for entry in happened:
+        if self._next_us() != now:
+            self._deliver(now, first)
+        else:
+            for entry in self._round(now, first):
                 self._deliver(now, entry)
-        elif happened < _EXITS_END:
-            self._exit(now, happened)
-        elif happened != _WAKE:
-            self._deliver(now, happened)
         if self._submission_us == now:
             self._submit(now + 1)
         if core.due_us <= now:
@@ -168,6 +170,20 @@ class SimulatedDriver:
         if wakeup != self._wakeup or wakeup <= now:
             self._wakeup = wakeup
             self._expect(wakeup)
+
+    def _round(self, now: int, first: int) -> list[int]:
+        """What happens in this round; what comes of it at this instant is for the next one."""
+        entries = [first]
+        while self._next_us() == now:
+            entries.append(heappop(self._queue)[2])
+        return entries
+
+    def _next_us(self) -> int:
+        """The instant of what is first in the queue."""
+        if not self._queue:
+            return NEVER
+        first: tuple[int, ...] = self._queue[0]
+        return first[0]
 
     def _look_around(self, now: int) -> None:
         """Law L17: an instant at which rounds go on although nothing is submitted or ends is a bug."""
@@ -189,25 +205,19 @@ class SimulatedDriver:
 
     def _expect(self, instant: int) -> None:
         """Be there at `instant`, whatever happens; NEVER is no instant."""
-        if instant != NEVER and instant not in self._due:
+        if instant != NEVER and instant not in self._awake:
+            self._awake.add(instant)
             self._at(instant, _WAKE)
 
     def _at(self, instant: int, entry: int) -> None:
         """`entry` will happen at `instant`."""
-        already = self._due.get(instant)
-        if already is None:
-            self._due[instant] = entry
-            self._env.schedule(self._tick, delay=instant - self._last_us)
-        elif isinstance(already, list):
-            already.append(entry)
-        else:
-            self._due[instant] = [already, entry]
+        heappush(self._queue, (instant, AFTER_EVENTS, entry, None))
 
     def _deliver(self, now: int, entry: int) -> None:
         if entry < _EXITS_END:
             self._exit(now, entry)
         elif entry >= _WAKE:
-            return
+            self._awake.discard(now)
         elif entry >= _PULLS:
             self._attempts.turn(now)
             self._put_off(now)
@@ -228,10 +238,10 @@ class SimulatedDriver:
 
     def _submit(self, until_us: int) -> None:
         """Tell the submissions before `until_us`, each with its instant."""
-        submit_us, submitted = self._world.submit_us, self._core.job_submitted
+        submit_us, core = self._world.submit_us, self._core
         job, instant = self._next_job, self._submission_us
         while instant < until_us:
-            submitted(instant, job)
+            core.job_submitted(instant, job)
             job += 1
             instant = submit_us[job] if job < len(submit_us) else NEVER
         self._next_job, self._submission_us = job, instant
@@ -265,7 +275,8 @@ class SimulatedDriver:
         self._idle_rounds = 0
         if self._ends_well:
             self._core.attempt_exited(now, job, 0)
-            recorder.exit_code[job] = 0
+            if not self._plain:
+                recorder.exit_code[job] = 0
             self._ended_jobs += 1
         else:
             self._exit_somehow(now, job)
@@ -285,6 +296,7 @@ class SimulatedDriver:
 
     def _lose(self, now: int, instance: int) -> None:
         """EC2 takes an instance back, an update does, or a machine of the user leaves."""
+        assert not self._plain
         if instance in self._evicting:
             self._evicting.remove(instance)
             lost = bookkeeping.evict(self._core, self._recorder, now, instance)
@@ -323,10 +335,12 @@ class SimulatedDriver:
                 if lost != NEVER:
                     self._at(lost, _LOST | instance)
             return
-        core, recorder = self._core, self._recorder
-        recorder.instance[job] = instance
-        recorder.placed_us[job] = recorder.starting_us[job] = recorder.started_us[job] = now
-        core.attempt_started(now, job)
+        recorder = self._recorder
+        recorder.placed_us[job] = now
+        if not self._plain:
+            recorder.instance[job] = instance
+            recorder.starting_us[job] = recorder.started_us[job] = now
+        self._core.attempt_started(now, job)
         self._exit_at[job] = ends = now + self._world.runtime_us[job]
         self._at(ends, job)
 
@@ -400,6 +414,8 @@ class SimulatedDriver:
             self._at(ends, job)
 
     def _close(self, horizon_us: int | None) -> None:
+        if self._plain:
+            self._recorder.fill_in_plain_attempts(self._core.instance_of)
         ended_us, outcome = bookkeeping.conclude(self._core, self._recorder, self._world, horizon_us)
         self._attempts.close(ended_us)
         self._recorder.finish(ended_us, outcome)

@@ -58,6 +58,8 @@ class Boot:
 
     def draw_reaction(self, seed: int, replication: int, instance: int) -> int:
         """Decision to launch request, in microseconds, of one instance."""
+        if isinstance(self.reaction, int):
+            return self.reaction
         with at_path("assumptions.capacityReaction"):
             return quantile(self.reaction, uniform(seed, replication, "capacity", instance))
 

@@ -213,6 +213,16 @@ class Recorder:
         self.started_us[job] = self.ended_us[job] = -1
         self.instance[job] = self.exit_code[job] = -1
 
+    def fill_in_plain_attempts(self, instance_of: array[int]) -> None:
+        """Write what is the same in all attempts, of which a driver has written `placed_us` and `ended_us`
+        only: they were RUNNING at once, on `instance_of`, and have exit code 0 if they have ended.
+        """
+        ended = (_view(self.placed_us) >= 0) & (_view(self.ended_us) >= 0)
+        self.instance = array("q", instance_of)
+        self.starting_us = array("q", self.placed_us)
+        self.started_us = array("q", self.placed_us)
+        _view(self.exit_code)[ended] = 0
+
     def add_node(self, job: int, attempt: int, node: int, instance: int, placed_us: int) -> int:
         """Add a child node of an attempt and give its row; the driver then writes its other columns.
 

@@ -1,0 +1,28 @@
+"""SimPy's environment, for a driver to which things happen that need no event of their own.
+
+SimPy owns the clock and the one queue of all that is to come. A `simpy.Event` with its callbacks for each
+thing that happens to a job would cost more than everything that the scheduler does about it; so the driver
+puts integers into the queue, at the place of an event's number, and takes them out itself. Whatever else is
+in the queue - a SimPy process, a timeout - is SimPy's business, and `step` does it in the usual way.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import simpy
+
+AFTER_EVENTS: Final = 2  # SimPy's priorities are 0 (urgent) and 1
+
+
+class Clock(simpy.Environment):
+    """An environment that begins at 0, with integer microseconds.
+
+    queue   SimPy's own queue, a heap of (instant, priority, number, event). An entry of the driver is
+            (instant, AFTER_EVENTS, entry, None): at one instant it comes after all events of SimPy's, and
+            entries come in ascending order.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(initial_time=0)
+        self.queue: list[Any] = self._queue
