@@ -65,6 +65,7 @@ class SimulatedDriver:
         "_core",
         "_ec2",
         "_ended_jobs",
+        "_ended_us",
         "_ends_well",
         "_evicting",
         "_exit_at",
@@ -72,6 +73,7 @@ class SimulatedDriver:
         "_last_us",
         "_next_job",
         "_pass_interval",
+        "_placed_us",
         "_plain",
         "_pulls_due",
         "_puts_off",
@@ -79,6 +81,7 @@ class SimulatedDriver:
         "_recorder",
         "_report",
         "_rounds",
+        "_runtime_us",
         "_submission_us",
         "_tasks_expire",
         "_wakeup",
@@ -92,6 +95,9 @@ class SimulatedDriver:
         self._core = Scheduler(plan)
         self._world = world
         self._recorder = recorder
+        # Columns that the hot path writes and reads.
+        self._placed_us, self._ended_us = recorder.placed_us, recorder.ended_us
+        self._runtime_us = world.runtime_us
         self._report = report
         self._clock = Clock()
         self._queue: list[Any] = self._clock.queue
@@ -198,7 +204,8 @@ class SimulatedDriver:
 
     def _decide(self, now: int) -> None:
         for command in self._core.decide(now):
-            if command[0] == START:
+            kind: int = command[0]
+            if kind == START:
                 self._start(now, command[1], command[2])
             else:
                 self._obey(now, command)
@@ -270,13 +277,12 @@ class SimulatedDriver:
         if self._exit_at[job] != now:
             return  # it ended before, because it was stopped or its instance was lost
         self._exit_at[job] = -1
-        recorder = self._recorder
-        recorder.ended_us[job] = now
+        self._ended_us[job] = now
         self._idle_rounds = 0
         if self._ends_well:
             self._core.attempt_exited(now, job, 0)
             if not self._plain:
-                recorder.exit_code[job] = 0
+                self._recorder.exit_code[job] = 0
             self._ended_jobs += 1
         else:
             self._exit_somehow(now, job)
@@ -335,13 +341,13 @@ class SimulatedDriver:
                 if lost != NEVER:
                     self._at(lost, _LOST | instance)
             return
-        recorder = self._recorder
-        recorder.placed_us[job] = now
+        self._placed_us[job] = now
         if not self._plain:
+            recorder = self._recorder
             recorder.instance[job] = instance
             recorder.starting_us[job] = recorder.started_us[job] = now
         self._core.attempt_started(now, job)
-        self._exit_at[job] = ends = now + self._world.runtime_us[job]
+        self._exit_at[job] = ends = now + self._runtime_us[job]
         self._at(ends, job)
 
     def _begin(self, now: int, job: int, instant: int, ends: bool) -> None:  # noqa: FBT001 - as `place` gives it

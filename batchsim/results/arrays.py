@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,7 +54,13 @@ def category(rows: Ints, values: Sequence[str | None], used: Flags | None = None
     width = np.min_scalar_type(-max(1, len(categories)))
     # The last one is what row -1 finds.
     codes = np.array([code_of.get(value, -1) for value in values] + [-1], dtype=width)
-    return pd.Categorical.from_codes(codes[rows], categories=pd.Index(categories, dtype="str"))
+    return pd.Categorical.from_codes(codes[rows], dtype=_texts(tuple(categories)), validate=False)
+
+
+@lru_cache(maxsize=256)
+def _texts(categories: tuple[str, ...]) -> pd.CategoricalDtype:
+    """Kept because a result has the same few in many columns, and pandas checks each for a tenth of a ms."""
+    return pd.CategoricalDtype(pd.Index(categories, dtype="str"))
 
 
 def rows_in_use(rows: Ints, count: int) -> Flags:
