@@ -48,7 +48,7 @@ def _print_version(asked: bool) -> None:
     if asked:
         from batchsim import __version__
 
-        typer.echo(f"batchsim {__version__}{', compiled' if _is_compiled() else ''}")
+        typer.echo(f"batchsim {__version__}, {'' if _is_compiled() else 'not '}compiled")
         raise typer.Exit
 
 

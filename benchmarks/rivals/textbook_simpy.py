@@ -3,6 +3,8 @@
     identical_slots        a job asks a `simpy.PriorityResource` for a slot
     managed_filter_store   instances are pairs of `simpy.Container` in a `simpy.FilterStore`, where the head
                            of each queue looks for the first that it fits
+    managed_resource       the heads of the queues go to the instances one at a time, as a
+                           `simpy.PriorityResource` lets them, and again whenever anything has changed
     managed_dispatcher     the same instances, queues are `simpy.Store`; a dispatcher process places the head
                            of each queue on the instance that it fits best. No tutorial: it has a scheduler
 
@@ -67,7 +69,6 @@ class ManagedOutcome:
 
 
 def managed_dispatcher(shape: Shape, delays: Delays = Delays()) -> ManagedOutcome:
-    """Best fit: the fewest free vCPUs, then the least free memory, then the oldest instance."""
     env = simpy.Environment()
     fleet: list[Instance] = []
     queues = {priority: simpy.Store(env) for priority in sorted(shape.queue_priorities, reverse=True)}
@@ -77,16 +78,12 @@ def managed_dispatcher(shape: Shape, delays: Delays = Delays()) -> ManagedOutcom
         if not bell[0].triggered:
             bell[0].succeed()
 
-    def best_fit(need: Need) -> Instance | None:
-        fitting = [instance for instance in fleet if instance.fits(need)]
-        return min(fitting, key=Instance.free, default=None)
-
     def dispatcher() -> Process:
         while True:
             yield bell[0]
             bell[0] = env.event()
             for queue in queues.values():
-                while queue.items and (instance := best_fit(queue.items[0].need)):
+                while queue.items and (instance := best_fit(fleet, queue.items[0].need)):
                     need = queue.items[0].need
                     yield instance.vcpus.get(need.vcpus)
                     yield instance.memory.get(need.memory_mib)
@@ -139,6 +136,52 @@ def managed_filter_store(shape: Shape, delays: Delays = Delays()) -> ManagedOutc
 
     world = World(env, shape, store.items, store.put)
     return world.run(job, delays)
+
+
+def managed_resource(shape: Shape, delays: Delays = Delays()) -> ManagedOutcome:
+    env = simpy.Environment()
+    fleet: list[Instance] = []
+    head_of_line = [simpy.Resource(env, capacity=1) for _ in shape.queue_priorities]
+    door = simpy.PriorityResource(env, capacity=1)
+    change = [env.event()]
+
+    def changed() -> None:
+        now, change[0] = change[0], env.event()
+        now.succeed()
+
+    def job(number: int) -> Process:
+        need, priority = world.needs[number], world.priority(number)
+        instance = None
+        with head_of_line[world.queue[number]].request() as turn:
+            yield turn
+            while instance is None:
+                with door.request(-priority) as entrance:
+                    yield entrance
+                    instance = best_fit(fleet, need)
+                    if instance is not None:
+                        yield instance.vcpus.get(need.vcpus)
+                        yield instance.memory.get(need.memory_mib)
+                if instance is None:
+                    yield change[0]
+        world.started(number, instance)
+        yield env.timeout(world.runtime[number])
+        yield instance.vcpus.put(need.vcpus)
+        yield instance.memory.put(need.memory_mib)
+        world.finished(instance)
+        changed()
+
+    def join(instance: Instance) -> None:
+        fleet.append(instance)
+        changed()
+
+    world = World(env, shape, fleet, join)
+    return world.run(job, delays)
+
+
+def best_fit(fleet: Sequence[Instance], need: Need) -> Instance | None:
+    """The instance with the fewest free vCPUs, then the least free memory; of these the oldest."""
+    fitting = [instance for instance in fleet if instance.fits(need)]
+    return min(fitting, key=Instance.free, default=None)
 
 
 @dataclass(frozen=True, slots=True)
