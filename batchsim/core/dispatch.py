@@ -81,7 +81,7 @@ class Dispatch:
         plan: Plan,
         columns: Columns,
         places: Sequence[Places],
-        orders: Sequence[Order],
+        orders: list[Order],
         *,
         capacity: Capacity,
         attempts: Attempts,

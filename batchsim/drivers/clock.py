@@ -8,21 +8,23 @@ in the queue - a SimPy process, a timeout - is SimPy's business, and `step` does
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final, cast
 
 import simpy
 
 AFTER_EVENTS: Final = 2  # SimPy's priorities are 0 (urgent) and 1
 
+Entry = tuple[int, int, int, simpy.Event | None]
+"""(instant, priority, number, event), as SimPy has it."""
+
 
 class Clock(simpy.Environment):
     """An environment that begins at 0, with integer microseconds.
 
-    queue   SimPy's own queue, a heap of (instant, priority, number, event). An entry of the driver is
-            (instant, AFTER_EVENTS, entry, None): at one instant it comes after all events of SimPy's, and
-            entries come in ascending order.
+    queue   SimPy's own queue, a heap. What the driver puts into it is (instant, AFTER_EVENTS, number, None):
+            at one instant it comes after all events of SimPy's, and in the order of the numbers.
     """
 
     def __init__(self) -> None:
         super().__init__(initial_time=0)
-        self.queue: list[Any] = self._queue
+        self.queue = cast("list[Entry]", self._queue)

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import gc
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from batchsim.core.commands import EVICT, FAIL, LAUNCH, START, START_NODES, STOP, TERMINATE, describe
 from batchsim.core.fleet import GONE
@@ -26,7 +26,7 @@ from batchsim.core.scheduler import Scheduler
 from batchsim.core.states import STARTING
 from batchsim.drivers import bookkeeping
 from batchsim.drivers.attempts import Attempts, all_begin_at_once, all_end_well, none_is_lost
-from batchsim.drivers.clock import AFTER_EVENTS, Clock
+from batchsim.drivers.clock import AFTER_EVENTS, Clock, Entry
 from batchsim.drivers.ec2 import Ec2
 from batchsim.errors import StallError
 
@@ -100,7 +100,7 @@ class SimulatedDriver:
         self._runtime_us = world.runtime_us
         self._report = report
         self._clock = Clock()
-        self._queue: list[Any] = self._clock.queue
+        self._queue: list[Entry] = self._clock.queue
         self._awake: set[int] = set()  # instants that have a wake-up
         self._wakeup = NEVER  # when the scheduler last asked to be asked
         self._exit_at = [-1] * len(world.submit_us)
@@ -144,16 +144,15 @@ class SimulatedDriver:
         """All that is in the queue, and comes to be in it, before `until_us`."""
         clock, queue = self._clock, self._queue
         while queue:
-            first = heappop(queue)
-            now: int = first[0]
-            if now >= until_us or first[3] is not None:
-                heappush(queue, first)
+            now, priority, entry, event = heappop(queue)
+            if now >= until_us or event is not None:
+                heappush(queue, (now, priority, entry, event))
                 if now >= until_us:
                     break
                 clock.step()
             else:
                 clock._now = now  # noqa: SLF001 - a call would cost more than the rest of the loop
-                self._instant(now, first[2])
+                self._instant(now, entry)
 
     def _instant(self, now: int, first: int) -> None:
         """A round; `first` is what comes first in it, the rest is in the queue."""
@@ -186,10 +185,7 @@ class SimulatedDriver:
 
     def _next_us(self) -> int:
         """The instant of what is first in the queue."""
-        if not self._queue:
-            return NEVER
-        first: tuple[int, ...] = self._queue[0]
-        return first[0]
+        return self._queue[0][0] if self._queue else NEVER
 
     def _look_around(self, now: int) -> None:
         """Law L17: an instant at which rounds go on although nothing is submitted or ends is a bug."""
