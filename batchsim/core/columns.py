@@ -25,8 +25,8 @@ class Columns:
 
     def __init__(self, plan: Plan) -> None:
         jobs = len(plan.class_of)
-        self.need = [plan.classes[index].need for index in plan.class_of]
-        self.queue = [plan.classes[index].queue for index in plan.class_of]
+        self.need = list(map([each.need for each in plan.classes].__getitem__, plan.class_of))
+        self.queue = list(map([each.queue for each in plan.classes].__getitem__, plan.class_of))
         self.state = bytearray([UNBORN]) * jobs
         self.attempt = bytearray(jobs)
         self.instance_of = array("q", [-1]) * jobs

@@ -8,6 +8,8 @@ from __future__ import annotations
 from array import array
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from batchsim.core.columns import UNBORN
 from batchsim.core.fleet import BOOTING, GONE
 from batchsim.core.grid import NEVER
@@ -300,5 +302,5 @@ def _last_happening_us(recorder: Recorder, world: World) -> int:
         recorder.i_ready_us,
         recorder.i_ended_us,
     )
-    latest = max((max(column) for column in columns if column), default=0)
-    return max(latest, world.submit_us[-1]) if world.submit_us else max(latest, 0)
+    latest = [int(np.frombuffer(column, np.int64).max()) for column in columns if column]
+    return max(0, *latest, *world.submit_us[-1:])
