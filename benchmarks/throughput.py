@@ -9,7 +9,8 @@
 `x heapq` is the time over that of the bare heapq loop on the same jobs; the loop knows neither fleets nor
 needs, so that the other shapes are set against its time for as many jobs of the steady one. The shapes with
 fair shares or dependencies are set against batchsim's own time for their jobs without. batchsim's time
-includes the result's frames and summary; see `cases` for what else is counted.
+includes the result's frames and summary, save where it is compared with that of the SimPy models, which
+make none: `x starts` is the time over that which batchsim takes until it is known when each job starts.
 
 The program ends with 1 when a figure breaks a limit of `limits.yaml`.
 """
@@ -37,7 +38,11 @@ LIMITED_SIZE, ACCASIM_JOBS = 1_000_000, 10_000
 OVER_PLAIN = {"shares": 1_000_000, "workflow": 100_000, "arrays": 1_000_000}
 """The number of jobs with which a shape is set against its plain one."""
 
-MODELS = {"filter_store": "SimPy FilterStore", "dispatcher": "SimPy dispatcher"}
+MODELS = {
+    "filter_store": "SimPy FilterStore",
+    "resource": "SimPy Resource",
+    "dispatcher": "SimPy dispatcher",
+}
 """The models of a managed environment by what their figures are called."""
 
 # The most jobs on which a rival ends within a minute or so; where it is not named it cannot do the shape.
@@ -45,8 +50,7 @@ SUITABLE = {
     HEAPQ: {"steady": 10**7, "burst": 10**7},
     "recursion": {"steady": 10**7, "burst": 10**7},
     "SimPy PriorityResource": {"steady": 10**6, "burst": 10**4},
-    "SimPy dispatcher": {"managed_steady": 10**4, "managed_burst": 10**3},
-    "SimPy FilterStore": {"managed_steady": 10**4, "managed_burst": 10**3},
+    **{model: {"managed_steady": 10**4, "managed_burst": 10**3} for model in MODELS.values()},
 }
 
 
@@ -98,6 +102,9 @@ class Costs:
     def ratio(self, one: Cost | None, other: Cost | None) -> float | None:
         return one.us_per_job / other.us_per_job if one and other else None
 
+    def over_starts(self, one: Cost | None, ours: Cost | None) -> float | None:
+        return one.starts_cpu_s / ours.starts_cpu_s if one and ours else None
+
 
 def figures(costs: Costs) -> dict[str, float]:
     """The figures that `limits.yaml` bounds, as far as they have been measured."""
@@ -116,12 +123,10 @@ def figures(costs: Costs) -> dict[str, float]:
             f"{shape}_over_plain": costs.ratio(costs.get(shape, number), costs.get(PLAIN[shape], number))
             for shape, number in OVER_PLAIN.items()
         },
-        "dispatcher_over_managed": costs.ratio(
-            costs.get("managed_steady", 10_000, "SimPy dispatcher"), small
-        ),
-        "filter_store_over_managed": costs.ratio(
-            costs.get("managed_steady", 10_000, "SimPy FilterStore"), small
-        ),
+        **{
+            f"{name}_over_managed": costs.over_starts(costs.get("managed_steady", 10_000, model), small)
+            for name, model in MODELS.items()
+        },
         "accasim_over_batchsim": costs.ratio(accasim, log),
         "accasim_wait_differs_s": abs(accasim.mean_wait_s - log.mean_wait_s) if accasim and log else None,
         "peak_mib": max(
@@ -144,7 +149,8 @@ def _row(case: Case, costs: Costs) -> dict[str, str]:
     cost = costs.get(case.shape, case.jobs, case.simulator)
     assert cost is not None
     heapq = costs.ratio(cost, costs.yardstick(case.shape, case.jobs))
-    ours = costs.ratio(cost, costs.get(case.shape, case.jobs))
+    ours = costs.get(case.shape, case.jobs)
+    over, over_starts = costs.ratio(cost, ours), costs.over_starts(cost, ours)
     return {
         "shape": case.shape,
         "jobs": f"{case.jobs:,}",
@@ -153,7 +159,8 @@ def _row(case: Case, costs: Costs) -> dict[str, str]:
         "us/job": f"{cost.us_per_job:.2f}",
         "peak MiB": f"{cost.peak_mib:.0f}",
         "x heapq": "-" if heapq is None else f"{heapq:.2f}",
-        "x batchsim": "-" if ours is None else f"{ours:.2f}",
+        "x batchsim": "-" if over is None else f"{over:.2f}",
+        "x starts": "-" if over_starts is None else f"{over_starts:.2f}",
     }
 
 

@@ -303,4 +303,4 @@ def _last_happening_us(recorder: Recorder, world: World) -> int:
         recorder.i_ended_us,
     )
     latest = [int(np.frombuffer(column, np.int64).max()) for column in columns if column]
-    return max(0, *latest, *world.submit_us[-1:])
+    return max([0, *latest, *world.submit_us[-1:]])

@@ -2,12 +2,12 @@
 
 What happens is one integer in SimPy's queue (see `Clock`): kind << 40 | index. All that happens at an instant
 is taken out at once and delivered in the order of these integers (exits, losses, readies, starts, requests,
-pulls, wake-ups; then by index), and the scheduler is asked once. A consequence without delay, such as a job
-that runs for no time, makes a further round at the same instant.
+pulls; then by index), and the scheduler is asked once. A consequence without delay, such as a job that runs
+for no time, makes a further round at the same instant.
 
-Submissions are sorted, so they need no place in the queue. Each is told with its own instant, before
-anything later and after anything earlier; but it calls for no decision before the next pass, so that the
-clock stops for it only there.
+Submissions are sorted, so they need no place in the queue; nor does the instant at which the scheduler wants
+to be asked. Each submission is told with its own instant, before anything later and after anything earlier;
+but it calls for no decision before the next pass, so that the clock stops for it only there.
 
 What becomes of an attempt is for `attempts` to say. Three shortcuts pass it by, for runs in which all
 attempts begin at once, all end well, and both without any loss: these are the hot path.
@@ -48,7 +48,7 @@ _JOINED: Final = 4 << _KIND_BITS
 _STARTED: Final = 5 << _KIND_BITS
 _REQUEST: Final = 6 << _KIND_BITS
 _PULLS: Final = 7 << _KIND_BITS
-_WAKE: Final = 8 << _KIND_BITS
+_NOTHING: Final = 8 << _KIND_BITS
 
 _MOST_IDLE_ROUNDS: Final = 1_000  # law L17
 _ROUNDS_PER_REPORT: Final = 1 << 13
@@ -59,7 +59,6 @@ class SimulatedDriver:
 
     __slots__ = (
         "_attempts",
-        "_awake",
         "_begins_at_once",
         "_clock",
         "_core",
@@ -82,9 +81,9 @@ class SimulatedDriver:
         "_report",
         "_rounds",
         "_runtime_us",
+        "_submission_pass_us",
         "_submission_us",
         "_tasks_expire",
-        "_wakeup",
         "_watched_us",
         "_world",
     )
@@ -101,8 +100,6 @@ class SimulatedDriver:
         self._report = report
         self._clock = Clock()
         self._queue: list[Entry] = self._clock.queue
-        self._awake: set[int] = set()  # instants that have a wake-up
-        self._wakeup = NEVER  # when the scheduler last asked to be asked
         self._exit_at = [-1] * len(world.submit_us)
         self._attempts = Attempts(plan, world, recorder)
         self._pulls_due = NEVER  # when pulls are to be looked at next
@@ -115,6 +112,7 @@ class SimulatedDriver:
         self._evicting: set[int] = set()  # to be taken from their jobs in the next round
         self._next_job = 0
         self._submission_us = world.submit_us[0] if world.submit_us else NEVER  # of the next job
+        self._submission_pass_us = NEVER  # the pass that may start it
         self._pass_interval = 0 if _may_fail_at_once(plan) else plan.policy.scheduling_interval_us
         self._last_us = 0
         self._watched_us = -1
@@ -123,7 +121,6 @@ class SimulatedDriver:
         self._ended_jobs = 0
 
     def run(self, horizon_us: int | None) -> Scheduler:
-        self._expect(0)
         for row, machines in enumerate(self._world.machines):
             if machines.joins_us:
                 self._at(machines.joins_us, _JOINED | row)
@@ -141,21 +138,25 @@ class SimulatedDriver:
     # --- one instant --------------------------------------------------------------------------
 
     def _go_on(self, until_us: int) -> None:
-        """All that is in the queue, and comes to be in it, before `until_us`."""
-        clock, queue = self._clock, self._queue
-        while queue:
-            now, priority, entry, event = heappop(queue)
-            if now >= until_us or event is not None:
-                heappush(queue, (now, priority, entry, event))
-                if now >= until_us:
-                    break
+        """All that happens before `until_us`."""
+        clock, queue, core = self._clock, self._queue, self._core
+        while True:
+            wakeup = min(core.due_us, self._submission_pass_us)
+            now = self._next_us()
+            if min(now, wakeup) >= until_us:
+                break
+            if now > wakeup:
+                now, entry = max(wakeup, self._last_us), _NOTHING
+            elif queue[0][3] is not None:
                 clock.step()
+                continue
             else:
-                clock._now = now  # noqa: SLF001 - a call would cost more than the rest of the loop
-                self._instant(now, entry)
+                entry = heappop(queue)[2]
+            clock._now = now  # noqa: SLF001 - a call would cost more than the rest of the loop
+            self._instant(now, entry)
 
     def _instant(self, now: int, first: int) -> None:
-        """A round; `first` is what comes first in it, the rest is in the queue."""
+        """A round; `first` is what comes first in it, what else there may be is in the queue."""
         core = self._core
         if now == self._last_us or self._report is not None:
             self._look_around(now)
@@ -171,10 +172,6 @@ class SimulatedDriver:
             self._submit(now + 1)
         if core.due_us <= now:
             self._decide(now)
-        wakeup = core.due_us
-        if wakeup != self._wakeup or wakeup <= now:
-            self._wakeup = wakeup
-            self._expect(wakeup)
 
     def _round(self, now: int, first: int) -> list[int]:
         """What happens in this round; what comes of it at this instant is for the next one."""
@@ -206,12 +203,6 @@ class SimulatedDriver:
             else:
                 self._obey(now, command)
 
-    def _expect(self, instant: int) -> None:
-        """Be there at `instant`, whatever happens; NEVER is no instant."""
-        if instant != NEVER and instant not in self._awake:
-            self._awake.add(instant)
-            self._at(instant, _WAKE)
-
     def _at(self, instant: int, entry: int) -> None:
         """`entry` will happen at `instant`."""
         heappush(self._queue, (instant, AFTER_EVENTS, entry, None))
@@ -219,8 +210,8 @@ class SimulatedDriver:
     def _deliver(self, now: int, entry: int) -> None:
         if entry < _EXITS_END:
             self._exit(now, entry)
-        elif entry >= _WAKE:
-            self._awake.discard(now)
+        elif entry >= _NOTHING:
+            return
         elif entry >= _PULLS:
             self._attempts.turn(now)
             self._put_off(now)
@@ -253,8 +244,10 @@ class SimulatedDriver:
 
     def _expect_submission(self) -> None:
         """Be there at the pass that may start the next job to be submitted."""
-        if self._submission_us != NEVER:
-            self._expect(next_multiple(self._submission_us, self._pass_interval))
+        submission_us = self._submission_us
+        self._submission_pass_us = (
+            NEVER if submission_us == NEVER else next_multiple(submission_us, self._pass_interval)
+        )
 
     def _started(self, now: int, job: int) -> None:
         if self._core.state[job] == STARTING and self._recorder.started_us[job] == now:

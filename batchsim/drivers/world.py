@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from batchsim.drivers.spot import Interruptions
     from batchsim.workload.distributions import Drawable
     from batchsim.workload.ragged import Ragged
+    from batchsim.workload.streams import Stream
 
 SIGKILL_EXIT: Final = 137  # 128 + 9
 PULL_ERROR: Final = "CannotPullContainerError"
@@ -58,19 +59,23 @@ class Boot:
 
     def draw_reaction(self, seed: int, replication: int, instance: int) -> int:
         """Decision to launch request, in microseconds, of one instance."""
-        if isinstance(self.reaction, int):
-            return self.reaction
-        with at_path("assumptions.capacityReaction"):
-            return quantile(self.reaction, uniform(seed, replication, "capacity", instance))
+        return _drawn("capacityReaction", self.reaction, "capacity", (seed, replication, instance))
 
     def draw(self, seed: int, replication: int, instance: int) -> tuple[int, int]:
         """(decision to running, running to registered), in microseconds, of one instance."""
         requested = self.draw_reaction(seed, replication, instance)
-        with at_path("assumptions.instanceLaunch"):
-            launched = quantile(self.launch, uniform(seed, replication, "boot", instance))
-        with at_path("assumptions.instanceRegistration"):
-            registered = quantile(self.registration, uniform(seed, replication, "registration", instance))
-        return requested + launched, registered
+        of = seed, replication, instance
+        launched = _drawn("instanceLaunch", self.launch, "boot", of)
+        return requested + launched, _drawn("instanceRegistration", self.registration, "registration", of)
+
+
+def _drawn(assumption: str, distribution: Drawable, stream: Stream, of: tuple[int, int, int]) -> int:
+    """One value for (seed, replication, instance)."""
+    if isinstance(distribution, int):  # as most are, and each instance asks four times
+        return distribution
+    seed, replication, instance = of
+    with at_path(f"assumptions.{assumption}"):
+        return quantile(distribution, uniform(seed, replication, stream, instance))
 
 
 class Outcome(NamedTuple):

@@ -9,7 +9,21 @@ from batchsim.results.recording import Recorder
 from benchmarks import cases, doublings, report, throughput
 from benchmarks.report import Case, Verdict, judge
 
-TITLES = ["shape", "jobs", "simulator", "jobs/s", "us/job", "peak", "MiB", "x", "heapq", "x", "batchsim"]
+TITLES = [
+    "shape",
+    "jobs",
+    "simulator",
+    "jobs/s",
+    "us/job",
+    "peak",
+    "MiB",
+    "x",
+    "heapq",
+    "x",
+    "batchsim",
+    "x",
+    "starts",
+]
 
 
 @pytest.mark.parametrize("shape", ["steady", "burst"])
@@ -50,9 +64,9 @@ def test_the_throughput_table(capsys):
     header, rule, *lines = capsys.readouterr().out.splitlines()
     assert header.split() == TITLES
     assert set(rule) == {"-", " "}
-    assert [line.split()[0] for line in lines] == ["steady"] * 4 + ["managed_burst"] * 3
-    assert {float(line.split()[-2]) for line in lines if "heapq loop" in line} == {1.0}
-    assert {float(line.split()[-1]) for line in lines if " batchsim " in line} == {1.0}
+    assert [line.split()[0] for line in lines] == ["steady"] * 4 + ["managed_burst"] * 4
+    assert {float(line.split()[-3]) for line in lines if "heapq loop" in line} == {1.0}
+    assert {float(line.split()[-2]) for line in lines if " batchsim " in line} == {1.0}
 
 
 def test_a_shape_comes_with_what_it_is_set_against():
@@ -105,7 +119,7 @@ def test_sizes_are_read():
 def test_every_figure_has_a_limit_and_every_limit_a_figure():
     costs = {}
     for case in throughput.plan(list(cases.shapes.SHAPES), throughput.ALL_SIZES, "python"):
-        costs[case] = cases.Cost(case.jobs, 1.0, 1.0, 1.0)
+        costs[case] = cases.Cost(case.jobs, 1.0, 1.0, 1.0, 1.0)
     figures = throughput.figures(throughput.Costs(costs))
     limits = report.YAML(typ="safe").load(report.LIMITS)
     assert set(figures) | {"doubling", "exit_lag_p99_ms"} == set(limits)

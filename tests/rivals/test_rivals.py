@@ -19,12 +19,13 @@ from benchmarks.rivals.textbook_simpy import (
     identical_slots,
     managed_dispatcher,
     managed_filter_store,
+    managed_resource,
 )
 from tests.reference import TickInstance, TickJob, TickQueue, kiefer_wolfowitz, tick_model
 
 S = 1_000_000
 SLOT_MODELS = [heap_fcfs, identical_slots, recursion.kiefer_wolfowitz]
-MANAGED_MODELS = [managed_dispatcher, managed_filter_store]
+MANAGED_MODELS = [managed_dispatcher, managed_filter_store, managed_resource]
 
 
 @pytest.mark.parametrize("model", SLOT_MODELS)
