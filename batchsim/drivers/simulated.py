@@ -49,6 +49,7 @@ _STARTED: Final = 5 << _KIND_BITS
 _REQUEST: Final = 6 << _KIND_BITS
 _PULLS: Final = 7 << _KIND_BITS
 _NOTHING: Final = 8 << _KIND_BITS
+_NEVER: Final[Entry] = (NEVER, AFTER_EVENTS, _NOTHING, None)
 
 _MOST_IDLE_ROUNDS: Final = 1_000  # law L17
 _ROUNDS_PER_REPORT: Final = 1 << 13
@@ -142,16 +143,16 @@ class SimulatedDriver:
         clock, queue, core = self._clock, self._queue, self._core
         while True:
             wakeup = min(core.due_us, self._submission_pass_us)
-            now = self._next_us()
+            now, _, entry, event = queue[0] if queue else _NEVER
             if min(now, wakeup) >= until_us:
                 break
             if now > wakeup:
                 now, entry = max(wakeup, self._last_us), _NOTHING
-            elif queue[0][3] is not None:
+            elif event is None:
+                heappop(queue)
+            else:
                 clock.step()
                 continue
-            else:
-                entry = heappop(queue)[2]
             clock._now = now  # noqa: SLF001 - a call would cost more than the rest of the loop
             self._instant(now, entry)
 
