@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from batchsim import run
 from batchsim.core.dependencies import Graph
@@ -278,7 +279,9 @@ def _intern(
     packed = np.zeros(columns.shape[1], dtype=np.int64)
     for column in columns:
         packed = packed * (int(column.max()) + 1) + column
-    _, first, class_of = np.unique(packed, return_index=True, return_inverse=True)
+    class_of, distinct = pd.factorize(packed)
+    first = np.zeros(len(distinct), dtype=np.int64)
+    first[class_of[::-1]] = np.arange(len(packed))[::-1]
     return columns[:, first].T.tolist(), class_of.astype(np.int32)
 
 

@@ -38,7 +38,7 @@ from typing import TYPE_CHECKING, Final
 from batchsim.core.fleet import Fleet
 from batchsim.core.grid import NEVER
 from batchsim.core.line import Line
-from batchsim.core.ordering import ANYBODY, NOBODY
+from batchsim.core.ordering import ANYBODY, NOBODY, Order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -53,7 +53,7 @@ _JOB_MASK: Final = (1 << _JOB_BITS) - 1
 _ANY: Final = NEVER - 1  # no estimate is longer
 
 
-class EasyQueue:
+class EasyQueue(Order):
     """The jobs that wait in one queue, and who of them starts where.
 
     The order is that of `ordering`: retried jobs first, by submission, then the others as they became
@@ -76,7 +76,6 @@ class EasyQueue:
         "_places",
         "_plan",
         "_present",
-        "waiting",
     )
 
     def __init__(
@@ -90,7 +89,7 @@ class EasyQueue:
 
         `places` are in the order of the queue's environments; `ends` is shared with the other queues.
         """
-        self.waiting: dict[int, int] = {}
+        super().__init__()
         self._plan = plan
         self._need_of, self._estimate_us = columns
         self._ends = ends
@@ -101,10 +100,6 @@ class EasyQueue:
         self._present = 0  # mask of the needs that somebody who waits has
         self._elsewhere = 0  # mask of the needs that may find room on instances that are not reserved
         self._arrivals = len(self._need_of)  # ranks of retried jobs, which are job numbers, stay below
-
-    @property
-    def size(self) -> int:
-        return len(self._entry_of)
 
     def add(self, job: int, *, retried: bool = False) -> None:
         """The job became RUNNABLE."""
@@ -122,11 +117,13 @@ class EasyQueue:
             lines = self._lines[need] = (Line(), Line())
         lines[not retried].add(entry, self._estimate_us[job])
         self.waiting[need] = self.waiting.get(need, 0) + 1
+        self.size += 1
         self._present |= 1 << need
 
     def take(self, job: int) -> None:
         """A job, anywhere in the queue, leaves it: it is placed, or waits no more."""
         entry = self._entry_of.pop(job)
+        self.size -= 1
         need = self._need_of[job]
         self._lines[need][entry >> _JOB_BITS >= len(self._need_of)].remove(entry)
         left = self.waiting[need] - 1

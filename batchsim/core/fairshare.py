@@ -13,7 +13,7 @@ from heapq import heapify, heappop, heappush, heapreplace
 from typing import TYPE_CHECKING, Final
 
 from batchsim.core.grid import NEVER, next_multiple
-from batchsim.core.ordering import NOBODY
+from batchsim.core.ordering import NOBODY, Order
 from batchsim.core.race import Race
 from batchsim.core.shares import UNIT_WEIGHT, FairSharePolicy, Pattern, Run, Share, ShareUsage, Stake, Weights
 
@@ -27,7 +27,7 @@ _JOB_MASK: Final = (1 << _JOB_BITS) - 1
 _LOOKS_PER_WINDOW: Final = 1024
 
 
-class FairShareQueue:
+class FairShareQueue(Order):
     """The order of one queue's jobs by shares: an `Order` that is strict, so that nobody passes a job
     which finds no place.
 
@@ -60,9 +60,7 @@ class FairShareQueue:
         "_window",
         "_young",
         "score_unit",
-        "size",
         "vcpus_in_flight",
-        "waiting",
     )
 
     def __init__(
@@ -76,8 +74,7 @@ class FairShareQueue:
         """`identifiers` are the share identifiers by index, `stakes` the job classes; `class_of` and
         `runnable_us` are columns by job, the latter filled in as jobs become RUNNABLE.
         """
-        self.waiting: dict[int, int] = {}
-        self.size = 0
+        super().__init__()
         self.vcpus_in_flight = 0
         self._window = policy.window_us()
         self._whole = 2 * self._window**2  # what one vCPU in flight adds to a share's usage

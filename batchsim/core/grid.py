@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-# Later than any instant of any run; it never leaves the core.
-NEVER: Final = 1 << 62
+# Later than any instant of any run, and the largest number that costs no memory once it is compiled.
+NEVER: Final = (1 << 62) - 1
 
 
 def next_multiple(instant: int, interval: int) -> int:

@@ -12,10 +12,11 @@ is all that scaling looks at.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from bisect import bisect_left, insort
 from collections import deque
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,50 +27,59 @@ _JOB_BITS: Final = 32
 _JOB_MASK: Final = (1 << _JOB_BITS) - 1
 
 
-class Order(Protocol):
-    """What the scheduler needs of a queue's order."""
+class Order(ABC):
+    """What the scheduler needs of a queue's order.
 
-    @property
-    def waiting(self) -> dict[int, int]:
-        """How many jobs of each need wait."""
+    waiting   how many jobs of each need wait
+    size      how many jobs wait
+    """
 
-    @property
-    def size(self) -> int:
-        """How many jobs wait."""
+    __slots__ = ("size", "waiting")
 
+    def __init__(self) -> None:
+        self.waiting: dict[int, int] = {}
+        self.size = 0
+
+    @abstractmethod
     def add(self, job: int, *, retried: bool = False) -> None:
         """The job became RUNNABLE."""
 
+    @abstractmethod
     def first(self, open_needs: int) -> int:
         """The job to be placed next, or NOBODY; `open_needs` are those that may find a place."""
 
+    @abstractmethod
     def take(self, job: int) -> None:
         """`job`, just answered by `first`, was placed and leaves the queue."""
 
+    @abstractmethod
     def remove(self, job: int) -> None:
         """A waiting job, wherever it stands, leaves the queue without being placed."""
 
+    @abstractmethod
     def skip(self, job: int) -> bool:
         """`job`, just answered by `first`, found no place; tells whether others may be tried."""
 
+    @abstractmethod
     def end_pass(self) -> None:
         """The pass is over; what was skipped may be asked for again."""
 
+    @abstractmethod
     def blocking_need(self) -> int:
         """The need of the job that nobody may pass; ANYBODY if all may, NOBODY if nobody waits."""
 
+    @abstractmethod
     def jobs(self) -> list[int]:
         """All waiting jobs in dispatch order; for people, not for decisions."""
 
 
-class StrictQueue:
+class StrictQueue(Order):
     """First come, first served: a head that finds no place blocks everybody behind it."""
 
-    __slots__ = ("_front", "_gone", "_line", "_need_of", "size", "waiting")
+    __slots__ = ("_front", "_gone", "_line", "_need_of")
 
     def __init__(self, need_of: Sequence[int]) -> None:
-        self.waiting: dict[int, int] = {}
-        self.size = 0
+        super().__init__()
         self._need_of = need_of
         self._front: list[int] = []  # retried jobs, the head last, so that it can be popped
         self._line: deque[int] = deque()
@@ -138,18 +148,17 @@ class StrictQueue:
                 gone.discard(self._line.popleft())
 
 
-class GreedyQueue:
+class GreedyQueue(Order):
     """The first job that fits, in order; a job that does not fit is passed by those behind it.
 
     Jobs of equal need wait in one heap; the heads of all heaps stand in one sorted list. A pass walks
     that list, so its cost grows with the number of distinct needs, not with the backlog.
     """
 
-    __slots__ = ("_arrivals", "_gone", "_groups", "_heads", "_need_of", "_skipped", "size", "waiting")
+    __slots__ = ("_arrivals", "_gone", "_groups", "_heads", "_need_of", "_skipped")
 
     def __init__(self, need_of: Sequence[int]) -> None:
-        self.waiting: dict[int, int] = {}
-        self.size = 0
+        super().__init__()
         self._need_of = need_of
         self._groups: dict[int, list[int]] = {}
         self._heads: list[int] = []

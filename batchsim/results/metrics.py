@@ -269,9 +269,10 @@ def _by_holder(
 ) -> dict[str, Summary]:
     """Metrics of the jobs of each name; `holder` is each job's position in `names`, or just beyond them."""
     holds = tables.holds
-    order = np.argsort(holder, kind="stable")
-    rows = np.split(order, np.searchsorted(holder[order], np.arange(1, len(names) + 1)))
     count = len(names) + 1
+    # A stable sort of small types takes a few passes, whatever their order.
+    order = np.argsort(holder.astype(np.min_scalar_type(count)), kind="stable")
+    rows = np.split(order, np.searchsorted(holder[order], np.arange(1, count)))
     used = sums_by(holder[holds.job], holds.quarters * holds.running_us, count)
     gpus_used = sums_by(holder[holds.job], holds.gpus * holds.running_us, count)
     number = np.bincount(holder[tables.attempts.job], minlength=count).tolist()
