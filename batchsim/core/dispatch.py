@@ -330,12 +330,13 @@ class Dispatch:
                 self._attempts.start_nodes(job, nodes, commands)
                 return None
             places = self._barred.get((queue, need), places)
-        for _, fleet, scaler in places:
+        last = len(places) - 1
+        for position, (_, fleet, scaler) in enumerate(places):
             instance = fleet.find(need)
             if instance is not None:
                 self._attempts.start(job, need, instance, commands)
                 return None
-            if scaler is not None and scaler.can_grow(now, need):
+            if position < last and scaler is not None and scaler.can_grow(now, need):
                 break  # it waits for this environment rather than go to a later one [spec 2.6]
         return _NO_PLACE
 

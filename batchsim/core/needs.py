@@ -36,11 +36,12 @@ class Needs:
     def within(self, vcpus: int, memory_mib: int, gpus: int) -> int:
         """The needs that fit into that much room."""
         by_vcpus, by_memory, by_gpus = self._axes
-        return (
-            by_vcpus.masks[bisect_right(by_vcpus.amounts, vcpus)]
-            & by_memory.masks[bisect_right(by_memory.amounts, memory_mib)]
-            & by_gpus.masks[bisect_right(by_gpus.amounts, gpus)]
-        )
+        mask = by_memory.masks[bisect_right(by_memory.amounts, memory_mib)]
+        if by_vcpus.most > vcpus:
+            mask &= by_vcpus.masks[bisect_right(by_vcpus.amounts, vcpus)]
+        if by_gpus.most > gpus:
+            mask &= by_gpus.masks[bisect_right(by_gpus.amounts, gpus)]
+        return mask
 
     def at_least(self, need: int) -> int:
         """The needs that ask for no less than `need` of anything, itself included."""
@@ -59,13 +60,14 @@ class Needs:
 class _Axis:
     """Prefix masks of one resource: `masks[k]` holds the needs below the k-th distinct amount."""
 
-    __slots__ = ("amounts", "masks")
+    __slots__ = ("amounts", "masks", "most")
 
     def __init__(self, column: Sequence[int]) -> None:
         by_amount: dict[int, int] = {}
         for need, amount in enumerate(column):
             by_amount[amount] = by_amount.get(amount, 0) | 1 << need
         self.amounts = sorted(by_amount)
+        self.most = max(by_amount, default=0)
         self.masks = [0]
         for amount in self.amounts:
             self.masks.append(self.masks[-1] | by_amount[amount])
