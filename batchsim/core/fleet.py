@@ -30,6 +30,7 @@ BOOTING: Final = 0
 READY: Final = 1
 GONE: Final = 2
 RETIRING: Final = 3  # an update replaces it: it takes no more jobs, and goes when the last has ended
+INSTANCE_STATE_NAMES: Final = ("booting", "ready", "gone", "retiring")
 
 _INDEX_BITS: Final = 32
 _INDEX_MASK: Final = (1 << _INDEX_BITS) - 1

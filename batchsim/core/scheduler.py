@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from batchsim.core.alarms import Alarms
 from batchsim.core.assembly import assemble
 from batchsim.core.columns import UNBORN
-from batchsim.core.fleet import BOOTING, GONE, READY, Fleet, Instance
+from batchsim.core.fleet import BOOTING, GONE, INSTANCE_STATE_NAMES, READY, Fleet, Instance
 from batchsim.core.grid import NEVER, next_multiple
 from batchsim.core.jobs import CANCELLED, TERMINATED, Jobs
 from batchsim.core.states import FAILED, RUNNABLE, RUNNING, STARTING, STATE_NAMES, SUBMITTED, SUCCEEDED
@@ -440,9 +440,7 @@ class Scheduler:
             raise self._went_back(now)
         instance = self.instances[index]
         if instance.state != BOOTING:
-            raise ContractError(
-                f"instance {index} {event}; it is {('booting', 'ready', 'gone')[instance.state]}"
-            )
+            raise ContractError(f"instance {index} {event}; it is {INSTANCE_STATE_NAMES[instance.state]}")
         self.now = now
         return instance
 

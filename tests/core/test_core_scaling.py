@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from batchsim.core.allocation import pick_size, price_tiers
-from batchsim.core.plan import EnvironmentPlan, Need, Policy
+from batchsim.core.fleet import RETIRING
+from batchsim.core.plan import EnvironmentPlan, EnvironmentUpdate, Need, Policy
 from batchsim.drivers.world import Boot
+from batchsim.errors import ContractError
 from tests.harness import SECOND, Checked, PlanBuilder, machine, managed
 
 C6I = [machine(2, 3679, usd=0.085, name="c6i.large"), machine(8, 15414, usd=0.34, name="c6i.2xlarge")]
@@ -220,3 +222,19 @@ def test_a_job_above_max_vcpus_never_starts_with_awss_reason():
     record = builder.run()
     assert record.outcome == "stalled"
     assert record.status_reason[0].startswith("MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE - CE(s)")
+
+
+def test_an_instance_that_makes_way_for_another_cannot_become_ready():
+    place = managed([0], max_vcpus=8)
+    builder = PlanBuilder([C6I[1]], [place])
+    builder.job(0, SECOND, Need(1, 4, 0))
+    builder.updates.append(EnvironmentUpdate(0, place, replaces=True, timeout_us=60 * SECOND))
+    core = Checked(builder.plan())
+    core.tell("job_submitted", 0, 0)
+    core.decide(0)
+    core.tell("instance_ready", 0, 0)
+    assert core.decide(0) == ["Start(job=0, instance=0)"]
+    core.tell("plan_updated", 0, 0)
+    assert core.instances[0].state == RETIRING
+    with pytest.raises(ContractError, match="instance 0 became ready; it is retiring"):
+        core.tell("instance_ready", 0, 0)
