@@ -143,11 +143,13 @@ def managed_resource(shape: Shape, delays: Delays = Delays()) -> ManagedOutcome:
     fleet: list[Instance] = []
     head_of_line = [simpy.Resource(env, capacity=1) for _ in shape.queue_priorities]
     door = simpy.PriorityResource(env, capacity=1)
-    change = [env.event()]
+    change = {priority: env.event() for priority in sorted(shape.queue_priorities, reverse=True)}
 
     def changed() -> None:
-        now, change[0] = change[0], env.event()
-        now.succeed()
+        for priority, event in change.items():
+            if event.callbacks:  # the head of that queue waits for it
+                change[priority] = env.event()
+                event.succeed()
 
     def job(number: int) -> Process:
         need, priority = world.needs[number], world.priority(number)
@@ -162,7 +164,7 @@ def managed_resource(shape: Shape, delays: Delays = Delays()) -> ManagedOutcome:
                         yield instance.vcpus.get(need.vcpus)
                         yield instance.memory.get(need.memory_mib)
                 if instance is None:
-                    yield change[0]
+                    yield change[priority]
         world.started(number, instance)
         yield env.timeout(world.runtime[number])
         yield instance.vcpus.put(need.vcpus)
