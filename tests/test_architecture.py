@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "__main__": {"cli"},
     "__init__": BASE | {"studies", "scenario", "results"},
 }
-PURE = {"__future__", "array", "bisect", "collections", "dataclasses", "heapq", "typing"}
+PURE = {"__future__", "abc", "array", "bisect", "collections", "dataclasses", "heapq", "typing"}
 ONLY_IN = {
     "pydantic": "scenario",
     "ruamel": "scenario",
