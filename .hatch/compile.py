@@ -3,6 +3,7 @@
     pip install .                          compiled where there is a C compiler, else as Python
     BATCHSIM_COMPILE=0 pip install .       as Python
     BATCHSIM_COMPILE=1 pip install -e .    compiled, beside the sources
+    BATCHSIM_COMPILE=0 pip install -e .    as Python again
 
 Only with BATCHSIM_COMPILE=1 is it an error if nothing can be compiled; `pip -v` says why else, and
 `batchsim --version` what was done. An editable installation is for those who change the sources, so it is
@@ -56,6 +57,8 @@ class CompileHook(BuildHookInterface):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile, and add what comes of it to the wheel, or put it beside the sources."""
         editable = version == "editable"
+        if editable and _ASKED == "0":
+            self._forget()
         if _ASKED == "0" or (editable and _ASKED != "1"):
             return
         self._work = work = Path(mkdtemp(prefix="batchsim-"))
@@ -66,7 +69,7 @@ class CompileHook(BuildHookInterface):
                 raise RuntimeError(f"batchsim cannot be compiled: {problem}")
             self.app.display_warning(f"batchsim is not compiled, since it cannot be: {problem}")
             return
-        made = [*work.glob(f"*{_SUFFIX}"), *Path(work, "batchsim").rglob(f"*{_SUFFIX}")]
+        made = _made(work)
         if editable:
             for path in made:
                 shutil.copy2(path, Path(self.root, path.relative_to(work)))
@@ -78,6 +81,11 @@ class CompileHook(BuildHookInterface):
     def finalize(self, *_: object) -> None:
         """The wheel is written."""
         self._clean_up()
+
+    def _forget(self) -> None:
+        """Remove what an earlier installation has put beside the sources."""
+        for path in _made(Path(self.root)):
+            path.unlink()
 
     def _clean_up(self) -> None:
         if self._work is not None:
@@ -102,6 +110,11 @@ class CompileHook(BuildHookInterface):
             check=False,
         )
         return "\n".join(done.stdout.splitlines()[-_LINES_TOLD:]) if done.returncode else ""
+
+
+def _made(folder: Path) -> list[Path]:
+    """The compiled modules in a folder with the sources, and what they share."""
+    return [*folder.glob(f"*__mypyc{_SUFFIX}"), *Path(folder, "batchsim").rglob(f"*{_SUFFIX}")]
 
 
 def _has_compiler() -> bool:

@@ -64,6 +64,9 @@ def verb(function: Callable[P, None]) -> Callable[P, None]:
         except AuditError as error:
             error_line(str(error))
             raise typer.Exit(FAILED) from None
+        except MemoryError:
+            error_line("there is not enough memory for this; fewer jobs need less, and a million take one GB")
+            raise typer.Exit(FAILED) from None
         except KeyboardInterrupt as interrupt:
             said = str(interrupt)
             note(f"interrupted: {said}" if said else "interrupted")

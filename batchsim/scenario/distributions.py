@@ -88,7 +88,7 @@ class Empirical(Model):
     """Drawn from the values of a file: a column of a CSV, or one number a line."""
 
     path: FilePath = Field(description="Relative to the scenario file.")
-    column: Text | None = Field(None, description="Absent: the first column of numbers.")
+    column: Text | None = Field(None, description="Absent: the only column of numbers.")
     unit: Literal["s", "ms", "m", "h"] = "s"
 
 

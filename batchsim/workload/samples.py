@@ -30,8 +30,8 @@ def read_samples(path: Path, column: str | None = None, unit: str = "s") -> tupl
 
     The file is plain or gzip, with a header or without, cells parted by commas, semicolons or tabs,
     whichever the first row uses; blank lines and lines that begin with `#` are skipped. `column` is a
-    name in the header; absent, it is the first column of numbers. Raises TraceError for a cell that is
-    not a number of 0 or more, and for a file without any.
+    name in the header; absent, it is the only column of numbers. Raises TraceError for a cell that is
+    not a number of 0 or more, for a file without any, and where it is not clear which column is meant.
     """
     blocks = TextBlocks(path)
     rows = rows_of(lines_of(blocks), blocks.file)
@@ -63,10 +63,18 @@ def _find_column(rows: Iterator[Row], column: str | None, file: str) -> tuple[in
                 hint=f"did you mean {close[0]}?" if close else None,
             )
         return header.index(column), chain(head[1:], rows)
-    for skipped, (_, cells) in enumerate(head):
-        for index, cell in enumerate(cells):
-            if NUMBER.fullmatch(cell):
-                return index, chain(head[skipped:], rows)
+    for skipped, (line, cells) in enumerate(head):
+        numeric = [index for index, cell in enumerate(cells) if NUMBER.fullmatch(cell)]
+        if len(numeric) > 1:
+            raise TraceError(
+                file=file,
+                line=line,
+                expected="one column of numbers, or that `column` names the one that is meant",
+                found=f"{len(numeric)} columns of numbers",
+                hint=f"the header has {', '.join(head[0][1])}" if skipped else "give the file a header",
+            )
+        if numeric:
+            return numeric[0], chain(head[skipped:], rows)
     raise TraceError(
         file=file,
         line=head[-1][0] if head else None,

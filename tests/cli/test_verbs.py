@@ -340,6 +340,17 @@ def test_an_interrupted_run_writes_nothing(invoke, good, tmp_path, monkeypatch):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_run_without_enough_memory_is_told_in_a_line(invoke, good, tmp_path, monkeypatch):
+    def exhausted(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr("batchsim.studies.run.simulate", exhausted)
+    done = invoke("run", good, "-o", str(tmp_path / "out"))
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: there is not enough memory for this; ")
+    assert not (tmp_path / "out").exists()
+
+
 def test_an_interrupt_while_writing_waits_for_the_files(invoke, good, tmp_path, monkeypatch):
     written = Result.write
 

@@ -28,8 +28,22 @@ def test_one_number_a_line(seconds):
     assert seconds("3\n1.5\n\n# a remark\n2e2\n") == [1.5, 3.0, 200.0]
 
 
-def test_a_header_is_recognised_and_the_first_column_of_numbers_taken(seconds):
-    assert seconds("task,realtime,cpus\nalign,20,4\nsort,10,1\n") == [10.0, 20.0]
+def test_a_header_is_recognised_and_the_column_of_numbers_taken(seconds):
+    assert seconds("task,realtime\nalign,20\nsort,10\n") == [10.0, 20.0]
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("task,realtime,cpus\nalign,20,4\n", "the header has task, realtime, cpus"),
+        ("align,20,4\nsort,10,1\n", "give the file a header"),
+    ],
+)
+def test_which_of_two_columns_of_numbers_is_meant_must_be_said(seconds, text, hint):
+    with pytest.raises(TraceError) as refused:
+        seconds(text)
+    expected = "one column of numbers, or that `column` names the one that is meant"
+    assert f"expected {expected}, found 2 columns of numbers; {hint}" in str(refused.value)
 
 
 def test_no_header(seconds):
