@@ -3,11 +3,10 @@
     pip install .                          compiled where there is a C compiler, else as Python
     BATCHSIM_COMPILE=0 pip install .       as Python
     BATCHSIM_COMPILE=1 pip install -e .    compiled, beside the sources
-    BATCHSIM_COMPILE=0 pip install -e .    as Python again
 
 Only with BATCHSIM_COMPILE=1 is it an error if nothing can be compiled; `pip -v` says why else, and
 `batchsim --version` what was done. An editable installation is for those who change the sources, so it is
-compiled only when asked for.
+compiled only when asked for; each removes what an earlier one has put beside the sources.
 
 hatch-mypyc does the same, but fails where there is no compiler, moves pyproject.toml out of the way while it
 compiles, and takes twice the time, since it compiles one module after another.
@@ -21,12 +20,13 @@ import subprocess
 import sys
 import sysconfig
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 _ASKED = os.environ.get("BATCHSIM_COMPILE", "")
+_FLAGS = os.environ.get("CFLAGS") or sysconfig.get_config_var("CFLAGS") or ""  # the former replace the latter
 _LINES_TOLD = 20
 _SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
 
@@ -47,24 +47,26 @@ setup(
 class CompileHook(BuildHookInterface):
     """Reads `requires`, `modules`, `except` and `mypy-args` from its table in pyproject.toml."""
 
-    _work: Path | None = None  # until the wheel is written
+    _work: TemporaryDirectory[str] | None = None  # until the wheel is written
 
     def dependencies(self) -> list[str]:
         """What the build needs beside hatchling."""
+        if _ASKED not in {"", "0", "1"}:
+            raise ValueError(f"BATCHSIM_COMPILE: expected 0 or 1, found {_ASKED!r}")
         wanted = _ASKED == "1" or (_ASKED != "0" and _has_compiler())
         return self.config["requires"] if wanted else []
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile, and add what comes of it to the wheel, or put it beside the sources."""
         editable = version == "editable"
-        if editable and _ASKED == "0":
+        if editable:
             self._forget()
         if _ASKED == "0" or (editable and _ASKED != "1"):
             return
-        self._work = work = Path(mkdtemp(prefix="batchsim-"))
+        self._work = TemporaryDirectory(prefix="batchsim-", ignore_cleanup_errors=True)
+        work = Path(self._work.name)
         problem = self._compile(work) if _ASKED == "1" or _has_compiler() else "no C compiler was found"
         if problem:
-            self._clean_up()
             if _ASKED == "1":
                 raise RuntimeError(f"batchsim cannot be compiled: {problem}")
             self.app.display_warning(f"batchsim is not compiled, since it cannot be: {problem}")
@@ -80,17 +82,13 @@ class CompileHook(BuildHookInterface):
 
     def finalize(self, *_: object) -> None:
         """The wheel is written."""
-        self._clean_up()
+        if self._work is not None:
+            self._work.cleanup()
 
     def _forget(self) -> None:
         """Remove what an earlier installation has put beside the sources."""
         for path in _made(Path(self.root)):
             path.unlink()
-
-    def _clean_up(self) -> None:
-        if self._work is not None:
-            shutil.rmtree(self._work)
-            self._work = None
 
     def _compile(self, work: Path) -> str:
         """Compile a copy of the sources; gives why that failed, "" if it did not."""
@@ -103,7 +101,7 @@ class CompileHook(BuildHookInterface):
         done = subprocess.run(
             [sys.executable, "setup.py", "build_ext"],
             cwd=work,
-            env=os.environ | {"CFLAGS": os.environ.get("CFLAGS", "") + " -w"},
+            env=os.environ | {"CFLAGS": f"{_FLAGS} -w"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -6,5 +6,5 @@
 import sys
 from pathlib import Path
 
-_SOURCES = str(Path(__file__).parents[1])
+_SOURCES = str(Path(__file__).resolve().parents[1])
 sys.path[:] = [entry for entry in sys.path if str(Path(entry).resolve()) != _SOURCES] + [_SOURCES]

@@ -2,8 +2,8 @@
 
 Each is to be called in a process of its own (see `measure`). CPU time counts from the jobs as numpy columns
 to the simulator's answer: for batchsim to the result's frames and summary, for the others to a list of
-starts, and for all of them also to where every start is known. Making the columns and importing are not
-counted; memory counts everything.
+starts, and for all of them but the log's also to where every start is known. Making the columns and importing
+are not counted; memory counts everything.
 
 The graph and the arrays of a shape are columns, too. batchsim runs the fixed fleets with AWS's delays off,
 since the yardstick has none, and the managed shapes with AWS's cadence: a pass each second, a scaling

@@ -119,6 +119,7 @@ def figures(costs: Costs) -> dict[str, float]:
         "burst_over_steady": costs.ratio(burst, steady),
         "managed_steady_over_heapq": costs.ratio(costs.get("managed_steady", jobs), heapq),
         "managed_burst_over_heapq": costs.ratio(costs.get("managed_burst", jobs), heapq),
+        "managed_steady_over_steady": costs.ratio(costs.get("managed_steady", jobs), steady),
         "managed_spot_over_steady": costs.ratio(costs.get("managed_spot", jobs), steady),
         **{
             f"{shape}_over_plain": costs.ratio(costs.get(shape, number), costs.get(PLAIN[shape], number))

@@ -1,9 +1,10 @@
 """SimPy's environment, for a driver to which things happen that need no event of their own.
 
-SimPy owns the clock and the one queue of all that is to come. A `simpy.Event` with its callbacks for each
+SimPy owns the clock and the queue of what is to come. A `simpy.Event` with its callbacks for each
 thing that happens to a job would cost more than everything that the scheduler does about it; so the driver
 puts integers into the queue, at the place of an event's number, and takes them out itself. Whatever else is
-in the queue - a SimPy process, a timeout - is SimPy's business, and `step` does it in the usual way.
+in the queue - a SimPy process, a timeout - is SimPy's business: there the driver calls `step`, which nobody
+else may, since it knows nothing of the integers.
 """
 
 from __future__ import annotations

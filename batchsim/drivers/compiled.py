@@ -34,7 +34,7 @@ def refuse_stale(package: Path = PACKAGE) -> None:
         if source.stat().st_mtime > compiled.stat().st_mtime:
             raise InputError(
                 f"{source.relative_to(package.parent)} was changed after it had been compiled",
-                hint="compile again, as README.md says under Speed, or leave it with BATCHSIM_COMPILE=0",
+                hint="compile again, as README.md says under Speed, or leave it with pip install -e .",
             )
 
 

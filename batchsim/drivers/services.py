@@ -1,7 +1,7 @@
 """The simulated driver of service jobs: SimPy owns the clock and the event queue, the scheduler decides.
 
 Service jobs share nothing with compute environments, so they run on a clock of their own, which shows the
-same time. As in `simulated`, there is one SimPy event for each instant at which something happens; what
+same time. There is one SimPy event for each instant at which something happens; what
 happens is delivered in a fixed order (ends, refusals, starts, submissions, requests, wake-ups; then by
 index), and the scheduler is asked once. A consequence without delay makes a further round at that instant.
 """

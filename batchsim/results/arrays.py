@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     Flags = npt.NDArray[np.bool_]
 
+_FEW = 32
+
 STATES = pd.CategoricalDtype(list(STATE_NAMES), ordered=True)
 SERVICE_STATES = pd.CategoricalDtype(list(SERVICE_STATE_NAMES), ordered=True)
 
@@ -54,13 +56,18 @@ def category(rows: Ints, values: Sequence[str | None], used: Flags | None = None
     width = np.min_scalar_type(-max(1, len(categories)))
     # The last one is what row -1 finds.
     codes = np.array([code_of.get(value, -1) for value in values] + [-1], dtype=width)
-    return pd.Categorical.from_codes(codes[rows], dtype=_texts(tuple(categories)), validate=False)
+    dtype = _few_texts(tuple(categories)) if len(categories) <= _FEW else _texts(categories)
+    return pd.Categorical.from_codes(codes[rows], dtype=dtype, validate=False)
+
+
+def _texts(categories: Sequence[str]) -> pd.CategoricalDtype:
+    return pd.CategoricalDtype(pd.Index(list(categories), dtype="str"))
 
 
 @lru_cache(maxsize=256)
-def _texts(categories: tuple[str, ...]) -> pd.CategoricalDtype:
+def _few_texts(categories: tuple[str, ...]) -> pd.CategoricalDtype:
     """Kept because a result has the same few in many columns, and pandas checks each for a tenth of a ms."""
-    return pd.CategoricalDtype(pd.Index(categories, dtype="str"))
+    return _texts(categories)
 
 
 def rows_in_use(rows: Ints, count: int) -> Flags:

@@ -218,9 +218,9 @@ class Recorder:
         only: they were RUNNING at once, on `instance_of`, and have exit code 0 if they have ended.
         """
         ended = (_view(self.placed_us) >= 0) & (_view(self.ended_us) >= 0)
-        self.instance = array("q", instance_of)
-        self.starting_us = array("q", self.placed_us)
-        self.started_us = array("q", self.placed_us)
+        self.instance[:] = instance_of
+        self.starting_us[:] = self.placed_us
+        self.started_us[:] = self.placed_us
         _view(self.exit_code)[ended] = 0
 
     def add_node(self, job: int, attempt: int, node: int, instance: int, placed_us: int) -> int:

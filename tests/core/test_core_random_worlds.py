@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from dataclasses import replace
+
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from batchsim.drivers.attempts import all_begin_at_once, all_end_well, none_is_lost
 from batchsim.drivers.simulated import simulate
 from batchsim.results.recording import Recorder
 from tests.heap_driver import heap_simulate
@@ -35,3 +38,23 @@ def test_likewise_where_every_type_has_a_speed_of_its_own(case, at_once):
     world = {**world, "speeds": {0: 300_000, 1: 3_000_000, 2: 700_000}}
     case = (builder, world, horizon)
     assert record(simulate, case) == record(heap_simulate, case)
+
+
+@given(worlds())
+def test_likewise_where_nothing_befalls_any_attempt(case):
+    """Then the driver writes two instants an attempt, and the recorder fills in the rest."""
+    builder, world, horizon = case
+    world = builder.world(**{name: world[name] for name in ("boot", "never_registers") if name in world})
+    plan = builder.plan()
+    plan = replace(
+        plan,
+        needs=[need._replace(gpus=0) for need in plan.needs],
+        classes=[replace(each, timeout_us=0) for each in plan.classes],
+    )
+    assume(all_begin_at_once(plan, world) and all_end_well(plan, world) and none_is_lost(plan, world))
+    recorders = []
+    for drive in (simulate, heap_simulate):
+        recorder = Recorder(len(builder.submit_us))
+        drive(plan, world, recorder, horizon_us=horizon)
+        recorders.append({name: getattr(recorder, name) for name in COLUMNS})
+    assert recorders[0] == recorders[1]

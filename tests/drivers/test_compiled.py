@@ -36,7 +36,7 @@ def test_a_source_that_was_changed_after_it_was_compiled_is_refused(checkout):
         refuse_stale(checkout)
     assert str(caught.value) == (
         "batchsim/core/line.py was changed after it had been compiled; "
-        "compile again, as README.md says under Speed, or leave it with BATCHSIM_COMPILE=0"
+        "compile again, as README.md says under Speed, or leave it with pip install -e ."
     )
 
 
