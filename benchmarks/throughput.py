@@ -169,15 +169,22 @@ def _row(case: Case, costs: Costs) -> dict[str, str]:
 def size(text: str) -> int:
     """10000, 10k or 1M."""
     factor = SIZES.get(text[-1:], 1)
-    return int(text if factor == 1 else text[:-1]) * factor
+    digits = text if factor == 1 else text[:-1]
+    if not digits.isdigit() or not int(digits):
+        raise argparse.ArgumentTypeError(f"expected a number of jobs such as 300, 10k or 1M, found {text!r}")
+    return int(digits) * factor
+
+
+def _sizes(text: str) -> list[int]:
+    return [size(each) for each in text.split(",")]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Jobs a second of batchsim and of others, on equal jobs.")
-    parser.add_argument("--sizes", help="numbers of jobs, such as 10k,1M")
+    parser.add_argument("--sizes", type=_sizes, help="numbers of jobs, such as 10k,1M")
     parser.add_argument("--shapes", default=",".join(SHAPES), help=f"of {', '.join(SHAPES)}")
     parser.add_argument("--full", action="store_true", help="10k, 100k and 1M jobs")
-    parser.add_argument("--repeats", type=int, default=3, help="rounds of which the cheapest run counts")
+    parser.add_argument("--repeats", type=size, default=3, help="rounds of which the cheapest run counts")
     parser.add_argument("--accasim", metavar="PYTHON", help="an interpreter that has AccaSim")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
@@ -186,7 +193,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"no such shape: {', '.join(sorted(unknown))}")
     sizes: Sequence[int] = ALL_SIZES if options.full else DEFAULT_SIZES
     if options.sizes:
-        sizes = [size(text) for text in options.sizes.split(",")]
+        sizes = options.sizes
     planned = plan(names, sizes, options.accasim)
     measured = cheapest(planned, options.repeats, lambda line: print(line, file=sys.stderr))
     costs = Costs(measured)

@@ -21,6 +21,8 @@ def load_scenario(path: str | Path, overrides: Sequence[str] = ()) -> Scenario:
     Raises ScenarioError for a file that cannot be read and for a scenario that is not one; the error's
     `others`, where it has them, are the further problems.
     """
+    if isinstance(overrides, str):
+        raise TypeError(f"overrides are a list of path=value; did you mean [{overrides!r}]?")
     file = str(path)
     try:
         with Path(path).open("rb") as stream:

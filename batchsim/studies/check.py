@@ -233,10 +233,10 @@ class _Check:
         self._offers = Offers(scenario, self._phases[-1])
 
     def _first_launch_us(self) -> int:
-        """That of the first job, unless instances are kept whatever waits."""
+        """That of the first job, unless instances are kept whatever waits; 0 if there is none."""
         plans = (environment for phase in self._phases for environment in phase.plan.environments)
         kept = any(each.min_vcpus or each.desired_vcpus for each in plans)
-        return 0 if kept else int(self._workload.submit_us[0])
+        return 0 if kept or not len(self._workload) else int(self._workload.submit_us[0])
 
     def report(self) -> CheckReport:
         kinds: dict[_Kind, list[int]] = {}

@@ -15,7 +15,7 @@ from batchsim.drivers.planning import Setup, prepare
 from batchsim.drivers.simulated import simulate
 from batchsim.results.context import EnvironmentRow, InstanceTypeRow, RunContext, UpdateRow
 from batchsim.results.recording import Recorder
-from batchsim.scenario import applied_updates
+from batchsim.scenario import Scenario, applied_updates
 from batchsim.scenario.updates import UpdateEvent
 from batchsim.studies.money import cluster_uusd_per_hour, commitment_rows, fee_part, volume_uusd_per_hour
 from batchsim.studies.services import add_services, run_services
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from batchsim.core.plan import Plan
     from batchsim.results import Result
     from batchsim.results.context import IdleCost
-    from batchsim.scenario import Scenario
 
 
 _ROUNDED_UP = "jobs_rounded_up_to_fargate_sizes"
@@ -50,6 +49,8 @@ def run(
     """
     from batchsim.results import build_result  # noqa: PLC0415 - pandas is slow to import
 
+    if not isinstance(scenario, Scenario):
+        raise TypeError(f"expected a Scenario, as load_scenario(path) gives; found {scenario!r:.60}")
     drawn = build_workload(scenario, seed, replication)
     workload = cut_at_horizon(drawn, scenario.horizon)
     setup = prepare(scenario, workload, seed, replication)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import batchsim
+from batchsim.studies.check import check
 
 SCENARIO = """
 batchsim: 1
@@ -38,3 +39,20 @@ def test_a_run_that_is_cut_off_says_so(horizon, outcome, jobs, later):
     assert (summary["outcome"], summary["jobs"], summary["jobs_not_submitted"]) == (outcome, jobs, later)
     assert summary["ended_at_s"] == (35 if outcome == "finished" else float(horizon[:-1]))
     assert result.audit() == []
+
+
+def test_a_workload_that_draws_no_jobs_can_be_checked_and_run():
+    nobody = ["workload.w.arrivals={poisson: {rate: 1/d}}", "workload.w.until=1s"]
+    scenario = batchsim.parse_scenario(SCENARIO, overrides=nobody)
+    (finding,) = check(scenario).findings
+    assert (finding.jobs, finding.reason) == (0, None)
+    assert batchsim.run(scenario).summary["jobs"] == 0
+
+
+def test_who_gives_a_path_or_a_text_instead_is_told_what_is_expected():
+    with pytest.raises(
+        TypeError, match=r"expected a Scenario, as load_scenario\(path\) gives; found 's.yaml'"
+    ):
+        batchsim.run("s.yaml")
+    with pytest.raises(TypeError, match=r"did you mean \['name=x'\]\?"):
+        batchsim.load_scenario("s.yaml", "name=x")
