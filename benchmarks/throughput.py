@@ -110,16 +110,14 @@ def figures(costs: Costs) -> dict[str, float]:
     """The figures that `limits.yaml` bounds, as far as they have been measured."""
     jobs = LIMITED_SIZE
     steady, burst = costs.get("steady", jobs), costs.get("burst", jobs)
-    heapq = costs.yardstick("steady", jobs)
     log, accasim = costs.get("log", ACCASIM_JOBS), costs.get("log", ACCASIM_JOBS, "AccaSim")
     small = costs.get("managed_steady", 10_000)
     found = {
-        "steady_over_heapq": costs.ratio(steady, heapq),
+        "steady_over_heapq": costs.ratio(steady, costs.yardstick("steady", jobs)),
         "burst_over_heapq": costs.ratio(burst, costs.yardstick("burst", jobs)),
         "burst_over_steady": costs.ratio(burst, steady),
-        "managed_steady_over_heapq": costs.ratio(costs.get("managed_steady", jobs), heapq),
-        "managed_burst_over_heapq": costs.ratio(costs.get("managed_burst", jobs), heapq),
         "managed_steady_over_steady": costs.ratio(costs.get("managed_steady", jobs), steady),
+        "managed_burst_over_steady": costs.ratio(costs.get("managed_burst", jobs), steady),
         "managed_spot_over_steady": costs.ratio(costs.get("managed_spot", jobs), steady),
         **{
             f"{shape}_over_plain": costs.ratio(costs.get(shape, number), costs.get(PLAIN[shape], number))

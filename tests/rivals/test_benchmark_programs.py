@@ -126,7 +126,7 @@ def test_every_figure_has_a_limit_and_every_limit_a_figure():
 
 
 def test_a_figure_beyond_its_limit_is_told():
-    held, broken = judge({"doubling": 2.3}), judge({"doubling": 2.31, "accasim_over_batchsim": 19.9})
+    held, broken = judge({"doubling": 2.3}), judge({"doubling": 2.31, "dispatcher_over_managed": 14.9})
     assert [each.holds for each in held] == [True]
     assert [each.holds for each in broken] == [False, False]
     assert isinstance(held[0], Verdict)
@@ -135,7 +135,7 @@ def test_a_figure_beyond_its_limit_is_told():
 @pytest.mark.parametrize(("compiled", "verdict"), [(True, False), (False, None)])
 def test_a_limit_of_the_compiled_is_judged_only_there(monkeypatch, compiled, verdict):
     monkeypatch.setattr(report, "IS_COMPILED", compiled)
-    short, held = judge({"filter_store_over_managed": 14.9, "managed_steady_over_heapq": 14.3})
+    short, held = judge({"filter_store_over_managed": 14.9, "managed_steady_over_steady": 1.1})
     assert (short.holds, held.holds) == (verdict, True)
 
 

@@ -206,6 +206,11 @@ def test_claims_name_tests_that_exist():
         assert f"\ndef {test}(" in (ROOT / path).read_text(encoding="utf-8"), f"{path}::{test}"
 
 
+def test_no_advice_deletes_what_others_compiled():
+    """A clone holds the user's `.venv`, too."""
+    assert re.findall(r"find (\S+) -name '\*\.so'", TEXT) == []
+
+
 # ------------------------------------------------------------------------------------------- not modelled
 
 PROVIDER = "{instanceLaunchTemplate: {capacityOptionType: RESERVED}}"
