@@ -329,25 +329,27 @@ def test_an_audit_finds_a_scenario_that_was_changed_after_the_run(invoke, good, 
 # --- interrupts ---------------------------------------------------------------------------------
 
 
-def test_an_interrupted_run_writes_nothing(invoke, good, tmp_path, monkeypatch):
-    def interrupted(*_, **__):
-        raise KeyboardInterrupt
+@pytest.mark.parametrize(
+    "case",
+    [
+        (KeyboardInterrupt, 130, "interrupted: nothing was written"),
+        (
+            MemoryError,
+            1,
+            "error: there is not enough memory for this; fewer jobs need less, and a million take one GB",
+        ),
+    ],
+)
+def test_a_run_that_is_broken_off_writes_nothing(invoke, good, tmp_path, monkeypatch, case):
+    broken_off, code, said = case
 
-    monkeypatch.setattr("batchsim.studies.run.simulate", interrupted)
+    def simulate(*_, **__):
+        raise broken_off
+
+    monkeypatch.setattr("batchsim.studies.run.simulate", simulate)
     done = invoke("run", good, "-o", str(tmp_path / "out"))
-    assert (done.exit_code, done.stdout) == (130, "")
-    assert done.stderr == "interrupted: nothing was written\n"
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_run_without_enough_memory_is_told_in_a_line(invoke, good, tmp_path, monkeypatch):
-    def exhausted(*_, **__):
-        raise MemoryError
-
-    monkeypatch.setattr("batchsim.studies.run.simulate", exhausted)
-    done = invoke("run", good, "-o", str(tmp_path / "out"))
-    assert (done.exit_code, done.stdout) == (1, "")
-    assert done.stderr.startswith("error: there is not enough memory for this; ")
+    assert (done.exit_code, done.stdout) == (code, "")
+    assert done.stderr == f"{said}\n"
     assert not (tmp_path / "out").exists()
 
 

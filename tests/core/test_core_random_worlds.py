@@ -18,8 +18,12 @@ COLUMNS = [name for name in Recorder.__slots__ if name != "jobs"]
 
 def record(drive, case):
     builder, world, horizon = case
-    recorder = Recorder(len(builder.submit_us))
-    drive(builder.plan(), builder.world(**world), recorder, horizon_us=horizon)
+    return recorded(drive, builder.plan(), builder.world(**world), horizon)
+
+
+def recorded(drive, plan, world, horizon):
+    recorder = Recorder(len(world.submit_us))
+    drive(plan, world, recorder, horizon_us=horizon)
     return {name: getattr(recorder, name) for name in COLUMNS}
 
 
@@ -52,9 +56,4 @@ def test_likewise_where_nothing_befalls_any_attempt(case):
         classes=[replace(each, timeout_us=0) for each in plan.classes],
     )
     assume(all_begin_at_once(plan, world) and all_end_well(plan, world) and none_is_lost(plan, world))
-    recorders = []
-    for drive in (simulate, heap_simulate):
-        recorder = Recorder(len(builder.submit_us))
-        drive(plan, world, recorder, horizon_us=horizon)
-        recorders.append({name: getattr(recorder, name) for name in COLUMNS})
-    assert recorders[0] == recorders[1]
+    assert recorded(simulate, plan, world, horizon) == recorded(heap_simulate, plan, world, horizon)
