@@ -73,6 +73,7 @@ _HOPELESS = {
 class Capacity:
     """The scalers of all managed environments; `scalers[e]` is None for an unmanaged one.
 
+    changes   how often instances came, went or became ready
     joining   instances of environments in `unseen`, none of which has been READY, and when they are given up
     """
 
@@ -91,6 +92,7 @@ class Capacity:
         "_quoted_tasks",
         "_reasons",
         "_reservable",
+        "changes",
         "joining",
         "scalers",
         "unseen",
@@ -109,6 +111,7 @@ class Capacity:
         self._fleets = fleets
         self._new_instance = new_instance
         self._interval = plan.policy.scaling_interval_us
+        self.changes = 0
         self._hopeless: dict[tuple[int, int], int] = {}
         self._reasons: dict[tuple[int, int], Reason] = {}
         self._quoted_tasks = bool(plan.quotas) and any(each.per_job for each in plan.environments)
@@ -206,6 +209,7 @@ class Capacity:
 
     def changed(self) -> None:
         """Instances came, went or became ready: what heads wait for may be something else now."""
+        self.changes += 1
         self._reasons.clear()
 
     def why(self, now: int, queue: int, need: int) -> Reason:

@@ -38,7 +38,7 @@ class Cycle:
         self.rotates = len(self._groups) < len(self._queues)
         self.turn = [self._queues.index(queue) for queue in range(len(queues))]
 
-    def queues(self) -> Sequence[int]:
+    def queues(self) -> list[int]:
         """Queue indices in the order of the present cycle."""
         return self._queues
 

@@ -37,6 +37,8 @@ class Dispatch:
     orders      the order of each queue
     waits       the blocked heads, and why
     queued      the number of jobs that wait in all queues together
+    heads_may_start   whether anything has happened since the last pass by which a blocked head may start; to
+                be set by whoever knows of it
     arrived     jobs that became RUNNABLE since the last pass, in any order; to be appended to
     retried     likewise, jobs that are RUNNABLE again after an attempt that failed
     looks       whether a pass may find another head though nothing has happened
@@ -48,6 +50,7 @@ class Dispatch:
         "_barred",
         "_before_us",
         "_capacity",
+        "_changes_seen",
         "_claims",
         "_cycle",
         "_gangs",
@@ -68,6 +71,7 @@ class Dispatch:
         "_unseen",
         "_withdrawn",
         "arrived",
+        "heads_may_start",
         "look_us",
         "looks",
         "orders",
@@ -100,6 +104,8 @@ class Dispatch:
         self._shares = shares_of(orders)
         self.waits = Waits(plan.queues)
         self.queued = 0
+        self.heads_may_start = True
+        self._changes_seen = -1  # `capacity.changes` as of the last pass
         self.arrived: list[int] = []
         self.retried: list[int] = []
         self.looks = any(self._shares)
@@ -112,7 +118,7 @@ class Dispatch:
         self._greedy = plan.policy.backfill == "greedy"
         # Whether jobs of one queue start in the order in which they arrive.
         self._in_order = plan.policy.backfill == "none" and not any(self._shares)
-        self._heads: list[Need] = []  # those that found no place in the last pass
+        self._heads: list[Need] = []  # those that found no place when they were tried last
         # With one need whatever ends makes room for the head.
         self._heads_tell = (
             self._in_order
@@ -146,16 +152,16 @@ class Dispatch:
     def run(self, now: int, commands: list[Command]) -> None:
         """One cycle over the queues in descending priority [spec 2.2]."""
         begun = len(commands)
-        self._heads.clear()
         self._attempts.now = now
         if self._unseen[0]:
             self._leave_out_the_withdrawn()
         if self.looks:
             self._begin_pass(now)
-        if not self.queued and not self.retried and (self._in_order or len(self.arrived) == 1):
+        if self._only_newcomers_may_start(now):
             self._serve_newcomers(now, commands)
         else:
             self._serve_all(now, commands)
+        self.heads_may_start, self._changes_seen = False, self._capacity.changes
         if self.looks:
             self.look_us = self._next_look_us()
         if now != self._pass_us:
@@ -182,7 +188,7 @@ class Dispatch:
             self.queued -= 1
             self.waits.left(now, queue, job, last=not self.orders[queue].size)
 
-    def queues(self) -> Sequence[int]:
+    def queues(self) -> list[int]:
         """Queue indices in the order in which the next pass serves them."""
         return self._cycle.queues()
 
@@ -238,23 +244,38 @@ class Dispatch:
                 due = min(due, share.next_look_us())
         return due
 
+    def _only_newcomers_may_start(self, now: int) -> bool:
+        """Whether nobody waits but who has just arrived, or nothing has happened to the heads who do."""
+        if self.retried:
+            return False
+        if not self.queued:
+            return self._in_order or len(self.arrived) == 1
+        return (
+            self._heads_tell
+            and not self.heads_may_start
+            and self._changes_seen == self._capacity.changes
+            and now != self._pass_us
+        )
+
     def _serve_newcomers(self, now: int, commands: list[Command]) -> None:
-        """Nobody waits but who has just arrived: as `_enqueue` and `_serve`, at a third of the cost."""
+        """As `_enqueue` and `_serve`, at a third of the cost."""
         arrived, queue_of = self.arrived, self._queue_of
+        if not self.queued:
+            self._heads.clear()
         if len(arrived) > 1:
             arrived.sort()
             turn = self._cycle.turn
-            arrived.sort(key=lambda job: turn[queue_of[job]])
-        blocked = NOBODY
+            if len(turn) > 1:
+                arrived.sort(key=lambda job: turn[queue_of[job]])
         for job in arrived:
             queue = queue_of[job]
-            if queue != blocked:
+            order = self.orders[queue]
+            if not order.size:
                 why = self._try(now, job, queue, commands)
                 if why is None:
                     continue
-                blocked = queue
                 self._blocked(now, queue, job, why)
-            self.orders[queue].add(job)
+            order.add(job)
             self.queued += 1
         arrived.clear()
 
@@ -276,10 +297,12 @@ class Dispatch:
 
     def _serve_all(self, now: int, commands: list[Command]) -> None:
         self._enqueue(now)
+        self._heads.clear()
         for queue in self._cycle.queues():
-            if self.orders[queue].size:
+            order = self.orders[queue]
+            if order.size:
                 self._serve(now, queue, commands)
-            if not self.orders[queue].size:
+            if not order.size:
                 self.waits.free(now, queue)
 
     def _serve(self, now: int, queue: int, commands: list[Command]) -> None:
@@ -345,6 +368,8 @@ class Dispatch:
         need = self._need_of[job]
         if self._heads_tell:
             self._heads.append(self._plan.needs[need])
+            if self.waits.head[queue] == job and self._changes_seen == self._capacity.changes:
+                return  # it has waited for the same thing before
         if why == _NO_PLACE:
             why = self._capacity.why(now, queue, need)
         self.waits.blocked(now, queue, job, why)

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from bisect import bisect_left, insort
-from collections import deque
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Final
 
@@ -25,6 +24,7 @@ NOBODY: Final = -1
 ANYBODY: Final = -2
 _JOB_BITS: Final = 32
 _JOB_MASK: Final = (1 << _JOB_BITS) - 1
+_FEW: Final = 64
 
 
 class Order(ABC):
@@ -76,13 +76,14 @@ class Order(ABC):
 class StrictQueue(Order):
     """First come, first served: a head that finds no place blocks everybody behind it."""
 
-    __slots__ = ("_front", "_gone", "_line", "_need_of")
+    __slots__ = ("_front", "_gone", "_line", "_need_of", "_taken")
 
     def __init__(self, need_of: Sequence[int]) -> None:
         super().__init__()
         self._need_of = need_of
         self._front: list[int] = []  # retried jobs, the head last, so that it can be popped
-        self._line: deque[int] = deque()
+        self._line: list[int] = []  # the first `_taken` are there no more
+        self._taken = 0
         self._gone: set[int] = set()  # who was removed from further back than the head
 
     def add(self, job: int, *, retried: bool = False) -> None:
@@ -98,22 +99,23 @@ class StrictQueue(Order):
         """As `add`, in a further round at the instant of a pass: those who became RUNNABLE after `since_us`,
         when the pass before it was, stand in order of submission [spec 2.3].
         """
-        line, later = self._line, []
-        while line and line[-1] > job and runnable_us[line[-1]] > since_us:
-            later.append(line.pop())
+        line = self._line
+        place = len(line)
+        while place > self._taken and line[place - 1] > job and runnable_us[line[place - 1]] > since_us:
+            place -= 1
         self.add(job)
-        line.extend(reversed(later))
+        line.insert(place, line.pop())
 
     def first(self, open_needs: int) -> int:  # noqa: ARG002 - the head decides, whatever is open
         if self._front:
             return self._front[-1]
-        return self._line[0] if self._line else NOBODY
+        return self._line[self._taken] if self._taken < len(self._line) else NOBODY
 
     def take(self, job: int) -> None:
         if self._front:
             self._front.pop()
         else:
-            self._line.popleft()
+            self._step()
         _count_down(self.waiting, self._need_of[job])
         self.size -= 1
         if self._gone:
@@ -136,7 +138,17 @@ class StrictQueue(Order):
         return NOBODY if head == NOBODY else self._need_of[head]
 
     def jobs(self) -> list[int]:
-        return [job for job in self._front[::-1] + list(self._line) if job not in self._gone]
+        return [job for job in self._front[::-1] + self._line[self._taken :] if job not in self._gone]
+
+    def _step(self) -> None:
+        """The first of the line leaves it."""
+        self._taken += 1
+        if self._taken == len(self._line):
+            self._line.clear()
+            self._taken = 0
+        elif self._taken >= _FEW and 2 * self._taken >= len(self._line):
+            del self._line[: self._taken]
+            self._taken = 0
 
     def _skip_the_gone(self) -> None:
         """Who is first must not be gone."""
@@ -144,8 +156,9 @@ class StrictQueue(Order):
         while self._front and self._front[-1] in gone:
             gone.discard(self._front.pop())
         if not self._front:
-            while self._line and self._line[0] in gone:
-                gone.discard(self._line.popleft())
+            while self._taken < len(self._line) and self._line[self._taken] in gone:
+                gone.discard(self._line[self._taken])
+                self._step()
 
 
 class GreedyQueue(Order):

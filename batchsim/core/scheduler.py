@@ -133,7 +133,7 @@ class Scheduler:
             self.runnable_us[job] = now
             self._arrived.append(job)
             if self._pass_due >= now + self._pass_interval:
-                self._want_pass(now)
+                self._pass_at(now)
             return
         self.state[job] = SUBMITTED
         if self._watched and not self._jobs.submitted(now, job):
@@ -334,7 +334,12 @@ class Scheduler:
         self.due_us = min(self.due_us, instant)
 
     def _want_pass(self, now: int) -> None:
-        """A job waits, or room was made for one: a pass at the next opportunity."""
+        """Something has happened by which a job may start that waits already."""
+        self.dispatch.heads_may_start = True
+        self._pass_at(now)
+
+    def _pass_at(self, now: int) -> None:
+        """A pass at the next opportunity."""
         interval = self._pass_interval
         if self._pass_due < now + interval:
             return
@@ -352,8 +357,10 @@ class Scheduler:
             self._became_idle(now, instance, ran=True)
         if not self.dispatch.queued:
             return
-        if self._pass_due != NEVER or not self._on_one_grid or self.dispatch.may_use(instance):
+        if self.dispatch.may_use(instance):
             self._want_pass(now)
+        elif self._pass_due != NEVER or not self._on_one_grid:
+            self._pass_at(now)
         elif self._scales:  # all that the pass would do
             self._want_growth(next_multiple(now, self._pass_interval))
 
