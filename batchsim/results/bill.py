@@ -37,7 +37,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, get_args
 import numpy as np
 
 from batchsim.results.context import IdleCost
-from batchsim.results.exact import apportioned, totals_by
+from batchsim.results.exact import Split, totals_by
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -267,7 +267,7 @@ def _by_instance(fleet: Fleet, holds: Holds, clocks: Sequence[_Clock]) -> tuple[
     amounts[pulls] = (weight * (holds.began - holds.placed))[order]
     amounts[pulls + 1] = (weight * (holds.until - holds.began))[order]
     _pay_for_moments(fleet, starts, amounts)
-    shares = apportioned(fleet.cost, starts, amounts)
+    shares = Split(starts, amounts).of(fleet.cost)
     pull, busy = np.empty(len(of), dtype=np.int64), np.empty(len(of), dtype=np.int64)
     pull[order], busy[order] = shares[pulls], shares[pulls + 1]
     parts = np.zeros((len(PARTS), count), dtype=np.int64)
@@ -335,12 +335,16 @@ def _allocate(fleet: Fleet, holds: Holds, into: Bill, idle_cost: IdleCost) -> No
 
 def _share_out(pools: Ints, group: Ints, weights: Ints, into: Ints) -> None:
     """Add each group's overhead to its rows, in proportion to their weights."""
-    order = np.argsort(group, kind="stable")
-    starts = np.searchsorted(group[order], np.arange(pools.shape[1]))
-    sorted_weights = weights[order]
+    if pools.shape[1] == 1:
+        order: Ints | slice = slice(None)
+        starts = np.zeros(1, dtype=np.int64)
+    else:
+        order = np.argsort(group, kind="stable")
+        starts = np.searchsorted(group[order], np.arange(pools.shape[1]))
+    split = Split(starts, weights[order])
     for part in range(len(DIRECT), len(PARTS)):
         if pools[part].any():
-            into[part, order] += apportioned(pools[part], starts, sorted_weights)
+            into[part, order] += split.of(pools[part])
 
 
 def _first_of_each(environment: Ints, job: Ints) -> Ints:

@@ -41,34 +41,48 @@ def proportion(total: Ints, part: Ints, whole: Ints) -> Ints:
     For 0 <= part <= whole < 2**58 and 0 <= total < 2**53. The quotient in floating point is off by a few at
     most; the remainder, which is computed modulo 2**64, says by how many.
     """
-    total, part = (values.astype(np.int64, copy=False) for values in (total, part))
-    divisor = np.maximum(whole, 1).astype(np.int64, copy=False)
+    total, part, whole = (values.astype(np.int64, copy=False) for values in (total, part, whole))
+    divisor = np.maximum(whole, 1)
     quotient = (total * (part / divisor)).astype(np.int64)
-    remainder = total * part - quotient * divisor
-    return np.where(whole > 0, quotient + remainder // divisor, 0)
+    remainder = total * part
+    remainder -= quotient * divisor
+    remainder //= divisor
+    quotient += remainder
+    return quotient if whole.all() else np.where(whole > 0, quotient, 0)
 
 
-def apportioned(totals: Ints, starts: Ints, weights: Ints) -> Ints:
-    """Each group's total in proportion to the weights of its rows, in whole numbers that add up to it.
+class Split:
+    """Rows in groups, each of which shares out what it has in proportion to the weights of its rows.
 
     starts   the first row of each group; its rows follow each other
-
-    Cumulative rounding: a row gets what the running total, rounded down, has grown by. So it is less than 1
-    away from its exact share. All of a group's rows get 0 where its weights are all 0.
     """
-    if not len(weights):
-        return np.zeros(0, dtype=np.int64)
-    sizes = np.diff(np.append(starts, len(weights)))
-    filled = sizes > 0
-    first, size = starts[filled], sizes[filled]
-    # The sum over all groups may wrap around; its differences within a group do not.
-    running = np.cumsum(weights, dtype=np.int64)
-    running -= np.repeat(running[first] - weights[first], size)
-    whole = running[first + size - 1]
-    shares = proportion(np.repeat(totals[filled], size), running, np.repeat(whole, size))
-    below = np.empty_like(shares)
-    below[0] = 0
-    below[1:] = shares[:-1]
-    below[first] = 0
-    shares -= below
-    return shares
+
+    __slots__ = ("_filled", "_first", "_rows", "_running", "_size", "_whole")
+
+    def __init__(self, starts: Ints, weights: Ints) -> None:
+        self._rows = len(weights)
+        sizes = np.diff(np.append(starts, self._rows))
+        self._filled = sizes > 0
+        self._first, self._size = starts[self._filled], sizes[self._filled]
+        # The sum over all groups may wrap around; its differences within a group do not.
+        self._running = np.cumsum(weights, dtype=np.int64)
+        self._running -= self._spread(self._running[self._first] - weights[self._first])
+        self._whole = self._spread(self._running[self._first + self._size - 1])
+
+    def of(self, totals: Ints) -> Ints:
+        """Each group's total in whole numbers that add up to it.
+
+        Cumulative rounding: a row gets what the running total, rounded down, has grown by. So it is less than
+        1 away from its exact share. All of a group's rows get 0 where its weights are all 0.
+        """
+        if not self._rows:
+            return np.zeros(0, dtype=np.int64)
+        shares = proportion(self._spread(totals[self._filled]), self._running, self._whole)
+        last = shares[self._first[1:] - 1]
+        shares[1:] -= shares[:-1].copy()
+        shares[self._first[1:]] += last
+        return shares
+
+    def _spread(self, values: Ints) -> Ints:
+        """A value a group as one a row; of a single group it stays one, since dividing by it is faster."""
+        return values if len(values) == 1 else np.repeat(values, self._size)

@@ -67,6 +67,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from batchsim.results.arrays import Flags
     from batchsim.results.attempts import Attempts
     from batchsim.results.bill import Bill
     from batchsim.results.context import RunContext
@@ -87,19 +88,19 @@ def summarize(tables: Tables, context: RunContext, outcome: Outcome, spent: Bill
     """The summary of a run: the whole, then by queue, environment and instance type."""
     rows, parts = tables.instances, spent.of_instances
     every_instance = np.arange(len(rows.type))
-    of_jobs = _job_metrics(tables, np.arange(len(tables.jobs.submit)))
+    of_jobs = _JobMetrics(tables)
     environments, types = (
         [row.name for row in table] for table in (context.environments, context.instance_types)
     )
     by_type = _by_name(rows, rows.type, types, parts)
     failed_launches = _failed_launches(rows)
     images = _image_metrics(tables.holds)
-    failures, by_share = _failures(tables), _by_share(tables, context, spent.of_holds, of_jobs)
+    failures, by_share = _failures(tables), _by_share(of_jobs, context, spent.of_holds)
     return {
         "outcome": outcome,
         "ended_at_s": tables.ended_at / US_PER_S,
         "jobs_not_submitted": tables.not_submitted,
-        **of_jobs,
+        **of_jobs.whole,
         "attempts": len(tables.attempts.job),
         **({"failures": failures} if failures else {}),
         **({"launches_failed": failed_launches} if failed_launches else {}),
@@ -109,37 +110,72 @@ def summarize(tables: Tables, context: RunContext, outcome: Outcome, spent: Bill
         "commitment_unused_usd": tables.unused_commitment / UUSD_PER_USD,
         "cluster_usd": tables.clusters / UUSD_PER_USD,
         "cost_unattributed_usd": exact_sum(spent.unallocated.ravel()) / UUSD_PER_USD,
-        "queues": _by_holder(tables, tables.jobs.queue, context.queues, spent.of_holds, of_jobs),
+        "queues": _by_holder(of_jobs, tables.jobs.queue, context.queues, spent.of_holds),
         **({"shares": by_share} if by_share else {}),
         "environments": _by_name(rows, rows.environment, environments, parts),
         "instanceTypes": {name: metrics for name, metrics in by_type.items() if metrics["instances"]},
     }
 
 
-def _job_metrics(tables: Tables, rows: Ints) -> Summary:
-    jobs = tables.jobs
-    submit, start, end = jobs.submit[rows], jobs.start[rows], jobs.end[rows]
-    ended = end >= 0
-    ran = ended & (start >= 0)
-    waiting = (start - submit)[start >= 0]
-    in_vain = (np.where(ended, end, tables.ended_at) - submit)[start < 0]
-    execution, turnaround = (end - start)[ran], end - submit
-    states = np.bincount(jobs.state[rows], minlength=len(STATE_NAMES)).tolist()
-    return {
-        "jobs": len(rows),
-        "jobs_started": len(waiting),
-        "states": dict(zip(STATE_NAMES, states, strict=True)),
-        "makespan_s": int(end.max() - submit.min()) / US_PER_S if ended.any() else None,
-        "waiting_jobs": len(waiting),
-        "waiting_mean_s": mean_s(waiting),
-        **({"pending_mean_s": mean_s(jobs.pending[rows][start >= 0])} if tables.waits_for_others else {}),
-        **waiting_percentiles(waiting),
-        "jobs_not_started": len(in_vain),
-        "not_started_max_s": int(in_vain.max()) / US_PER_S if len(in_vain) else None,
-        "execution_mean_s": mean_s(execution),
-        "turnaround_mean_s": mean_s(turnaround[ended]),
-        "bounded_slowdown_mean": _bounded_slowdown(execution, turnaround[ran]),
-    }
+class _JobMetrics:
+    """The metrics of any jobs; `whole` are those of all.
+
+    Columns of times are in microseconds. Jobs that `_ran` have started and ended; only of them execution and
+    slowdown mean something. `_waiting` ends with the start; of those without one at their end, or now.
+    """
+
+    __slots__ = (
+        "_ended",
+        "_execution",
+        "_ran",
+        "_slowdown",
+        "_started",
+        "_turnaround",
+        "_waiting",
+        "tables",
+        "whole",
+    )
+
+    def __init__(self, tables: Tables) -> None:
+        self.tables = tables
+        jobs = tables.jobs
+        self._started, self._ended = jobs.start >= 0, jobs.end >= 0
+        self._ran = self._started & self._ended
+        until = np.where(self._started, jobs.start, np.where(self._ended, jobs.end, tables.ended_at))
+        self._waiting = until - jobs.submit
+        self._execution, self._turnaround = jobs.end - jobs.start, jobs.end - jobs.submit
+        self._slowdown = self._turnaround / np.maximum(self._execution, SLOWDOWN_BOUND_US)
+        np.maximum(self._slowdown, 1, out=self._slowdown)
+        self.whole = self.of(slice(None))
+
+    def of(self, rows: Ints | slice) -> Summary:
+        jobs = self.tables.jobs
+        started, ended, ran = self._started[rows], self._ended[rows], self._ran[rows]
+        waiting = self._waiting[rows]
+        in_vain, waiting = waiting[~started], _those(started, waiting)
+        states = np.bincount(jobs.state[rows], minlength=len(STATE_NAMES)).tolist()
+        lasted = jobs.end[rows].max() - jobs.submit[rows].min() if ended.any() else None
+        pending = jobs.pending[rows] if self.tables.waits_for_others else None
+        return {
+            "jobs": len(started),
+            "jobs_started": len(waiting),
+            "states": dict(zip(STATE_NAMES, states, strict=True)),
+            "makespan_s": None if lasted is None else int(lasted) / US_PER_S,
+            "waiting_jobs": len(waiting),
+            "waiting_mean_s": mean_s(waiting),
+            **({} if pending is None else {"pending_mean_s": mean_s(_those(started, pending))}),
+            **waiting_percentiles(waiting),
+            "jobs_not_started": len(in_vain),
+            "not_started_max_s": int(in_vain.max()) / US_PER_S if len(in_vain) else None,
+            "execution_mean_s": mean_s(_those(ran, self._execution[rows])),
+            "turnaround_mean_s": mean_s(_those(ended, self._turnaround[rows])),
+            "bounded_slowdown_mean": _mean(_those(ran, self._slowdown[rows])),
+        }
+
+
+def _those(chosen: Flags, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The chosen ones of `values`, which as a rule are all."""
+    return values if chosen.all() else values[chosen]
 
 
 def _image_metrics(holds: Attempts) -> Summary:
@@ -174,12 +210,9 @@ def waiting_percentiles(waiting: Ints) -> Summary:
     return {name: float(value) / US_PER_S for name, value in zip(names, values, strict=True)}
 
 
-def _bounded_slowdown(execution: Ints, turnaround: Ints) -> float | None:
-    if not len(execution):
-        return None
-    slowdown = np.maximum(1, turnaround / np.maximum(execution, SLOWDOWN_BOUND_US))
+def _mean(values: npt.NDArray[np.float64]) -> float | None:
     # fsum rounds once: the same digits on every processor, whatever its vector width.
-    return math.fsum(slowdown.tolist()) / len(execution)
+    return math.fsum(values.tolist()) / len(values) if len(values) else None
 
 
 def _instance_metrics(rows: Instances, of: Ints, parts: Ints) -> Summary:
@@ -258,30 +291,29 @@ def _most_first(texts: Text, chosen: npt.NDArray[np.bool_]) -> Iterator[tuple[st
     return ((name, -number) for number, name in found)
 
 
-def _by_share(tables: Tables, context: RunContext, borne: Ints, of_all: Summary) -> dict[str, Summary]:
-    names, share_of_class = shares_in_use(tables.jobs.job_class, context.classes)
-    holder = share_of_class[tables.jobs.job_class]
-    return _by_holder(tables, holder, names, borne, of_all) if names else {}
+def _by_share(of_jobs: _JobMetrics, context: RunContext, borne: Ints) -> dict[str, Summary]:
+    job_class = of_jobs.tables.jobs.job_class
+    names, share_of_class = shares_in_use(job_class, context.classes)
+    return _by_holder(of_jobs, share_of_class[job_class], names, borne) if names else {}
 
 
-def _by_holder(
-    tables: Tables, holder: Ints, names: Sequence[str], borne: Ints, of_all: Summary
-) -> dict[str, Summary]:
+def _by_holder(of_jobs: _JobMetrics, holder: Ints, names: Sequence[str], borne: Ints) -> dict[str, Summary]:
     """Metrics of the jobs of each name; `holder` is each job's position in `names`, or just beyond them."""
-    holds = tables.holds
-    count = len(names) + 1
+    tables = of_jobs.tables
+    holds, count = tables.holds, len(names) + 1
     # A stable sort of small types takes a few passes, whatever their order.
     order = np.argsort(holder.astype(np.min_scalar_type(count)), kind="stable")
     rows = np.split(order, np.searchsorted(holder[order], np.arange(1, count)))
-    used = sums_by(holder[holds.job], holds.quarters * holds.running_us, count)
-    gpus_used = sums_by(holder[holds.job], holds.gpus * holds.running_us, count)
     number = np.bincount(holder[tables.attempts.job], minlength=count).tolist()
-    parts = list(zip(*(totals_by(holder[holds.job], part, count).tolist() for part in borne), strict=True))
+    of_holds, running_us = holder[holds.job], holds.running_us
+    used = sums_by(of_holds, holds.quarters * running_us, count)
+    gpus_used = sums_by(of_holds, holds.gpus * running_us, count)
+    parts = list(zip(*(totals_by(of_holds, part, count).tolist() for part in borne), strict=True))
     provisioned = exact_sum(tables.instances.provisioned_quarter_us)
     gpus_provisioned = exact_sum(tables.instances.provisioned_gpu_us)
     return {
         name: {
-            **(of_all if len(rows[row]) == of_all["jobs"] else _job_metrics(tables, rows[row])),
+            **(of_jobs.whole if len(rows[row]) == len(holder) else of_jobs.of(rows[row])),
             "attempts": number[row],
             "utilization": used[row] / provisioned if provisioned else None,
             "vcpu_hours_used": used[row] / _QUARTER_HOUR_US,

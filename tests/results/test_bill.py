@@ -15,7 +15,7 @@ from batchsim.errors import UsageError
 from batchsim.results import EnvironmentRow, InstanceTypeRow, Recorder, Result, build_result
 from batchsim.results.bill import DIRECT, IDLE_COSTS, OVERHEAD, PARTS, Fleet, Holds, Users, Waits, bill
 from batchsim.results.costs import COLUMNS, costs_by_job
-from batchsim.results.exact import apportioned, proportion
+from batchsim.results.exact import Split, proportion
 from tests.results.strategies import worlds
 from tests.results.worlds import JobClass, S, World, context_of, record, told_by_hand, write_attempt
 
@@ -45,7 +45,7 @@ def test_shares_add_up_and_are_less_than_one_off(groups):
     sizes = [len(weights) for _, weights in groups]
     starts = np.cumsum([0, *sizes[:-1]])
     weights = np.array([weight for _, each in groups for weight in each], dtype=np.int64)
-    given_out = apportioned(totals, starts, weights).tolist()
+    given_out = Split(starts, weights).of(totals).tolist()
     for (total, mine), start, size in zip(groups, starts.tolist(), sizes, strict=True):
         shares, whole = given_out[start : start + size], sum(mine)
         assert sum(shares) == (total if whole else 0)
