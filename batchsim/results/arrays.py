@@ -42,20 +42,27 @@ def seconds(us: Ints) -> npt.NDArray[np.float64]:
     return values
 
 
-def category(rows: Ints, values: Sequence[str | None], used: Flags | None = None) -> pd.Categorical:
+def category(
+    rows: Ints, values: Sequence[str | None], used: Flags | None = None, via: Ints | None = None
+) -> pd.Categorical:
     """`values[row]` of each row, missing for None and for row -1.
 
     The categories are the values in use, sorted: a frame does not depend on what might have been, and
-    equals itself read back from a file. `used` is `rows_in_use(rows, len(values))` where it is known.
+    equals itself read back from a file.
+
+    used   which of `values` are, where that is known: `rows_in_use(rows, len(values))`
+    via    the row in `values` of each row of another table, if it is that one's rows that are given
     """
     if used is None:
-        used = rows_in_use(rows, len(values))
+        used = rows_in_use(rows if via is None else via[rows[rows >= 0]], len(values))
     present = {value for value, in_use in zip(values, used, strict=True) if in_use and value is not None}
     categories = sorted(present)
     code_of: dict[str | None, int] = {value: code for code, value in enumerate(categories)}
     width = np.min_scalar_type(-max(1, len(categories)))
     # The last one is what row -1 finds.
     codes = np.array([code_of.get(value, -1) for value in values] + [-1], dtype=width)
+    if via is not None:
+        codes = codes[np.append(via, -1)]
     dtype = _few_texts(tuple(categories)) if len(categories) <= _FEW else _texts(categories)
     return pd.Categorical.from_codes(codes[rows], dtype=dtype, validate=False)
 

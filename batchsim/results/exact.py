@@ -12,6 +12,7 @@ Ints = npt.NDArray[Any]
 
 _HALF = 32
 _LOW = (1 << _HALF) - 1
+_FRACTION = 52
 
 
 def exact_sum(values: Ints) -> int:
@@ -33,6 +34,14 @@ def totals_by(codes: Ints, values: Ints, groups: int) -> npt.NDArray[np.int64]:
     totals = np.zeros(groups, dtype=np.int64)
     np.add.at(totals, codes, values)
     return totals
+
+
+def exact_mean(values: npt.NDArray[np.float64]) -> float:
+    """The mean, rounded once: the same digits on every processor. For at least one value, from 1 to 2**62."""
+    whole = values.astype(np.int64)
+    # Nothing below 2**-52 is left of a value of at least 1.
+    rest = ((values - whole) * (1 << _FRACTION)).astype(np.int64)
+    return ((exact_sum(whole) << _FRACTION) + exact_sum(rest)) / (len(values) << _FRACTION)
 
 
 def proportion(total: Ints, part: Ints, whole: Ints) -> Ints:

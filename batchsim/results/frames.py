@@ -205,10 +205,12 @@ def _places(
 ) -> dict[str, pd.Categorical]:
     """The environment, instance and instance type of each row's instance (-1: none)."""
     used = rows_in_use(instance, len(names))
-    environments = [context.environments[row].name for row in tables.instances.environment.tolist()]
-    types = [context.instance_types[row].name for row in tables.instances.type.tolist()]
+
+    def what_it_is(values: Sequence[str], rows: Ints) -> pd.Categorical:
+        return category(instance, values, rows_in_use(rows[used], len(values)), rows)
+
     return {
-        "environment": category(instance, environments, used),
+        "environment": what_it_is([row.name for row in context.environments], tables.instances.environment),
         "instance": category(instance, names, used),
-        "instance_type": category(instance, types, used),
+        "instance_type": what_it_is([row.name for row in context.instance_types], tables.instances.type),
     }

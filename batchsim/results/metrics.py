@@ -50,13 +50,12 @@ Percentiles interpolate linearly between order statistics, as numpy and pandas d
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from batchsim.results.bill import PARTS
-from batchsim.results.exact import exact_sum, sums_by, totals_by
+from batchsim.results.exact import exact_mean, exact_sum, sums_by, totals_by
 from batchsim.results.recorded import QUARTERS
 from batchsim.results.recording import FAILED, STATE_NAMES
 from batchsim.results.sharing import shares_in_use
@@ -169,7 +168,7 @@ class _JobMetrics:
             "not_started_max_s": int(in_vain.max()) / US_PER_S if len(in_vain) else None,
             "execution_mean_s": mean_s(_those(ran, self._execution[rows])),
             "turnaround_mean_s": mean_s(_those(ended, self._turnaround[rows])),
-            "bounded_slowdown_mean": _mean(_those(ran, self._slowdown[rows])),
+            "bounded_slowdown_mean": exact_mean(_those(ran, self._slowdown[rows])) if ran.any() else None,
         }
 
 
@@ -208,11 +207,6 @@ def waiting_percentiles(waiting: Ints) -> Summary:
         return dict.fromkeys(names)
     values = [*np.quantile(waiting, (0.5, 0.95, 0.99)), waiting.max()]
     return {name: float(value) / US_PER_S for name, value in zip(names, values, strict=True)}
-
-
-def _mean(values: npt.NDArray[np.float64]) -> float | None:
-    # fsum rounds once: the same digits on every processor, whatever its vector width.
-    return math.fsum(values.tolist()) / len(values) if len(values) else None
 
 
 def _instance_metrics(rows: Instances, of: Ints, parts: Ints) -> Summary:
