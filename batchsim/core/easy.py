@@ -329,14 +329,14 @@ class _Reservation:
         self.time_left_us = shadow_us - now
         self._needs = ends.needs
         self._extra = ends.beside(room, need, shadow_us)
-        self.beside = self._needs.within(*self._extra)
+        self.beside = self._needs.within(self._needs.everything, *self._extra)
         self.here = self._needs.everything
         self.still_here()
 
     def still_here(self) -> int:
         """Bring `here` up to date; room only shrinks in a pass."""
         free = self.instance
-        self.here &= self._needs.within(free.free_vcpus, free.free_memory, free.free_gpus)
+        self.here = self._needs.within(self.here, free.free_vcpus, free.free_memory, free.free_gpus)
         return self.here
 
     def use(self, need: int) -> None:
@@ -344,7 +344,7 @@ class _Reservation:
         vcpus, memory_mib, gpus = self._needs.amounts[need]
         extra = self._extra
         self._extra = (extra[0] - vcpus, extra[1] - memory_mib, extra[2] - gpus)
-        self.beside = self._needs.within(*self._extra)
+        self.beside = self._needs.within(self._needs.everything, *self._extra)
 
     def better(self, other: Instance | None, need: int) -> Instance | None:
         """The better fit for `need` of the instance and `other`, if it fits there."""

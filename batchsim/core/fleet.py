@@ -228,9 +228,10 @@ class Fleet:
     def open_needs(self) -> int:
         """Mask of the needs that may fit somewhere now; every need that does fit is in it."""
         out = self._out
-        mask = self._needs.everything & ~self._closed
+        needs = self._needs
+        mask = needs.everything & ~self._closed
         if out is not None:
-            mask |= self._needs.within(out.free_vcpus, out.free_memory, out.free_gpus)
+            mask |= needs.within(self._closed, out.free_vcpus, out.free_memory, out.free_gpus)
         return mask
 
     def slots(self, need: int, enough: int) -> int:
@@ -297,7 +298,7 @@ class Fleet:
             listed.append(key)
             self._occupied |= 1 << number
         if self._grew and self._closed:
-            self._closed &= ~self._needs.within(free_vcpus, free_memory, instance.free_gpus)
+            self._closed ^= self._needs.within(self._closed, free_vcpus, free_memory, instance.free_gpus)
 
     def _unlist(self, instance: Instance) -> None:
         listed = self._lists[instance.listed_in]
