@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from batchsim.core.plan import Plan
 
+JOB_BITS: Final = 32  # of a job's number, where it stands behind its rank in one integer
+JOB_MASK: Final = (1 << JOB_BITS) - 1
 UNBORN: Final = 255  # the state of a job that has not been submitted yet
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from batchsim.core.columns import JOB_BITS, JOB_MASK
 from batchsim.core.cycle import Cycle
 from batchsim.core.easy import EasyQueue
 from batchsim.core.feasibility import lacks_resource, never_starts
@@ -259,16 +260,11 @@ class Dispatch:
 
     def _serve_newcomers(self, now: int, commands: list[Command]) -> None:
         """As `_enqueue` and `_serve`, at a third of the cost."""
-        arrived, queue_of = self.arrived, self._queue_of
+        arrived = self.arrived
         if not self.queued:
             self._heads.clear()
-        if len(arrived) > 1:
-            arrived.sort()
-            turn = self._cycle.turn
-            if len(turn) > 1:
-                arrived.sort(key=lambda job: turn[queue_of[job]])
-        for job in arrived:
-            queue = queue_of[job]
+        for job in arrived if len(arrived) == 1 else self._in_turn(arrived):
+            queue = self._queue_of[job]
             order = self.orders[queue]
             if not order.size:
                 why = self._try(now, job, queue, commands)
@@ -278,6 +274,13 @@ class Dispatch:
             order.add(job)
             self.queued += 1
         arrived.clear()
+
+    def _in_turn(self, jobs: list[int]) -> list[int]:
+        """By queue in the order of the cycle, and then by submission."""
+        turn, queue_of = self._cycle.turn, self._queue_of
+        ranked = [turn[queue_of[job]] << JOB_BITS | job for job in jobs]
+        ranked.sort()
+        return [rank & JOB_MASK for rank in ranked]
 
     def _enqueue(self, now: int) -> None:
         """Let those who became RUNNABLE since the last pass join their queues, earliest submission first."""

@@ -35,6 +35,7 @@ from __future__ import annotations
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Final
 
+from batchsim.core.columns import JOB_BITS, JOB_MASK
 from batchsim.core.fleet import Fleet
 from batchsim.core.grid import NEVER
 from batchsim.core.line import Line
@@ -48,8 +49,6 @@ if TYPE_CHECKING:
     from batchsim.core.plan import Plan
     from batchsim.core.queues import Place
 
-_JOB_BITS: Final = 32
-_JOB_MASK: Final = (1 << _JOB_BITS) - 1
 _ANY: Final = NEVER - 1  # no estimate is longer
 
 
@@ -108,7 +107,7 @@ class EasyQueue(Order):
         else:
             rank = self._arrivals
             self._arrivals += 1
-        entry = rank << _JOB_BITS | job
+        entry = rank << JOB_BITS | job
         heappush(self._order, entry)
         self._entry_of[job] = entry
         need = self._need_of[job]
@@ -125,7 +124,7 @@ class EasyQueue(Order):
         entry = self._entry_of.pop(job)
         self.size -= 1
         need = self._need_of[job]
-        self._lines[need][entry >> _JOB_BITS >= len(self._need_of)].remove(entry)
+        self._lines[need][entry >> JOB_BITS >= len(self._need_of)].remove(entry)
         left = self.waiting[need] - 1
         if left:
             self.waiting[need] = left
@@ -154,7 +153,7 @@ class EasyQueue(Order):
         """The first job, or NOBODY."""
         order, entry_of = self._order, self._entry_of
         while order:
-            job = order[0] & _JOB_MASK
+            job = order[0] & JOB_MASK
             if entry_of.get(job) == order[0]:
                 return job
             heappop(order)
@@ -166,7 +165,7 @@ class EasyQueue(Order):
 
     def jobs(self) -> list[int]:
         """All waiting jobs in dispatch order; for people, not for decisions."""
-        return [entry & _JOB_MASK for entry in sorted(self._entry_of.values())]
+        return [entry & JOB_MASK for entry in sorted(self._entry_of.values())]
 
     def placements(self, now: int) -> Iterator[tuple[int, Instance]]:
         """One pass: the jobs to be started now, each with its instance, in order; they leave the queue.
@@ -253,7 +252,7 @@ class EasyQueue(Order):
         ]
         heapify(candidates)
         while candidates:
-            job = heappop(candidates) & _JOB_MASK
+            job = heappop(candidates) & JOB_MASK
             need = self._need_of[job]
             if not (self._elsewhere | here) >> need & 1:
                 continue

@@ -13,6 +13,7 @@ from bisect import bisect_left, insort
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Final
 
+from batchsim.core.columns import JOB_BITS, JOB_MASK
 from batchsim.core.fleet import READY
 from batchsim.core.grid import NEVER
 
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 Amounts = tuple[int, int, int]  # vCPUs, memory in MiB, GPUs
 Room = tuple[int, int, int, int, int]  # when; free then: GPUs, vCPUs, memory; instance. Less is better.
 
-_JOB_BITS: Final = 32
-_JOB_MASK: Final = (1 << _JOB_BITS) - 1
 _SHORTEST_LOG: Final = 64
 
 
@@ -131,7 +130,7 @@ class _Busy:
         return bool(self._ends)
 
     def add(self, end_us: int, job: int, need: int) -> None:
-        entry = end_us << _JOB_BITS | job
+        entry = end_us << JOB_BITS | job
         insort(self._ends, entry)
         self._held[job] = (entry, need)
 
@@ -142,7 +141,7 @@ class _Busy:
         return need
 
     def end_of(self, job: int) -> int:
-        return self._held[job][0] >> _JOB_BITS
+        return self._held[job][0] >> JOB_BITS
 
     def room(self, instance: Instance, need: int) -> Room | None:
         """The first expected end by which `need` fits, and what is free then; None if it never does."""
@@ -150,28 +149,28 @@ class _Busy:
         if vcpus > instance.vcpus:
             return None
         free_vcpus, free_memory, free_gpus = instance.free_vcpus, instance.free_memory, instance.free_gpus
-        last = (NEVER << _JOB_BITS) - 1
+        last = (NEVER << JOB_BITS) - 1
         fits_at = -1
         for entry in self._ends:
             if entry > last:
                 break
-            freed = self._amounts[self._held[entry & _JOB_MASK][1]]
+            freed = self._amounts[self._held[entry & JOB_MASK][1]]
             free_vcpus += freed[0]
             free_memory += freed[1]
             free_gpus += freed[2]
             if free_vcpus >= vcpus and free_memory >= memory_mib and free_gpus >= gpus:
-                fits_at = entry >> _JOB_BITS
-                last = entry | _JOB_MASK  # all that end at that instant count
+                fits_at = entry >> JOB_BITS
+                last = entry | JOB_MASK  # all that end at that instant count
         return None if fits_at < 0 else (fits_at, free_gpus, free_vcpus, free_memory, instance.index)
 
     def free_at(self, instance: Instance, at_us: int) -> Amounts:
         """What is free on the instance once all have ended that are expected to by then."""
         free_vcpus, free_memory, free_gpus = instance.free_vcpus, instance.free_memory, instance.free_gpus
-        last = at_us << _JOB_BITS | _JOB_MASK
+        last = at_us << JOB_BITS | JOB_MASK
         for entry in self._ends:
             if entry > last:
                 break
-            freed = self._amounts[self._held[entry & _JOB_MASK][1]]
+            freed = self._amounts[self._held[entry & JOB_MASK][1]]
             free_vcpus += freed[0]
             free_memory += freed[1]
             free_gpus += freed[2]

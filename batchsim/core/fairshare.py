@@ -12,6 +12,7 @@ from collections import deque
 from heapq import heapify, heappop, heappush, heapreplace
 from typing import TYPE_CHECKING, Final
 
+from batchsim.core.columns import JOB_BITS, JOB_MASK
 from batchsim.core.grid import NEVER, next_multiple
 from batchsim.core.ordering import NOBODY, Order
 from batchsim.core.race import Race
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 MOST_ACTIVE_SHARES: Final = 500  # [UG: fair-share-scheduling]
 _TOP_PRIORITY: Final = 9_999
-_JOB_BITS: Final = 32
-_JOB_MASK: Final = (1 << _JOB_BITS) - 1
 _LOOKS_PER_WINDOW: Final = 1024
 
 
@@ -191,7 +190,7 @@ class FairShareQueue(Order):
             rank = self._arrivals
             self._arrivals += 1
         share = self._shares[index]
-        entry = ((_TOP_PRIORITY - priority) << _JOB_BITS | rank) << _JOB_BITS | job
+        entry = ((_TOP_PRIORITY - priority) << JOB_BITS | rank) << JOB_BITS | job
         heappush(share.jobs, entry)
         if share.jobs[0] == entry and not share.changed:
             share.changed = True
@@ -202,7 +201,7 @@ class FairShareQueue(Order):
 
     def first(self, open_needs: int) -> int:  # noqa: ARG002 - the head decides, whatever is open
         share = self._leader()
-        return NOBODY if share is None else share.jobs[0] & _JOB_MASK
+        return NOBODY if share is None else share.jobs[0] & JOB_MASK
 
     def take(self, job: int) -> None:
         need, index, _, _ = self._stakes[self._class_of[job]]
@@ -230,7 +229,7 @@ class FairShareQueue(Order):
         """All waiting jobs in the order in which they would start if all started now."""
         waiting: list[tuple[int, int, int, list[int]]] = []
         for index, share in self._shares.items():
-            jobs = [entry & _JOB_MASK for entry in sorted(share.jobs, reverse=True)]
+            jobs = [entry & JOB_MASK for entry in sorted(share.jobs, reverse=True)]
             jobs = [job for job in jobs if job not in self._removed]
             if jobs:
                 waiting.append((share.score(self._now), self._runnable_us[jobs[-1]], index, jobs))
@@ -334,11 +333,11 @@ class FairShareQueue(Order):
         for share in self._changed:
             share.changed = False
             jobs, removed, pattern = share.jobs, self._removed, share.pattern
-            while removed and jobs and jobs[0] & _JOB_MASK in removed:
-                removed.discard(heappop(jobs) & _JOB_MASK)
+            while removed and jobs and jobs[0] & JOB_MASK in removed:
+                removed.discard(heappop(jobs) & JOB_MASK)
             race = self._race if pattern is None else pattern.race
             if jobs:
-                share.since = self._runnable_us[jobs[0] & _JOB_MASK]
+                share.since = self._runnable_us[jobs[0] & JOB_MASK]
                 race.place(share, now)
             elif share.entry is not None:
                 race.remove(share)

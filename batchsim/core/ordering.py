@@ -17,14 +17,14 @@ from bisect import bisect_left, insort
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Final
 
+from batchsim.core.columns import JOB_BITS, JOB_MASK
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 NOBODY: Final = -1
 ANYBODY: Final = -2
-_JOB_BITS: Final = 32
-_JOB_MASK: Final = (1 << _JOB_BITS) - 1
-_FEW: Final = 64
+_FEW: Final = 64  # so many may have been taken before the others move up
 
 
 class Order(ABC):
@@ -188,7 +188,7 @@ class GreedyQueue(Order):
         need = self._need_of[job]
         group = self._groups.setdefault(need, [])
         before = group[0] if group else -1
-        heappush(group, rank << _JOB_BITS | job)
+        heappush(group, rank << JOB_BITS | job)
         if group[0] != before:
             if before >= 0:
                 del self._heads[bisect_left(self._heads, before)]
@@ -200,7 +200,7 @@ class GreedyQueue(Order):
         candidates = open_needs & ~self._skipped
         need_of = self._need_of
         for head in self._heads:
-            job = head & _JOB_MASK
+            job = head & JOB_MASK
             if candidates >> need_of[job] & 1:
                 return job
         return NOBODY
@@ -209,8 +209,8 @@ class GreedyQueue(Order):
         need = self._need_of[job]
         group = self._groups[need]
         del self._heads[bisect_left(self._heads, heappop(group))]
-        while self._gone and group and group[0] & _JOB_MASK in self._gone:
-            self._gone.discard(heappop(group) & _JOB_MASK)
+        while self._gone and group and group[0] & JOB_MASK in self._gone:
+            self._gone.discard(heappop(group) & JOB_MASK)
         if group:
             insort(self._heads, group[0])
         _count_down(self.waiting, need)
@@ -218,7 +218,7 @@ class GreedyQueue(Order):
 
     def remove(self, job: int) -> None:
         need = self._need_of[job]
-        if self._groups[need][0] & _JOB_MASK == job:
+        if self._groups[need][0] & JOB_MASK == job:
             self.take(job)
         else:
             self._gone.add(job)
@@ -237,7 +237,7 @@ class GreedyQueue(Order):
 
     def jobs(self) -> list[int]:
         entries = sorted(entry for group in self._groups.values() for entry in group)
-        return [job for job in (entry & _JOB_MASK for entry in entries) if job not in self._gone]
+        return [job for job in (entry & JOB_MASK for entry in entries) if job not in self._gone]
 
 
 def _count_down(waiting: dict[int, int], need: int) -> None:

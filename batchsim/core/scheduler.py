@@ -133,7 +133,7 @@ class Scheduler:
             self.runnable_us[job] = now
             self._arrived.append(job)
             if self._pass_due >= now + self._pass_interval:
-                self._pass_at(now)
+                self._ask_for_pass(now)
             return
         self.state[job] = SUBMITTED
         if self._watched and not self._jobs.submitted(now, job):
@@ -211,7 +211,7 @@ class Scheduler:
         self._make_ready(now, instance)
         self._scaler(instance).ready(instance)
         self._ask_at(self.updates.node_ready(now, instance.environment))
-        self._became_idle(now, instance, ran=False)
+        self._ask_at(self.capacity.became_idle(now, instance, ran=False))
 
     def launch_failed(self, now: int, index: int, closed: tuple[int, ...] = ()) -> None:
         """A launch failed; its type is left alone for a while, `closed` ones until an instance has gone."""
@@ -336,17 +336,13 @@ class Scheduler:
     def _want_pass(self, now: int) -> None:
         """Something has happened by which a job may start that waits already."""
         self.dispatch.heads_may_start = True
-        self._pass_at(now)
+        self._ask_for_pass(now)
 
-    def _pass_at(self, now: int) -> None:
+    def _ask_for_pass(self, now: int) -> None:
         """A pass at the next opportunity."""
-        interval = self._pass_interval
-        if self._pass_due < now + interval:
-            return
-        due = -(-now // interval) * interval if interval else now
-        if due < self._pass_due:
-            self._pass_due = due
-            self._ask_at(due)
+        if self._pass_due >= now + self._pass_interval:
+            self._pass_due = min(self._pass_due, next_multiple(now, self._pass_interval))
+            self._ask_at(self._pass_due)
 
     def _want_growth(self, now: int) -> None:
         self._ask_at(self.capacity.want_growth(now))
@@ -354,13 +350,13 @@ class Scheduler:
     def _freed(self, now: int, instance: Instance) -> None:
         """An attempt on the instance has ended: somebody may use the room, or nobody needs it any more."""
         if not instance.jobs and self._scales:
-            self._became_idle(now, instance, ran=True)
+            self._ask_at(self.capacity.became_idle(now, instance, ran=True))
         if not self.dispatch.queued:
             return
         if self.dispatch.may_use(instance):
             self._want_pass(now)
         elif self._pass_due != NEVER or not self._on_one_grid:
-            self._pass_at(now)
+            self._ask_for_pass(now)
         elif self._scales:  # all that the pass would do
             self._want_growth(next_multiple(now, self._pass_interval))
 
@@ -433,9 +429,6 @@ class Scheduler:
         self.capacity.changed()
         if self.dispatch.queued:
             self._want_pass(now)
-
-    def _became_idle(self, now: int, instance: Instance, *, ran: bool) -> None:
-        self._ask_at(self.capacity.became_idle(now, instance, ran=ran))
 
     def _scaler(self, instance: Instance) -> Scaler:
         scaler = self.capacity.scalers[instance.environment]

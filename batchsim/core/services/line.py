@@ -5,14 +5,13 @@ from __future__ import annotations
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Final
 
+from batchsim.core.columns import JOB_BITS, JOB_MASK
 from batchsim.core.ordering import NOBODY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _TOP_PRIORITY: Final = 9_999
-_JOB_BITS: Final = 32
-_JOB_MASK: Final = (1 << _JOB_BITS) - 1
 
 
 class Line:
@@ -37,15 +36,15 @@ class Line:
             rank = self._arrivals
             self._arrivals += 1
         above = _TOP_PRIORITY - self._priority_of(job) if self._priority_of is not None else 0
-        heappush(self._entries, (above << _JOB_BITS | rank) << _JOB_BITS | job)
+        heappush(self._entries, (above << JOB_BITS | rank) << JOB_BITS | job)
         self.size += 1
 
     def first(self, open_needs: int = 0) -> int:  # noqa: ARG002 - the head decides, whatever is open
         """The head, or NOBODY."""
         entries, gone = self._entries, self._gone
-        while gone and entries and entries[0] & _JOB_MASK in gone:
-            gone.discard(heappop(entries) & _JOB_MASK)
-        return entries[0] & _JOB_MASK if entries else NOBODY
+        while gone and entries and entries[0] & JOB_MASK in gone:
+            gone.discard(heappop(entries) & JOB_MASK)
+        return entries[0] & JOB_MASK if entries else NOBODY
 
     def take(self, job: int) -> None:  # noqa: ARG002 - it is the head
         """The head, just answered by `first`, leaves the line."""
@@ -59,5 +58,5 @@ class Line:
 
     def jobs(self) -> list[int]:
         """All waiting jobs in order; for people, not for decisions."""
-        jobs = (entry & _JOB_MASK for entry in sorted(self._entries))
+        jobs = (entry & JOB_MASK for entry in sorted(self._entries))
         return [job for job in jobs if job not in self._gone]
