@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from batchsim.core.columns import JOB_BITS, JOB_MASK
 from batchsim.core.cycle import Cycle
 from batchsim.core.easy import EasyQueue
 from batchsim.core.feasibility import lacks_resource, never_starts
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from batchsim.core.gangs import Gangs
     from batchsim.core.plan import Need, Plan
 
+_FEW: Final = 8
 _NO_PLACE: Final[Reason] = (-1, -1)  # for want of room; `Capacity.why` says of what kind
 
 
@@ -278,9 +278,10 @@ class Dispatch:
     def _in_turn(self, jobs: list[int]) -> list[int]:
         """By queue in the order of the cycle, and then by submission."""
         turn, queue_of = self._cycle.turn, self._queue_of
-        ranked = [turn[queue_of[job]] << JOB_BITS | job for job in jobs]
-        ranked.sort()
-        return [rank & JOB_MASK for rank in ranked]
+        jobs.sort()
+        if len(jobs) <= _FEW:  # as a rule, and a sort with a key takes several times as long
+            return [job for queue in self._cycle.queues() for job in jobs if queue_of[job] == queue]
+        return sorted(jobs, key=lambda job: turn[queue_of[job]])
 
     def _enqueue(self, now: int) -> None:
         """Let those who became RUNNABLE since the last pass join their queues, earliest submission first."""
