@@ -220,8 +220,8 @@ def prepare(shape: Shape) -> tuple[Plan, World, RunContext]:
         graph=_graph(shape.edges),
     )
     world = World(
-        submit_us=shape.submit_us.tolist(),
-        runtime_us=shape.runtime_us.tolist(),
+        submit_us=array("q", shape.submit_us.tobytes()),
+        runtime_us=array("q", shape.runtime_us.tobytes()),
         class_of=plan.class_of,
         outcomes=[Outcome()] * len(classes),
         images=[()] * len(classes),

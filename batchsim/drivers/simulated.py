@@ -84,6 +84,7 @@ class SimulatedDriver:
         "_runtime_us",
         "_submission_pass_us",
         "_submission_us",
+        "_submit_us",
         "_tasks_expire",
         "_watched_us",
         "_world",
@@ -97,11 +98,10 @@ class SimulatedDriver:
         self._recorder = recorder
         # Columns that the hot path writes and reads.
         self._placed_us, self._ended_us = recorder.placed_us, recorder.ended_us
-        self._runtime_us = world.runtime_us
+        self._submit_us, self._runtime_us = world.submit_us, world.runtime_us
         self._report = report
         self._clock = Clock()
         self._queue: list[Entry] = self._clock.queue
-        self._exit_at = [-1] * len(world.submit_us)
         self._attempts = Attempts(plan, world, recorder)
         self._pulls_due = NEVER  # when pulls are to be looked at next
         self._puts_off = self._attempts.puts_off
@@ -110,6 +110,7 @@ class SimulatedDriver:
         self._begins_at_once = all_begin_at_once(plan, world)
         self._ends_well = all_end_well(plan, world)
         self._plain = self._begins_at_once and self._ends_well and none_is_lost(plan, world)
+        self._exit_at = [] if self._plain else [-1] * len(world.submit_us)
         self._evicting: set[int] = set()  # to be taken from their jobs in the next round
         self._next_job = 0
         self._submission_us = world.submit_us[0] if world.submit_us else NEVER  # of the next job
@@ -233,7 +234,7 @@ class SimulatedDriver:
 
     def _submit(self, until_us: int) -> None:
         """Tell the submissions before `until_us`, each with its instant."""
-        submit_us, core = self._world.submit_us, self._core
+        submit_us, core = self._submit_us, self._core
         job, instant = self._next_job, self._submission_us
         while instant < until_us:
             core.job_submitted(instant, job)
@@ -264,9 +265,10 @@ class SimulatedDriver:
         self._put_off(now)
 
     def _exit(self, now: int, job: int) -> None:
-        if self._exit_at[job] != now:
-            return  # it ended before, because it was stopped or its instance was lost
-        self._exit_at[job] = -1
+        if not self._plain:
+            if self._exit_at[job] != now:
+                return  # it ended before, because it was stopped or its instance was lost
+            self._exit_at[job] = -1
         self._ended_us[job] = now
         self._idle_rounds = 0
         if self._ends_well:
@@ -332,12 +334,13 @@ class SimulatedDriver:
                     self._at(lost, _LOST | instance)
             return
         self._placed_us[job] = now
+        ends = now + self._runtime_us[job]
         if not self._plain:
             recorder = self._recorder
             recorder.instance[job] = instance
             recorder.starting_us[job] = recorder.started_us[job] = now
+            self._exit_at[job] = ends
         self._core.attempt_started(now, job)
-        self._exit_at[job] = ends = now + self._runtime_us[job]
         self._at(ends, job)
 
     def _begin(self, now: int, job: int, instant: int, ends: bool) -> None:  # noqa: FBT001 - as `place` gives it
