@@ -24,10 +24,9 @@ class Cycle:
     """The order of all queues.
 
     rotates   whether `rotate` makes a difference, because two queues have equal priority
-    turn      for each queue, when it is served in the present cycle: 0, 1, ...
     """
 
-    __slots__ = ("_groups", "_queues", "rotates", "turn")
+    __slots__ = ("_groups", "_queues", "rotates")
 
     def __init__(self, queues: Sequence[Prioritized]) -> None:
         by_priority: dict[int, list[int]] = {}
@@ -36,7 +35,6 @@ class Cycle:
         self._groups = [by_priority[priority] for priority in sorted(by_priority, reverse=True)]
         self._queues = [queue for group in self._groups for queue in group]
         self.rotates = len(self._groups) < len(self._queues)
-        self.turn = [self._queues.index(queue) for queue in range(len(queues))]
 
     def queues(self) -> list[int]:
         """Queue indices in the order of the present cycle."""
@@ -47,5 +45,3 @@ class Cycle:
         for group in self._groups:
             group.append(group.pop(0))
         self._queues = [queue for group in self._groups for queue in group]
-        for position, queue in enumerate(self._queues):
-            self.turn[queue] = position

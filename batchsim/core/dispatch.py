@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from batchsim.core.gangs import Gangs
     from batchsim.core.plan import Need, Plan
 
-_FEW: Final = 8
 _NO_PLACE: Final[Reason] = (-1, -1)  # for want of room; `Capacity.why` says of what kind
 
 
@@ -40,13 +39,14 @@ class Dispatch:
     queued      the number of jobs that wait in all queues together
     heads_may_start   whether anything has happened since the last pass by which a blocked head may start; to
                 be set by whoever knows of it
-    arrived     jobs that became RUNNABLE since the last pass, in any order; to be appended to
-    retried     likewise, jobs that are RUNNABLE again after an attempt that failed
+    retried     jobs that are RUNNABLE again since the last pass, after an attempt that failed, in any order;
+                to be appended to
     looks       whether a pass may find another head though nothing has happened
     look_us     when it may; NEVER if it will not
     """
 
     __slots__ = (
+        "_arrivals",
         "_attempts",
         "_barred",
         "_before_us",
@@ -60,6 +60,7 @@ class Dispatch:
         "_heads_tell",
         "_in_order",
         "_need_of",
+        "_newcomers",
         "_pass_us",
         "_places",
         "_plain",
@@ -71,7 +72,6 @@ class Dispatch:
         "_shares",
         "_unseen",
         "_withdrawn",
-        "arrived",
         "heads_may_start",
         "look_us",
         "looks",
@@ -107,7 +107,9 @@ class Dispatch:
         self.queued = 0
         self.heads_may_start = True
         self._changes_seen = -1  # `capacity.changes` as of the last pass
-        self.arrived: list[int] = []
+        # By queue, the jobs that became RUNNABLE since the last pass, in any order; and how many there are.
+        self._newcomers: list[list[int]] = [[] for _ in plan.queues]
+        self._arrivals = 0
         self.retried: list[int] = []
         self.looks = any(self._shares)
         self.look_us = NEVER
@@ -135,6 +137,11 @@ class Dispatch:
         for row, now in zip(self._rows, places, strict=True):
             row[:] = now  # a queue's order may look at them, too
         self._make_ready()
+
+    def arrive(self, job: int) -> None:
+        """The job has become RUNNABLE for the first time."""
+        self._newcomers[self._queue_of[job]].append(job)
+        self._arrivals += 1
 
     def may_use(self, instance: Instance) -> bool:
         """Whether a pass may start a job now that there is more room on `instance`, and only there.
@@ -178,9 +185,9 @@ class Dispatch:
 
     def withdraw(self, now: int, job: int) -> None:
         """A RUNNABLE job waits no more."""
-        fresh = len(self.arrived) + len(self.retried)
+        fresh = self._arrivals + len(self.retried)
         if self._unseen[0] != fresh:
-            self._unseen = (fresh, frozenset(self.arrived + self.retried))
+            self._unseen = (fresh, frozenset(self.retried).union(*self._newcomers))
         if job in self._unseen[1]:
             self._withdrawn.add(job)
         else:
@@ -195,7 +202,8 @@ class Dispatch:
 
     def waiting_jobs(self) -> list[int]:
         """Queue by queue in dispatch order, then those that no pass has seen yet."""
-        unseen = [job for job in self.retried + self.arrived if job not in self._withdrawn]
+        fresh = [*self.retried, *sorted(job for jobs in self._newcomers for job in jobs)]
+        unseen = [job for job in fresh if job not in self._withdrawn]
         return [job for order in self.orders for job in order.jobs()] + unseen
 
     def waiting_reasons(self) -> dict[int, str]:
@@ -228,8 +236,9 @@ class Dispatch:
         self._plain = not (any(self._shares) or plan.asks or self._gangs or self._barred)
 
     def _leave_out_the_withdrawn(self) -> None:
-        for jobs in (self.arrived, self.retried):
+        for jobs in (*self._newcomers, self.retried):
             jobs[:] = [job for job in jobs if job not in self._withdrawn]
+        self._arrivals = sum(len(jobs) for jobs in self._newcomers)
         self._withdrawn.clear()
         self._unseen = (0, frozenset())
 
@@ -250,7 +259,7 @@ class Dispatch:
         if self.retried:
             return False
         if not self.queued:
-            return self._in_order or len(self.arrived) == 1
+            return self._in_order or self._arrivals == 1
         return (
             self._heads_tell
             and not self.heads_may_start
@@ -260,44 +269,44 @@ class Dispatch:
 
     def _serve_newcomers(self, now: int, commands: list[Command]) -> None:
         """As `_enqueue` and `_serve`, at a third of the cost."""
-        arrived = self.arrived
         if not self.queued:
             self._heads.clear()
-        for job in arrived if len(arrived) == 1 else self._in_turn(arrived):
-            queue = self._queue_of[job]
-            order = self.orders[queue]
-            if not order.size:
-                why = self._try(now, job, queue, commands)
-                if why is None:
-                    continue
-                self._blocked(now, queue, job, why)
-            order.add(job)
-            self.queued += 1
-        arrived.clear()
-
-    def _in_turn(self, jobs: list[int]) -> list[int]:
-        """By queue in the order of the cycle, and then by submission."""
-        turn, queue_of = self._cycle.turn, self._queue_of
-        jobs.sort()
-        if len(jobs) <= _FEW:  # as a rule, and a sort with a key takes several times as long
-            return [job for queue in self._cycle.queues() for job in jobs if queue_of[job] == queue]
-        return sorted(jobs, key=lambda job: turn[queue_of[job]])
-
-    def _enqueue(self, now: int) -> None:
-        """Let those who became RUNNABLE since the last pass join their queues, earliest submission first."""
-        for jobs, retried in ((self.retried, True), (self.arrived, False)):
+        for queue in self._cycle.queues():
+            jobs = self._newcomers[queue]
             if not jobs:
                 continue
             if len(jobs) > 1:
                 jobs.sort()
+            order = self.orders[queue]
             for job in jobs:
-                order = self.orders[self._queue_of[job]]
-                if now == self._pass_us and not retried and isinstance(order, StrictQueue):
+                if not order.size:
+                    why = self._try(now, job, queue, commands)
+                    if why is None:
+                        continue
+                    self._blocked(now, queue, job, why)
+                order.add(job)
+                self.queued += 1
+            jobs.clear()
+        self._arrivals = 0
+
+    def _enqueue(self, now: int) -> None:
+        """Let those who became RUNNABLE since the last pass join their queues, earliest submission first."""
+        self.queued += self._arrivals + len(self.retried)
+        self.retried.sort()
+        for job in self.retried:
+            self.orders[self._queue_of[job]].add(job, retried=True)
+        self.retried.clear()
+        if not self._arrivals:
+            return
+        for order, jobs in zip(self.orders, self._newcomers, strict=True):
+            jobs.sort()
+            for job in jobs:
+                if now == self._pass_us and isinstance(order, StrictQueue):
                     order.add_among(job, self._runnable_us, self._before_us)
                 else:
-                    order.add(job, retried=retried)
-            self.queued += len(jobs)
+                    order.add(job)
             jobs.clear()
+        self._arrivals = 0
 
     def _serve_all(self, now: int, commands: list[Command]) -> None:
         self._enqueue(now)

@@ -207,7 +207,7 @@ class Jobs:
     def _make_runnable(self, now: int, job: int) -> None:
         self._state[job] = RUNNABLE
         self._columns.runnable_us[job] = now
-        self._dispatch.arrived.append(job)
+        self._dispatch.arrive(job)
         self._wants_pass(now)
 
     def _fail(self, now: int, job: int, reason: str) -> None:

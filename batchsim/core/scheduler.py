@@ -49,7 +49,6 @@ class Scheduler:
 
     __slots__ = (
         "_alarms",
-        "_arrived",
         "_attempts",
         "_claims",
         "_evaluates_at_once",
@@ -98,7 +97,6 @@ class Scheduler:
         self.gpus_of: dict[int, int] = {} if claims is None else claims.gpus_of
         self._claims, self._attempts = claims, parts.attempts
         self._stopping = parts.attempts.stopping
-        self._arrived = parts.dispatch.arrived
         self._jobs = Jobs(plan, columns, parts.dispatch, self._want_pass, self._ask_at)
         self.status_reason, self.requested = self._jobs.status_reason, self._jobs.requested
         self._watched, self._failures = self._jobs.watched, self._jobs.failures
@@ -131,7 +129,7 @@ class Scheduler:
         if self._evaluates_at_once and not self._watched:  # all that the rest would do, at half the cost
             self.state[job] = RUNNABLE
             self.runnable_us[job] = now
-            self._arrived.append(job)
+            self.dispatch.arrive(job)
             if self._pass_due >= now + self._pass_interval:
                 self._ask_for_pass(now)
             return
