@@ -66,7 +66,7 @@ class Attempts:
     def start(self, job: int, need: int, instance: Instance, commands: list[Command]) -> None:
         """Begin an attempt on an instance that has room for it."""
         self._fleets[instance.environment].reserve(instance, need)
-        instance.jobs[job] = None
+        instance.jobs.add(job)
         columns = self._columns
         columns.state[job] = STARTING
         columns.attempt[job] += 1
@@ -106,7 +106,7 @@ class Attempts:
         if self._gangs is not None and job in self._gangs.nodes_of:
             freed = self._gangs.give_back(job)
         else:
-            del instance.jobs[job]
+            instance.jobs.remove(job)
             self._fleets[instance.environment].release(instance, need)
             freed = (instance,)
         if self._claims is not None:

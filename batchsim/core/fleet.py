@@ -37,7 +37,7 @@ _INDEX_MASK: Final = (1 << _INDEX_BITS) - 1
 
 
 class Instance:
-    """One machine. Free amounts never leave 0..capacity. `jobs` holds the jobs on it, in start order.
+    """One machine. Free amounts never leave 0..capacity. `jobs` are those on it.
 
     vcpus       as they are counted against maxvCpus; jobs may be offered fewer
     gpus_left   bit mask of the GPUs that no job holds
@@ -71,7 +71,7 @@ class Instance:
         self.free_memory = machine.memory_mib
         self.free_gpus = machine.gpus
         self.gpus_left = (1 << machine.gpus) - 1
-        self.jobs: dict[int, None] = {}
+        self.jobs: set[int] = set()
         self.has_run = False
         self.idle_since = -1
         self.key = -1  # as listed; -1 while not listed

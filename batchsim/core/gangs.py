@@ -58,7 +58,7 @@ class Gangs:
         for instance in nodes:
             self._fleets[instance.environment].remove(instance)
             instance.free_vcpus = instance.free_memory = instance.free_gpus = 0
-            instance.jobs[job] = None
+            instance.jobs.add(job)
         self.nodes_of[job] = list(nodes)
         return nodes[gang.main]
 
@@ -66,7 +66,7 @@ class Gangs:
         """The job's attempt is over: its instances that are there yet are free, and given."""
         free = [instance for instance in self.nodes_of.pop(job) if instance.state != GONE]
         for instance in free:
-            del instance.jobs[job]
+            instance.jobs.remove(job)
             machine = self._plan.types[instance.type]
             instance.free_vcpus = machine.usable_vcpus
             instance.free_memory = machine.memory_mib

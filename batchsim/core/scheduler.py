@@ -177,7 +177,7 @@ class Scheduler:
         self.now = now
         if self._claims is None:  # all that `Attempts.end` would do, at half the cost
             instance = self.instances[self.instance_of[job]]
-            del instance.jobs[job]
+            instance.jobs.remove(job)
             self.fleets[instance.environment].release(instance, self._need_of[job])
             if self.dispatch.queued or not instance.jobs:
                 self._freed(now, instance)

@@ -124,7 +124,7 @@ class Drive:
 
     def start(self, now: int, number: int, instance: Instance) -> None:
         self.fleets[instance.environment].reserve(instance, self.need_of[number])
-        instance.jobs[number] = None
+        instance.jobs.add(number)
         self.ends.placed(now, number, self.need_of[number], instance)
         self.ends.running(now, number, instance)
         self.placed[number] = Placement(now, instance.index)
@@ -135,7 +135,7 @@ class Drive:
         """Whether another attempt follows."""
         instance = self.instances[self.placed[number].instance]
         self.fleets[instance.environment].release(instance, self.need_of[number])
-        del instance.jobs[number]
+        instance.jobs.remove(number)
         self.ends.ended(number, instance)
         return self.attempts[number] < self.jobs[number].attempts
 
