@@ -37,7 +37,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, get_args
 import numpy as np
 
 from batchsim.results.context import IdleCost
-from batchsim.results.exact import Split, totals_by
+from batchsim.results.exact import Split, by_group, totals_by
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -255,7 +255,7 @@ def _by_instance(fleet: Fleet, holds: Holds, clocks: Sequence[_Clock]) -> tuple[
     """Each instance's cost by part, and what of it each hold cost, by direct part."""
     count = len(fleet.cost)
     weight = _weights(fleet, holds, _capacity(fleet))
-    order = np.argsort(holds.instance, kind="stable")
+    order = by_group(holds.instance, count)
     of = holds.instance[order]
     first = np.searchsorted(of, np.arange(count))
     # An instance has a row for each part of its overhead, then two for each hold.
@@ -339,7 +339,7 @@ def _share_out(pools: Ints, group: Ints, weights: Ints, into: Ints) -> None:
         order: Ints | slice = slice(None)
         starts = np.zeros(1, dtype=np.int64)
     else:
-        order = np.argsort(group, kind="stable")
+        order = by_group(group, pools.shape[1])
         starts = np.searchsorted(group[order], np.arange(pools.shape[1]))
     split = Split(starts, weights[order])
     for part in range(len(DIRECT), len(PARTS)):

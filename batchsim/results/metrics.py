@@ -55,7 +55,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from batchsim.results.bill import PARTS
-from batchsim.results.exact import exact_mean, exact_sum, sums_by, totals_by
+from batchsim.results.exact import by_group, exact_mean, exact_sum, sums_by, totals_by
 from batchsim.results.recorded import QUARTERS
 from batchsim.results.recording import FAILED, STATE_NAMES
 from batchsim.results.sharing import shares_in_use
@@ -205,7 +205,8 @@ def waiting_percentiles(waiting: Ints) -> Summary:
     names = ("waiting_p50_s", "waiting_p95_s", "waiting_p99_s", "waiting_max_s")
     if not len(waiting):
         return dict.fromkeys(names)
-    values = [*np.quantile(waiting, (0.5, 0.95, 0.99)), waiting.max()]
+    waiting = np.sort(waiting)  # numpy sorts by vectors, in a third of the time of its selection
+    values = [*np.quantile(waiting, (0.5, 0.95, 0.99)), waiting[-1]]
     return {name: float(value) / US_PER_S for name, value in zip(names, values, strict=True)}
 
 
@@ -295,8 +296,7 @@ def _by_holder(of_jobs: _JobMetrics, holder: Ints, names: Sequence[str], borne: 
     """Metrics of the jobs of each name; `holder` is each job's position in `names`, or just beyond them."""
     tables = of_jobs.tables
     holds, count = tables.holds, len(names) + 1
-    # A stable sort of small types takes a few passes, whatever their order.
-    order = np.argsort(holder.astype(np.min_scalar_type(count)), kind="stable")
+    order = by_group(holder, count)
     rows = np.split(order, np.searchsorted(holder[order], np.arange(1, count)))
     number = np.bincount(holder[tables.attempts.job], minlength=count).tolist()
     of_holds, running_us = holder[holds.job], holds.running_us
