@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from batchsim.errors import UsageError
-from batchsim.results.arrays import assemble, category
+from batchsim.results.arrays import assemble, category, rows_in_use
 from batchsim.results.bill import IDLE_COSTS, PARTS, Bill, Fleet, Holds, Use, Users, Waits, bill
 from batchsim.results.queue_waits import FOR_EVER, microseconds
 from batchsim.results.recorded import QUARTERS
@@ -188,9 +188,10 @@ def costs_frame(tables: Tables, context: RunContext, parts: Bill) -> pd.DataFram
     environments = [row.name for row in context.environments]
     kind = kind_of_class[tables.jobs.job_class[tables.holds.job]]
     cell = tables.instances.environment[tables.holds.instance] * max(1, len(kinds)) + kind
-    found, at = np.unique(cell, return_inverse=True)
-    keys = [(environments[code // len(kinds)], *list(kinds)[code % len(kinds)]) for code in found.tolist()]
-    borne = _summed(parts.of_holds, at, len(found))
+    used = rows_in_use(cell, len(environments) * len(kinds))
+    found, names = np.flatnonzero(used), list(kinds)
+    keys = [(environments[code // len(kinds)], *names[code % len(kinds)]) for code in found.tolist()]
+    borne = _summed(parts.of_holds, (np.cumsum(used) - 1)[cell], len(found))
     return assemble(
         "costs", _cells(keys, borne, environments, parts, (tables.unused_commitment, tables.clusters))
     )
