@@ -232,6 +232,31 @@ def test_a_head_waits_for_its_instances_as_soon_as_they_are_launched():
     assert list(zip(log.at_us, log.reason, strict=True)) == [(1, waits.DECISION), (4, waits.LAUNCHING)]
 
 
+def test_a_pass_for_newcomers_notes_that_an_instance_has_gone():
+    """The head needs eight vCPUs; once one of the two instances is lost, a launch for it is allowed."""
+    builder = PlanBuilder(
+        [machine(4), machine(8)],
+        [managed([0, 1], max_vcpus=8, min_vcpus=8)],
+        policy=Policy(scaling_interval_us=30, size_tiebreak="smallest_fitting"),
+    )
+    builder.job(0, 99, Need(4, 1, 0))
+    builder.job(1, 5, Need(8, 1, 0))
+    builder.job(3, 5, Need(4, 1, 0))
+    core = Checked(builder.plan())
+    for command in core.commands(0):
+        core.tell("instance_ready", 0, command[1])
+    core.tell("job_submitted", 0, 0)
+    assert core.decide(0) == ["Start(job=0, instance=0)"]
+    core.tell("job_submitted", 1, 1)
+    core.decide(1)
+    core.tell("instance_lost", 2, 1, "lost")
+    core.decide(2)
+    core.tell("job_submitted", 3, 2)
+    core.decide(3)
+    log = core.waits
+    assert list(zip(log.at_us, log.reason, strict=True)) == [(1, waits.AT_MAX), (3, waits.DECISION)]
+
+
 def test_where_others_may_pass_a_head_is_known_although_no_pass_tries_it():
     builder = PlanBuilder([machine(2)], [EnvironmentPlan("own", (0,))], policy=Policy(backfill="greedy"))
     for _ in range(3):
