@@ -6,12 +6,15 @@ import json
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
+from batchsim.cli.figures import duration
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     Metrics = dict[str, Any]
 
 _MOST_NAMES: Final = 3
+_LONG_S: Final = 60.0
 
 
 def foundations(result: Metrics, manifest: Metrics) -> Iterator[tuple[str, str]]:
@@ -28,6 +31,7 @@ def foundations(result: Metrics, manifest: Metrics) -> Iterator[tuple[str, str]]
     preset = given.pop("preset", "aws")
     changed = ", ".join(f"{name} {_plain(value)}" for name, value in given.items())
     yield "assumptions", f"preset {preset}" + (f"; {changed}" if changed else ", unchanged")
+    yield from _submission(manifest)
     for name, notes in manifest["workload"].items():
         if notes["source"] == "trace":
             yield f"trace {name}", _trace(notes)
@@ -36,6 +40,17 @@ def foundations(result: Metrics, manifest: Metrics) -> Iterator[tuple[str, str]]
         yield "spotPrices", _prices(notes)
     if names := recorded.get("unrecorded_types"):
         yield "spotPrices", f"none of {_few(names)}, whose prices are the catalogue's"
+
+
+def _submission(manifest: Metrics) -> Iterator[tuple[str, str]]:
+    """Whether calls left long after they were wanted, since an account may make so many a second."""
+    late = [notes for notes in manifest["workload"].values() if "calls_delayed" in notes]
+    longest_s = max((notes["longest_delay_s"] for notes in late), default=0.0)
+    if longest_s >= _LONG_S:
+        calls = sum(notes["calls_delayed"] for notes in late)
+        rate = manifest["assumptions"]["submitJobRate"]
+        held = f"{calls:,} calls were held back, the longest for {duration(longest_s)}, as AWS takes {rate}"
+        yield "submission", f"{held} (submitJobRate); waits count from the call"
 
 
 def _trace(notes: Metrics) -> str:

@@ -120,22 +120,31 @@ def _headline(result: Result) -> Iterator[tuple[str, str]]:
         pending = duration(summary["pending_mean_s"])
         yield "PENDING", f"mean {pending} of that, waiting for jobs that they depend on"
     yield from startup.images(summary)
-    used, paid, free = column([summary[f"vcpu_hours_{key}"] for key in ("used", "paid", "free")])
-    unpaid = (
-        f" and {free} free (Spot instances taken back within an hour)" if summary["vcpu_hours_free"] else ""
-    )
     lost = ", those of lost work included," if has_lost_work(result.attempts) else ""
-    had = _had(summary)
-    share = percent(summary["utilization"])
-    yield "utilization", f"{share}: {used} vCPU-hours used{lost} of {paid} {had}{unpaid}"
+    yield "utilization", _use(summary, "vcpu_hours", summary["utilization"], f"vCPU-hours used{lost}")
     if has_gpus(summary):
-        used, paid = column([summary["gpu_hours_used"], summary["gpu_hours_paid"]])
-        yield "of GPUs", f"{percent(summary['gpu_utilization'])}: {used} GPU-hours used of {paid} {had}"
+        yield "of GPUs", _use(summary, "gpu_hours", summary["gpu_utilization"], "GPU-hours used")
     yield "cost", f"{usd([summary['cost_usd']])[0]} {prices(manifest)}"
     yield from _beside_prices(summary, manifest)
     yield from end_of_bill(result)
     if not summary["cost_usd"]:
         yield "the bill", "nothing was paid"
+
+
+def _use(summary: Metrics, resource: str, utilization: float | None, used_what: str) -> str:
+    """How much was used, of what was paid for; and of what ran, where that is not about the same.
+
+    It is not where instances ran for less than the minute that is paid at least, or for nothing.
+    """
+    amounts = [summary[f"{resource}_{key}"] for key in ("used", "paid", "provisioned")]
+    free_hours = summary.get(f"{resource}_free")
+    used, paid, ran, free = column([*amounts, free_hours or 0.0])
+    of = f"{paid} {_had(summary)}"
+    if free_hours:
+        of += f" and {free} free (Spot instances taken back within an hour)"
+    if amounts[1] and percent(amounts[0] / amounts[1]) != percent(utilization):
+        of = f"{ran} that ran; {of}"
+    return f"{percent(utilization)}: {used} {used_what} of {of}"
 
 
 def _had(summary: Metrics) -> str:

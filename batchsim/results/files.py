@@ -14,6 +14,7 @@ import json
 import os
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import pandas as pd
@@ -203,13 +204,24 @@ def check_folder(folder: str | Path, name: str, owner: Owner | None = None) -> N
             hint="give another folder or remove this one; nothing was written",
         )
     there = next(parent for parent in (target, *target.absolute().parents) if parent.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+    if problem := _obstacle(there):
         raise ResultError(
             file=str(folder),
             expected="a folder that can be written to",
-            found=f"no right to write in {there}",
+            found=problem,
             hint="nothing was written",
         )
+
+
+def _obstacle(there: Path) -> str:
+    """Why no file can be made in a folder, or "". Rights do not tell: /proc takes none, whoever asks."""
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        return f"no right to write in {there}"
+    try:
+        with TemporaryFile(dir=there):
+            return ""
+    except OSError as error:
+        return f"{there}, where no file can be made: {error.strerror}"
 
 
 @contextmanager

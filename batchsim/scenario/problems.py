@@ -44,6 +44,9 @@ _EXPECTED = {
     "string_too_short": "at least {min_length} characters",
     "literal_error": "{expected}",
 }
+_NO_TYPO: dict[Location, str] = {
+    ("lognormal", "mean"): "a lognormal is given by its median and p95; a gamma by its mean and cv",
+}
 _SHORTEST = {
     "arrivals": "the shortest is arrivals: {atOnce: {}}, which submits all of its jobs at the beginning",
 }
@@ -80,7 +83,7 @@ def _problems(failure: ValidationError, document: Document) -> Iterator[Scenario
         elif isinstance(cause, MismatchError):
             yield _mismatch(cause, location, document)
         elif kind == "extra_forbidden":
-            hint = did_you_mean(location[-1], _keys_at(at[:-1]))
+            hint = _NO_TYPO.get(location[-2:]) or did_you_mean(location[-1], _keys_at(at[:-1]))
             yield ScenarioProblems("unknown key", hint=hint, **document.origin(location, of_key=True))
         elif kind == "missing":
             at = document.existing(location)

@@ -67,6 +67,15 @@ def test_fargate_prices_are_called_so(invoke, write):
     assert "(us-east-1, Fargate and Fargate Spot prices of 2" in invoke("run", write(data)).stdout
 
 
+def test_what_ran_is_told_beside_what_was_paid_where_a_minute_is_paid_for_seconds(invoke, write):
+    data = on_fargate(submit("job", "3s", definition="task"), environments=[fargate(8)])
+    text = invoke("run", write(data | {"assumptions": {"preset": "ideal"}})).stdout
+    (line,) = [line for line in text.splitlines() if line.startswith("utilization")]
+    share, ran, paid = re.search(r"([\d.]+) %: [\d.]+ .* of ([\d.]+) that ran; ([\d.]+) paid", line).groups()
+    assert float(share) > 0
+    assert float(paid) == pytest.approx(20 * float(ran), rel=0.1)  # 60 s are paid, 3 s run
+
+
 def test_hours_that_were_used_but_not_paid_are_called_free(invoke, write, monkeypatch):
     interrupted_at(30, monkeypatch)
     data = scenario(submit("job", "2h", retryStrategy={"attempts": 2}), environments=[spot(2, "c6i.large")])

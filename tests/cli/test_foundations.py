@@ -43,3 +43,19 @@ def test_types_that_a_record_of_spot_prices_does_not_share_with_the_scenario_are
     one, more = told({"traces": [notes(other_types=list("abcde"))], "unrecorded_types": ["f"]})
     assert one.endswith("; no Spot environment has a, b, c and 2 more types")
     assert more == "none of f, whose prices are the catalogue's"
+
+
+def test_calls_that_left_long_after_they_were_wanted_are_told():
+    def told_of(**late):
+        manifest = {"scenario": {}, "assumptions": {"submitJobRate": "50/s"}}
+        manifest["workload"] = {
+            "a": {"source": "generated", "calls_delayed": 7, "longest_delay_s": 1.5},
+            "b": {"source": "generated", **late},
+        }
+        return [text for name, text in foundations(NOTHING, manifest) if name == "submission"]
+
+    assert told_of() == []
+    assert told_of(calls_delayed=1_000, longest_delay_s=59.9) == []
+    (text,) = told_of(calls_delayed=1_000, longest_delay_s=90.0)
+    held = "1,007 calls were held back, the longest for 1m 30s, as AWS takes 50/s"
+    assert text == f"{held} (submitJobRate); waits count from the call"

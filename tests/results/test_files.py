@@ -5,6 +5,7 @@ import dataclasses
 import json
 import os
 import stat
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -324,6 +325,12 @@ def test_a_folder_is_checked_without_creating_anything(tmp_path):
         check_folder(tmp_path / "notes.txt", "x")
     with pytest.raises(ResultError, match="no right to write"):
         check_folder(tmp_path / "notes.txt" / "below", "x")
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="there is no /proc")
+def test_a_folder_that_takes_no_files_is_refused_whatever_its_rights_say():
+    with pytest.raises(ResultError, match=r"no right to write in /proc|where no file can be made"):
+        check_folder("/proc/new", "x")
 
 
 def test_what_a_study_writes_beside_a_result_is_whole_or_absent(result, tmp_path):

@@ -267,6 +267,10 @@ BROKEN = [
     (f"{SAMPLES}.failure.rate=1.01", "rate: expected a value of at most 1"),
     (f"{SAMPLES}.failure.exitCode=0", "exitCode: expected a value of at least 1, found 0"),
     (f"{SAMPLES}.failure.exitCode=256", "exitCode: expected a value of at most 255, found 256"),
+    (
+        f"{SAMPLES}.runtime={{lognormal: {{median: 9m, mean: 10m, p95: 20m}}}}",
+        "lognormal.mean: unknown key; a lognormal is given by its median and p95; a gamma by its mean and cv",
+    ),
     (f"{SAMPLES}.dependsOn=[{{jobId: x}}]", "dependsOn.0.jobId: unknown key; choose from group, type"),
     (f"{SAMPLES}.dependOn=[]", "dependOn: unknown key; did you mean dependsOn?"),
     (f"{SAMPLES}.name=history", "this name is already taken; give each name once"),
