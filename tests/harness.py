@@ -172,6 +172,18 @@ class PlanBuilder:
         )
 
 
+def check_reasons(core: Scheduler) -> None:
+    """As long as nothing has changed since the last pass, heads wait for what `Capacity` says they do."""
+    dispatch, capacity, log = core.dispatch, core.capacity, core.waits
+    if dispatch._changes_seen != capacity.changes:
+        return
+    for queue, head in enumerate(log.head):
+        if head >= 0 and log.lacks_room(queue):
+            need = core.plan.classes[core.plan.class_of[head]].need
+            known = capacity._reasons.get((queue, need))
+            assert known == log._now_for[queue], f"the head of queue {queue} waits for {known}"
+
+
 class Checked:
     """A scheduler whose laws are checked after every call (L1-L7, L9, L10); attributes pass through."""
 
@@ -196,6 +208,7 @@ class Checked:
         commands = self.core.decide(now)
         invariants.check(self.core)
         assert self.core.decide(now) == [], "law L10: a second decision at the same instant did something"
+        check_reasons(self.core)
         self._no_head_fits(now)
         return commands
 

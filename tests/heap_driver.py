@@ -21,6 +21,7 @@ from batchsim.core.grid import NEVER
 from batchsim.core.scheduler import Scheduler
 from batchsim.core.states import FAILED, RUNNABLE, RUNNING, STARTING, SUCCEEDED
 from batchsim.drivers.world import Bandwidth
+from tests.harness import check_reasons
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -176,6 +177,7 @@ class _Driver:
             core.dispatch._changes_seen = -1
             commands = core.decide(now)
             invariants.check(core)
+            check_reasons(core)
             for command in commands:
                 self.obey(now, *command)
             wakeup = core.next_wakeup()

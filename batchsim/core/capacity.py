@@ -73,7 +73,7 @@ _HOPELESS = {
 class Capacity:
     """The scalers of all managed environments; `scalers[e]` is None for an unmanaged one.
 
-    changes   how often instances came, went or became ready
+    changes   how often something happened by which what heads wait for may be something else
     joining   instances of environments in `unseen`, none of which has been READY, and when they are given up
     """
 
@@ -196,7 +196,7 @@ class Capacity:
             self._retry_from(now, scaler.refusals.lift())
         plan = self._plan
         self._hopeless.clear()
-        self._reasons.clear()
+        self.changed()
         self._reservable = [reservable_vcpus(plan, queue) for queue in range(len(plan.queues))]
         self._most_environments = max((len(queue.environments) for queue in plan.queues), default=0)
 
@@ -208,7 +208,7 @@ class Capacity:
         self._hopeless.clear()
 
     def changed(self) -> None:
-        """Instances came, went or became ready: what heads wait for may be something else now."""
+        """Instances came, went or became ready, or the plan changed: heads may wait for something else."""
         self.changes += 1
         self._reasons.clear()
 

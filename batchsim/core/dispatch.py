@@ -37,8 +37,8 @@ class Dispatch:
     orders      the order of each queue
     waits       the blocked heads, and why
     queued      the number of jobs that wait in all queues together
-    heads_may_start   whether anything has happened since the last pass by which a blocked head may start; to
-                be set by whoever knows of it
+    heads_may_start   whether anything has happened since the last pass by which a blocked head may start, but
+                for what `Capacity.changes` counts; to be set by whoever knows of it
     retried     jobs that are RUNNABLE again since the last pass, after an attempt that failed, in any order;
                 to be appended to
     looks       whether a pass may find another head though nothing has happened
@@ -71,6 +71,7 @@ class Dispatch:
         "_runnable_us",
         "_shares",
         "_unseen",
+        "_with_newcomers",
         "_withdrawn",
         "heads_may_start",
         "look_us",
@@ -107,8 +108,10 @@ class Dispatch:
         self.queued = 0
         self.heads_may_start = True
         self._changes_seen = -1  # `capacity.changes` as of the last pass
-        # By queue, the jobs that became RUNNABLE since the last pass, in any order; and how many there are.
+        # By queue, the jobs that became RUNNABLE since the last pass, in any order; which queues have any;
+        # and how many they are.
         self._newcomers: list[list[int]] = [[] for _ in plan.queues]
+        self._with_newcomers: list[int] = []
         self._arrivals = 0
         self.retried: list[int] = []
         self.looks = any(self._shares)
@@ -122,7 +125,8 @@ class Dispatch:
         # Whether jobs of one queue start in the order in which they arrive.
         self._in_order = plan.policy.backfill == "none" and not any(self._shares)
         self._heads: list[Need] = []  # those that found no place when they were tried last
-        # With one need whatever ends makes room for the head.
+        # Whether a head can start, or wait for something else, only because there is more room for its need,
+        # or because `Capacity.changes` counts on. With one need whatever ends makes room for the head.
         self._heads_tell = (
             self._in_order
             and self._plain
@@ -140,7 +144,10 @@ class Dispatch:
 
     def arrive(self, job: int) -> None:
         """The job has become RUNNABLE for the first time."""
-        self._newcomers[self._queue_of[job]].append(job)
+        queue = self._queue_of[job]
+        if not self._newcomers[queue]:
+            self._with_newcomers.append(queue)
+        self._newcomers[queue].append(job)
         self._arrivals += 1
 
     def may_use(self, instance: Instance) -> bool:
@@ -238,6 +245,7 @@ class Dispatch:
     def _leave_out_the_withdrawn(self) -> None:
         for jobs in (*self._newcomers, self.retried):
             jobs[:] = [job for job in jobs if job not in self._withdrawn]
+        self._with_newcomers = [queue for queue, jobs in enumerate(self._newcomers) if jobs]
         self._arrivals = sum(len(jobs) for jobs in self._newcomers)
         self._withdrawn.clear()
         self._unseen = (0, frozenset())
@@ -255,7 +263,9 @@ class Dispatch:
         return due
 
     def _only_newcomers_may_start(self, now: int) -> bool:
-        """Whether nobody waits but who has just arrived, or nothing has happened to the heads who do."""
+        """Whether nobody waits but who has just arrived; or if somebody does, nothing has happened to heads by
+        which they may start, or wait for something else.
+        """
         if self.retried:
             return False
         if not self.queued:
@@ -264,14 +274,14 @@ class Dispatch:
             self._heads_tell
             and not self.heads_may_start
             and self._changes_seen == self._capacity.changes
-            and now != self._pass_us
+            and now != self._pass_us  # else newcomers may stand before others, see `add_among`
         )
 
     def _serve_newcomers(self, now: int, commands: list[Command]) -> None:
-        """As `_enqueue` and `_serve`, at a third of the cost."""
+        """As `_enqueue` and `_serve` if only newcomers may start, at a third of the cost."""
         if not self.queued:
             self._heads.clear()
-        for queue in self._cycle.queues():
+        for queue in self._with_newcomers if len(self._with_newcomers) == 1 else self._cycle.queues():
             jobs = self._newcomers[queue]
             if not jobs:
                 continue
@@ -287,6 +297,7 @@ class Dispatch:
                 order.add(job)
                 self.queued += 1
             jobs.clear()
+        self._with_newcomers.clear()
         self._arrivals = 0
 
     def _enqueue(self, now: int) -> None:
@@ -296,9 +307,8 @@ class Dispatch:
         for job in self.retried:
             self.orders[self._queue_of[job]].add(job, retried=True)
         self.retried.clear()
-        if not self._arrivals:
-            return
-        for order, jobs in zip(self.orders, self._newcomers, strict=True):
+        for queue in self._with_newcomers:
+            order, jobs = self.orders[queue], self._newcomers[queue]
             jobs.sort()
             for job in jobs:
                 if now == self._pass_us and isinstance(order, StrictQueue):
@@ -306,6 +316,7 @@ class Dispatch:
                 else:
                     order.add(job)
             jobs.clear()
+        self._with_newcomers.clear()
         self._arrivals = 0
 
     def _serve_all(self, now: int, commands: list[Command]) -> None:

@@ -7,7 +7,7 @@ TerminateJob work on each state in its own way [spec 1.2, 1.8, 1.9].
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from batchsim.core.commands import FAIL, Command
 from batchsim.core.dependencies import Dependencies
@@ -28,6 +28,14 @@ QUEUE_DISABLED: Final = "SubmitJob was refused: the job queue is DISABLED."
 TOO_MANY_SHARES: Final = "SubmitJob was refused: the job queue has 500 active share identifiers."
 CANCELLED: Final = "cancelled"
 TERMINATED: Final = "terminated"
+
+
+class Wants(NamedTuple):
+    """What a change calls for: a pass, one that need not try heads who wait already, or a decision only."""
+
+    full_pass: Callable[[int], None]
+    pass_for_newcomers: Callable[[int], None]
+    decision: Callable[[int], None]
 
 
 class Jobs:
@@ -54,6 +62,7 @@ class Jobs:
         "_shares",
         "_state",
         "_uncounted",
+        "_wants_newcomers_tried",
         "_wants_pass",
         "failures",
         "requested",
@@ -66,10 +75,8 @@ class Jobs:
         plan: Plan,
         columns: Columns,
         dispatch: Dispatch,
-        wants_pass: Callable[[int], None],
-        asks: Callable[[int], None],
+        wants: Wants,
     ) -> None:
-        """`wants_pass(now)` calls for a pass, `asks(now)` for no more than a decision now."""
         self._classes, self._class_of = plan.classes, plan.class_of
         self._counts_start_failures = plan.policy.start_failures_count
         # When jobs that are SUBMITTED yet had nobody to wait for any more.
@@ -79,8 +86,7 @@ class Jobs:
         self._columns = columns
         self._state = columns.state
         self._dispatch = dispatch
-        self._wants_pass = wants_pass
-        self._asks = asks
+        self._wants_pass, self._wants_newcomers_tried, self._asks = wants
         self._shares = shares_of(dispatch.orders)
         self._dependencies = Dependencies(plan.graph)
         self._graph = bool(self._dependencies.left)
@@ -208,7 +214,7 @@ class Jobs:
         self._state[job] = RUNNABLE
         self._columns.runnable_us[job] = now
         self._dispatch.arrive(job)
-        self._wants_pass(now)
+        self._wants_newcomers_tried(now)
 
     def _fail(self, now: int, job: int, reason: str) -> None:
         self._state[job] = FAILED

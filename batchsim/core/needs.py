@@ -38,7 +38,7 @@ class Needs:
         return len(self.amounts)
 
     def within(self, some: int, vcpus: int, memory_mib: int, gpus: int) -> int:
-        """Those of the needs in the mask `some` that fit into that much room."""
+        """Those of the needs in the mask `some` that fit into that much room, which is never negative."""
         if vcpus < self._vcpus.most:
             some &= self._by_vcpus[vcpus] if vcpus < _MANY_VCPUS else self._vcpus.up_to(vcpus)
         if some and memory_mib < self._memory.most:

@@ -21,7 +21,7 @@ from batchsim.core.assembly import assemble
 from batchsim.core.columns import UNBORN
 from batchsim.core.fleet import BOOTING, GONE, INSTANCE_STATE_NAMES, READY, Fleet, Instance
 from batchsim.core.grid import NEVER, next_multiple
-from batchsim.core.jobs import CANCELLED, TERMINATED, Jobs
+from batchsim.core.jobs import CANCELLED, TERMINATED, Jobs, Wants
 from batchsim.core.states import FAILED, RUNNABLE, RUNNING, STARTING, STATE_NAMES, SUBMITTED, SUCCEEDED
 from batchsim.core.updates import Updates, changeable
 from batchsim.errors import ContractError
@@ -97,7 +97,8 @@ class Scheduler:
         self.gpus_of: dict[int, int] = {} if claims is None else claims.gpus_of
         self._claims, self._attempts = claims, parts.attempts
         self._stopping = parts.attempts.stopping
-        self._jobs = Jobs(plan, columns, parts.dispatch, self._want_pass, self._ask_at)
+        wants = Wants(self._want_pass, self._ask_for_pass, self._ask_at)
+        self._jobs = Jobs(plan, columns, parts.dispatch, wants)
         self.status_reason, self.requested = self._jobs.status_reason, self._jobs.requested
         self._watched, self._failures = self._jobs.watched, self._jobs.failures
         self._need_of = columns.need
@@ -339,7 +340,7 @@ class Scheduler:
     def _ask_for_pass(self, now: int) -> None:
         """A pass at the next opportunity."""
         if self._pass_due >= now + self._pass_interval:
-            self._pass_due = min(self._pass_due, next_multiple(now, self._pass_interval))
+            self._pass_due = next_multiple(now, self._pass_interval)
             self._ask_at(self._pass_due)
 
     def _want_growth(self, now: int) -> None:

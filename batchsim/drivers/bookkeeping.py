@@ -113,7 +113,7 @@ def lose_host(
     """As `lose`, whatever has taken it; `why` is that in the record of the instance, and of its attempts."""
     recorder.i_end_reason[instance], text = why
     recorder.i_ended_us[instance] = now
-    starting = [job for job in core.instances[instance].jobs if core.state[job] == STARTING]
+    starting = {job for job in core.instances[instance].jobs if core.state[job] == STARTING}
     ended = []
     for job in core.instance_lost(now, instance, text):
         recorder.ended_us[job] = now

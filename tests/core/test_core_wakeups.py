@@ -11,6 +11,8 @@ from batchsim.core.feasibility import MAX_RESOURCE, never_starts
 from batchsim.core.plan import EnvironmentPlan, Need, Policy, QueuePlan, TimeLimit
 from batchsim.core.shares import FairSharePolicy
 from batchsim.core.states import FAILED, RUNNABLE, STARTING
+from batchsim.drivers.ec2 import Capacity
+from batchsim.drivers.world import Boot
 from tests.harness import Checked, PlanBuilder, machine, managed
 
 ONE = Need(1, 1, 0)
@@ -255,6 +257,23 @@ def test_a_pass_for_newcomers_notes_that_an_instance_has_gone():
     core.decide(3)
     log = core.waits
     assert list(zip(log.at_us, log.reason, strict=True)) == [(1, waits.AT_MAX), (3, waits.DECISION)]
+
+
+def test_a_head_lacks_capacity_no_more_once_its_environment_is_invalid():
+    """Its time limit, which is for lack of capacity, must not be reached by what it waited for before."""
+    place = managed([0, 1], 16, 2, desired_vcpus=2, invalid_after_us=100)
+    limit = TimeLimit(NO_CAPACITY, 150)
+    policy = Policy(scaling_interval_us=200, launch_cooloff_us=10_000)
+    types = [machine(2, 8, usd=0.1), machine(8, 64, usd=1)]
+    builder = PlanBuilder(types, [place], [QueuePlan("q", 1, (0,), time_limits=(limit,))], policy)
+    builder.job(0, 1, Need(8, 1, 0))
+    for at in (10, 20, 30, 110):
+        builder.job(at, 1, Need(2, 1, 0))
+    record = builder.run(
+        1000, never_registers={0}, boot=Boot(0, 1, 10_000), capacity=Capacity({0: 0.0, 1: 1.0})
+    )
+    assert (record.w_at_us[-1], record.w_reason[-1]) == (110, waits.ALL_INVALID)
+    assert record.state[0] == RUNNABLE
 
 
 def test_where_others_may_pass_a_head_is_known_although_no_pass_tries_it():
