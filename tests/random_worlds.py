@@ -277,10 +277,11 @@ def worlds(draw: st.DrawFn, *, everything: bool = False) -> tuple[PlanBuilder, d
         size_tiebreak=draw(st.sampled_from(["largest_not_exceeding_demand", "smallest_fitting"])),
         start_failures_count=draw(st.booleans()) if everything else True,
     )
-    kind = draw(st.sampled_from(["easy", "nodes", "nodes", "shared", ""])) if everything else ""
-    easy, nodes = kind == "easy", kind == "nodes"
-    if easy:
-        policy = replace(policy, backfill="easy")
+    kinds = ["easy", "nodes", "nodes", "shared", "plain", "plain", ""]
+    kind = draw(st.sampled_from(kinds)) if everything else ""
+    easy, nodes, plain = kind == "easy", kind == "nodes", kind == "plain"
+    if easy or plain:  # plain: whatever ends may help a head only by the room that it leaves
+        policy = replace(policy, backfill="easy" if easy else "none")
     places = draw(
         st.lists(
             environments(gangs=nodes, shared=kind == "shared", watched=everything), min_size=1, max_size=3
@@ -290,16 +291,22 @@ def worlds(draw: st.DrawFn, *, everything: bool = False) -> tuple[PlanBuilder, d
         QueuePlan(
             f"q{n}",
             draw(st.integers(1, 2)),
-            tuple(draw(st.lists(st.integers(0, len(places) - 1), min_size=1, max_size=3, unique=True))),
-            fair_share=_fair_share(draw) if everything and not easy else None,
+            tuple(
+                draw(
+                    st.lists(
+                        st.integers(0, len(places) - 1), min_size=1, max_size=1 if plain else 3, unique=True
+                    )
+                )
+            ),
+            fair_share=_fair_share(draw) if everything and not (easy or plain) else None,
             time_limits=_time_limits(draw) if everything else (),
         )
         for n in range(draw(st.integers(1, 3)))
     ]
     builder = PlanBuilder(TYPES, places, queues, policy, shares=SHARES if everything else ())
-    if everything:
+    if everything and not plain:
         builder.updates = draw(updates(places, queues))
-    if everything and not easy and draw(st.booleans()):
+    if everything and not (easy or plain) and draw(st.booleans()):
         builder.consumables = [ConsumablePlan("a", 3), ConsumablePlan("b", 9, replenishable=False)]
     for index, place in enumerate(places):
         if not place.managed:

@@ -263,8 +263,8 @@ class Dispatch:
         return due
 
     def _only_newcomers_may_start(self, now: int) -> bool:
-        """Whether nobody waits but who has just arrived; or if somebody does, nothing has happened to heads by
-        which they may start, or wait for something else.
+        """Whether nobody waits but who has just arrived; or nothing has happened since the last pass by which
+        the heads who do may start, or wait for something else.
         """
         if self.retried:
             return False
