@@ -53,8 +53,8 @@ def build_world(
     ]
     images = _Images()
     return World(
-        submit_us=array("q", workload.submit_us.astype(np.int64).tobytes()),
-        runtime_us=array("q", workload.runtime_us.astype(np.int64).tobytes()),
+        submit_us=array("q", workload.submit_us.tobytes()),
+        runtime_us=array("q", workload.runtime_us.tobytes()),
         class_of=array("i", workload.job_class.astype(np.int32).tobytes()),
         outcomes=[_outcome(each) for each in classes],
         images=[images.of_class(each) if pull else () for each, pull in zip(classes, pull_us, strict=True)],

@@ -1,4 +1,4 @@
-"""Sums of int64 columns that cannot overflow: totals of a run exceed 63 bits long before its rows do."""
+"""Sums, means and shares of columns that cannot overflow: totals exceed 63 bits long before rows do."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class Split:
             return np.zeros(0, dtype=np.int64)
         shares = proportion(self._spread(totals[self._filled]), self._running, self._whole)
         last = shares[self._first[1:] - 1]
-        shares[1:] -= shares[:-1].copy()
+        shares[1:] -= shares[:-1]  # numpy takes care that they overlap
         shares[self._first[1:]] += last
         return shares
 

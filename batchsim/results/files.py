@@ -180,7 +180,7 @@ def _of_a_run(folder: Path) -> bool:
 def check_folder(folder: str | Path, name: str, owner: Owner | None = None) -> None:
     """Raise ResultError if a result of the scenario `name` could not be written to `folder`.
 
-    An earlier result is replaced if it is of that scenario, and of no other. Creates and changes nothing:
+    An earlier result is replaced if it is of that scenario, and of no other. Leaves everything as it is:
     asked before a long run, so that it is not lost to a folder that was mistyped.
     """
     owner = owner or RUN
