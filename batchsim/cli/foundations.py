@@ -44,13 +44,19 @@ def foundations(result: Metrics, manifest: Metrics) -> Iterator[tuple[str, str]]
 
 def _submission(manifest: Metrics) -> Iterator[tuple[str, str]]:
     """Whether calls left long after they were wanted, since an account may make so many a second."""
-    late = [notes for notes in manifest["workload"].values() if "calls_delayed" in notes]
-    longest_s = max((notes["longest_delay_s"] for notes in late), default=0.0)
-    if longest_s >= _LONG_S:
-        calls = sum(notes["calls_delayed"] for notes in late)
-        rate = manifest["assumptions"]["submitJobRate"]
-        held = f"{calls:,} calls were held back, the longest for {duration(longest_s)}, as AWS takes {rate}"
-        yield "submission", f"{held} (submitJobRate); waits count from the call"
+    by_rate: dict[str, list[Metrics]] = {}
+    for notes in manifest["workload"].values():
+        if "held_by" in notes:
+            by_rate.setdefault(notes["held_by"], []).append(notes)
+    for name, late in by_rate.items():
+        longest_s = max(notes["longest_delay_s"] for notes in late)
+        if longest_s >= _LONG_S:
+            calls = sum(notes["calls_delayed"] for notes in late)
+            rate = manifest["assumptions"][name]
+            held = (
+                f"{calls:,} calls were held back, the longest for {duration(longest_s)}, as AWS takes {rate}"
+            )
+            yield "submission", f"{held} ({name}); waits count from the call"
 
 
 def _trace(notes: Metrics) -> str:

@@ -10,12 +10,11 @@ import numpy as np
 
 from batchsim.errors import ScenarioError, UsageError
 from batchsim.scenario import MAX_JOBS, GeneratedJobs, ServiceJobs, TraceJobs
-from batchsim.units import US_PER_S
 from batchsim.workload.arrivals import expected_arrivals
 from batchsim.workload.edges import Rows, build_edges
 from batchsim.workload.events import resolve_events
 from batchsim.workload.generated import draw_part
-from batchsim.workload.pacing import call_interval_us, paced
+from batchsim.workload.pacing import call_interval_us, note_delays, paced
 from batchsim.workload.ragged import Ragged
 from batchsim.workload.replayed import replay_part
 from batchsim.workload.streams import generator
@@ -186,11 +185,7 @@ def _pace(workload: Workload, rows: _Rows, interval_us: int) -> None:
         calls = workload.arrays.index <= 0
         workload.submit_us = paced(wanted_us[calls], interval_us)[np.cumsum(calls) - 1]
         delay_us = np.where(calls, workload.submit_us - wanted_us, 0)
-    for name, mine in rows.items():
-        delayed = delay_us[mine]
-        if delayed.any():
-            workload.notes[name]["calls_delayed"] = int(np.count_nonzero(delayed))
-            workload.notes[name]["longest_delay_s"] = int(delayed.max()) / US_PER_S
+    note_delays(workload.notes, delay_us, rows)
 
 
 def _edges(scenario: Scenario, parts: _Parts, rows: _Rows) -> Edges | None:

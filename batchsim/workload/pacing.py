@@ -14,7 +14,7 @@ its own, 5 a second [spec 1.16].
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,6 +23,8 @@ from batchsim.scenario import assumption_table
 from batchsim.units import MAX_TIME_US, US_PER_S
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from batchsim.scenario import Assumptions
@@ -57,6 +59,25 @@ def paced(wanted_us: NDArray[np.int64], interval_us: int, name: str = SUBMIT_JOB
     if left_us[-1] >= MAX_TIME_US:
         raise _too_slow(name)
     return left_us
+
+
+def note_delays(
+    notes: Mapping[str, dict[str, Any]],
+    delay_us: NDArray[np.int64],
+    rows: Mapping[str, NDArray[np.int64]],
+    name: str = SUBMIT_JOB,
+) -> None:
+    """Into the notes of each entry: how many of its calls left late, how late, and what assumption held them.
+
+    delay_us   of each job of the workload; 0 for those that are no call of their own
+    rows       by entry, its jobs
+    """
+    for entry, mine in rows.items():
+        delayed = delay_us[mine]
+        if delayed.any():
+            notes[entry]["calls_delayed"] = int(np.count_nonzero(delayed))
+            notes[entry]["longest_delay_s"] = int(delayed.max()) / US_PER_S
+            notes[entry]["held_by"] = name
 
 
 def _too_slow(name: str) -> ScenarioError:

@@ -19,7 +19,7 @@ from batchsim.workload.arrivals import draw_arrivals
 from batchsim.workload.distributions import Samples, load_distribution, sample
 from batchsim.workload.events import JobsEvent, resolve_events
 from batchsim.workload.generated import with_shares
-from batchsim.workload.pacing import call_interval_us, paced
+from batchsim.workload.pacing import call_interval_us, note_delays, paced
 from batchsim.workload.part import Part
 from batchsim.workload.streams import generator
 from batchsim.workload.table import ExitRule
@@ -191,11 +191,7 @@ def _pace(workload: ServiceWorkload, rows_of: dict[str, NDArray[np.int64]], inte
     """Let the SubmitServiceJob calls of all entries leave at the account's rate."""
     wanted_us = workload.submit_us
     workload.submit_us = paced(wanted_us, interval_us, _RATE)
-    for name, mine in rows_of.items():
-        delayed = (workload.submit_us - wanted_us)[mine]
-        if delayed.any():
-            workload.notes[name]["calls_delayed"] = int(np.count_nonzero(delayed))
-            workload.notes[name]["longest_delay_s"] = int(delayed.max()) / US_PER_S
+    note_delays(workload.notes, workload.submit_us - wanted_us, rows_of, _RATE)
 
 
 def _column(parts: dict[str, Part], name: str) -> NDArray[np.int64]:

@@ -47,10 +47,11 @@ def test_types_that_a_record_of_spot_prices_does_not_share_with_the_scenario_are
 
 def test_calls_that_left_long_after_they_were_wanted_are_told():
     def told_of(**late):
+        held = {"source": "generated", "held_by": "submitJobRate"}
         manifest = {"scenario": {}, "assumptions": {"submitJobRate": "50/s"}}
         manifest["workload"] = {
-            "a": {"source": "generated", "calls_delayed": 7, "longest_delay_s": 1.5},
-            "b": {"source": "generated", **late},
+            "a": {**held, "calls_delayed": 7, "longest_delay_s": 1.5},
+            "b": {**held, "calls_delayed": 0, "longest_delay_s": 0.0, **late},
         }
         return [text for name, text in foundations(NOTHING, manifest) if name == "submission"]
 

@@ -81,6 +81,7 @@ def test_submissions_leave_at_five_a_second(run):
     result = run(training(jobs("a", 11), assumptions={"preset": "ideal", "submitServiceJobRate": "5/s"}))
     assert result.service_jobs["submit_s"].tolist() == pytest.approx([0.2 * number for number in range(11)])
     assert result.manifest["workload"]["a"]["calls_delayed"] == 10
+    assert result.manifest["workload"]["a"]["held_by"] == "submitServiceJobRate"
 
 
 @pytest.mark.parametrize(
